@@ -1,0 +1,26 @@
+# Flags for every target of ours.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wunused -Wno-missing-field-initializers)
+add_compile_options($<$<CONFIG:Debug>:-O1> $<$<CONFIG:Debug>:-g1>)
+add_compile_definitions(BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
+add_link_options(-fuse-ld=lld)
+if(SANDY_SANITIZER)
+  add_compile_options(-fsanitize=${SANDY_SANITIZER} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SANDY_SANITIZER})
+endif()
+
+# A room: one static library, its headers included from the root of the tree ("messages/error.hpp").
+function(sandy_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK" ${ARGN})
+  add_library(sandy_${name} STATIC ${ROOM_SOURCES})
+  target_include_directories(sandy_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(sandy_${name} PUBLIC ${ROOM_LINK})
+endfunction()
+
+# A Catch2 executable and its CTest entry. LABELS: unit (no rights needed) or privileged (root, real kernel objects).
+function(sandy_test name)
+  cmake_parse_arguments(TEST "" "LABEL" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE ${TEST_LINK} sandy_catch_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT 600)
+endfunction()

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <caf/meta/type_name.hpp>
+
+#include <compare>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace sandy {
+
+/// Names a sandbox for ever: 24 lower-case hex digits from the kernel's random source, never reused. Legal as a host label.
+struct sandbox_id {
+  std::string value;
+  friend auto operator<=>(const sandbox_id&, const sandbox_id&) = default;
+};
+
+/// Names an owner of sandboxes; comes with the API key. Empty: nobody (a warm sandbox).
+struct tenant_id {
+  std::string value;
+  friend auto operator<=>(const tenant_id&, const tenant_id&) = default;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, sandbox_id& x) {
+  return f(caf::meta::type_name("sandbox_id"), x.value);
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, tenant_id& x) {
+  return f(caf::meta::type_name("tenant_id"), x.value);
+}
+
+/// A new id. 96 random bits: knowing an id must be worth something, so it cannot be guessed.
+sandbox_id make_sandbox_id();
+
+/// True for 24 lower-case hex digits. Anything else is unknown without looking.
+bool is_sandbox_id(std::string_view text) noexcept;
+
+} // namespace sandy
+
+template <>
+struct std::hash<sandy::sandbox_id> {
+  std::size_t operator()(const sandy::sandbox_id& id) const noexcept { return std::hash<std::string>{}(id.value); }
+};

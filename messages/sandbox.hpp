@@ -1,0 +1,235 @@
+#pragma once
+
+// Conversation: edge -> worker -> sandbox. What a sandbox is, and everything that can be asked of one through an actor.
+// Bytes (process output, files) do not travel here: see messages/sandbox_io.hpp.
+
+#include "messages/error.hpp"
+#include "messages/ids.hpp"
+
+#include <caf/meta/type_name.hpp>
+#include <caf/typed_actor.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sandy {
+
+/// Milliseconds since the Unix epoch: what is stored and shown. Timers run on the actor clock, not on this.
+using unix_millis = std::int64_t;
+unix_millis unix_now();
+
+/// `creating -> ready -> draining -> gone`; never backwards. Its one transition function is `sandbox_life::enter`.
+enum class sandbox_state : std::uint8_t { creating, ready, draining, gone };
+std::string to_string(sandbox_state state);
+
+/// Why a sandbox ended. The text reaches callers whose streams it cuts.
+enum class end_reason : std::uint8_t { none, terminated, expired, failed, preempted, caller_gone, shutdown };
+std::string to_string(end_reason reason); ///< "terminated"
+/// The sentence for callers: "sandbox terminated", "sandbox expired", ...
+std::string sentence(end_reason reason);
+
+using environment = std::vector<std::pair<std::string, std::string>>;
+
+/// What a sandbox may use at most. 0 asks for the configured default; more than the configured maximum is clamped.
+struct resource_limits {
+  std::uint64_t memory_bytes = 0; ///< hard limit, swap included
+  std::uint32_t cpu_millis = 0;   ///< thousandths of a core
+  std::uint32_t pids = 0;         ///< processes and threads
+  std::uint64_t disk_bytes = 0;   ///< what the sandbox may write beyond its image
+};
+
+/// Asks for a new sandbox; answered by sandbox_info when an `exec` would work.
+/// Fails with invalid_argument, image_not_found, capacity_exhausted, sandbox_failed, shutting_down.
+struct create_sandbox {
+  tenant_id tenant;
+  std::string flavor = "basic"; ///< names a configured flavor
+  std::string image;            ///< name in the image store; empty: the flavor's
+  resource_limits limits;
+  std::uint32_t ttl_seconds = 0; ///< 0: the configured default
+  std::uint8_t priority = 2;     ///< 0 CRITICAL, 1 HIGH, 2 NORMAL, 3 LOW
+  bool preemptable = false;
+  std::vector<std::uint16_t> expose_ports;
+  environment env;
+  std::string workdir = "/workspace"; ///< absolute
+  std::string upstream;               ///< a wish, echoed
+};
+
+/// What callers may know of a sandbox.
+struct sandbox_info {
+  sandbox_id id;
+  tenant_id tenant;
+  sandbox_state state = sandbox_state::creating;
+  std::string flavor;
+  std::string image;
+  resource_limits limits;
+  std::uint8_t priority = 2;
+  bool preemptable = false;
+  std::vector<std::uint16_t> expose_ports;
+  std::string upstream;
+  std::string workdir;
+  unix_millis created_at = 0;
+  unix_millis expires_at = 0;
+  std::uint32_t ttl_seconds = 0; ///< the lifetime asked for; `refresh` grants it again
+};
+
+/// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
+struct get_sandbox {
+  tenant_id tenant;
+  sandbox_id id;
+};
+
+/// Asks for the tenant's living sandboxes; answered by vector<sandbox_info>, oldest first.
+struct list_sandboxes {
+  tenant_id tenant;
+};
+
+/// Ends a sandbox; answered by sandbox_ended when the kernel has let go of it. Idempotent while a tombstone exists.
+struct terminate_sandbox {
+  tenant_id tenant;
+  sandbox_id id;
+};
+
+struct sandbox_ended {
+  sandbox_id id;
+  end_reason reason = end_reason::none;
+};
+
+/// Moves the deadline to now + ttl_seconds (0: the original lifetime); answered by sandbox_info.
+/// Fails with sandbox_not_found: also when the lease ran out first.
+struct refresh_sandbox {
+  tenant_id tenant;
+  sandbox_id id;
+  std::uint32_t ttl_seconds = 0;
+};
+
+/// Asks for the right to use a sandbox's data plane; answered by sandbox_opened. Counts as activity.
+/// Fails with sandbox_not_found, and with sandbox_failed while it is not ready.
+struct open_sandbox {
+  tenant_id tenant;
+  sandbox_id id;
+};
+
+/// The caller may now take the sandbox_io of `id` from the data plane.
+struct sandbox_opened {
+  sandbox_id id;
+};
+
+/// Asks what sandboxes use; answered by vector<sandbox_stats>. Unknown ids are left out.
+struct get_stats {
+  tenant_id tenant;
+  std::vector<sandbox_id> ids; ///< empty: all of the tenant's
+};
+
+/// Use of one sandbox, as its cgroups count it.
+struct sandbox_stats {
+  sandbox_id id;
+  double cpu_cores_used = 0;        ///< mean since the previous question, or since the start
+  std::uint32_t cpu_millis_limit = 0;
+  std::uint64_t memory_bytes = 0;   ///< without the page cache that could be dropped at once
+  std::uint64_t memory_limit_bytes = 0;
+  std::uint64_t disk_bytes = 0;     ///< blocks allocated by the sandbox's own disk
+  std::uint64_t disk_limit_bytes = 0;
+  std::uint32_t pids = 0;
+  std::uint32_t pids_limit = 0;
+  std::uint64_t oom_kills = 0;
+  unix_millis updated_at = 0;
+};
+
+/// Asks for life-cycle log lines of one sandbox; answered by vector<log_line>, oldest first.
+struct get_logs {
+  tenant_id tenant;
+  sandbox_id id;
+  std::uint32_t tail = 0; ///< at most this many of the newest; 0: all that are kept
+};
+
+struct log_line {
+  unix_millis timestamp = 0;
+  std::string source; ///< "sandbox", or the program that wrote it
+  std::string line;
+};
+
+/// Asks whether something inside listens on a TCP port; answered by bool.
+struct probe_port {
+  tenant_id tenant;
+  sandbox_id id;
+  std::uint16_t port = 0;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, resource_limits& x) {
+  return f(caf::meta::type_name("resource_limits"), x.memory_bytes, x.cpu_millis, x.pids, x.disk_bytes);
+}
+template <class Inspector>
+auto inspect(Inspector& f, create_sandbox& x) {
+  return f(caf::meta::type_name("create_sandbox"), x.tenant, x.flavor, x.image, x.limits, x.ttl_seconds, x.priority,
+           x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream);
+}
+template <class Inspector>
+auto inspect(Inspector& f, sandbox_info& x) {
+  return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.state, x.flavor, x.image, x.limits, x.priority,
+           x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at, x.expires_at, x.ttl_seconds);
+}
+template <class Inspector>
+auto inspect(Inspector& f, get_sandbox& x) {
+  return f(caf::meta::type_name("get_sandbox"), x.tenant, x.id);
+}
+template <class Inspector>
+auto inspect(Inspector& f, list_sandboxes& x) {
+  return f(caf::meta::type_name("list_sandboxes"), x.tenant);
+}
+template <class Inspector>
+auto inspect(Inspector& f, terminate_sandbox& x) {
+  return f(caf::meta::type_name("terminate_sandbox"), x.tenant, x.id);
+}
+template <class Inspector>
+auto inspect(Inspector& f, sandbox_ended& x) {
+  return f(caf::meta::type_name("sandbox_ended"), x.id, x.reason);
+}
+template <class Inspector>
+auto inspect(Inspector& f, refresh_sandbox& x) {
+  return f(caf::meta::type_name("refresh_sandbox"), x.tenant, x.id, x.ttl_seconds);
+}
+template <class Inspector>
+auto inspect(Inspector& f, open_sandbox& x) {
+  return f(caf::meta::type_name("open_sandbox"), x.tenant, x.id);
+}
+template <class Inspector>
+auto inspect(Inspector& f, sandbox_opened& x) {
+  return f(caf::meta::type_name("sandbox_opened"), x.id);
+}
+template <class Inspector>
+auto inspect(Inspector& f, get_stats& x) {
+  return f(caf::meta::type_name("get_stats"), x.tenant, x.ids);
+}
+template <class Inspector>
+auto inspect(Inspector& f, sandbox_stats& x) {
+  return f(caf::meta::type_name("sandbox_stats"), x.id, x.cpu_cores_used, x.cpu_millis_limit, x.memory_bytes,
+           x.memory_limit_bytes, x.disk_bytes, x.disk_limit_bytes, x.pids, x.pids_limit, x.oom_kills, x.updated_at);
+}
+template <class Inspector>
+auto inspect(Inspector& f, get_logs& x) {
+  return f(caf::meta::type_name("get_logs"), x.tenant, x.id, x.tail);
+}
+template <class Inspector>
+auto inspect(Inspector& f, log_line& x) {
+  return f(caf::meta::type_name("log_line"), x.timestamp, x.source, x.line);
+}
+template <class Inspector>
+auto inspect(Inspector& f, probe_port& x) {
+  return f(caf::meta::type_name("probe_port"), x.tenant, x.id, x.port);
+}
+
+/// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
+using sandbox_actor = caf::typed_actor<
+  caf::replies_to<get_sandbox>::with<sandbox_info>,
+  caf::replies_to<terminate_sandbox>::with<sandbox_ended>,
+  caf::replies_to<refresh_sandbox>::with<sandbox_info>,
+  caf::replies_to<open_sandbox>::with<sandbox_opened>,
+  caf::replies_to<get_stats>::with<sandbox_stats>,
+  caf::replies_to<get_logs>::with<std::vector<log_line>>,
+  caf::replies_to<probe_port>::with<bool>>;
+
+} // namespace sandy

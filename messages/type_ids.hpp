@@ -1,0 +1,53 @@
+#pragma once
+
+// Ids follow order and cross nodes: append, never reorder.
+
+#include "messages/worker.hpp"
+
+#include <caf/type_id.hpp>
+
+CAF_BEGIN_TYPE_ID_BLOCK(sandy, first_custom_type_id)
+
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_id))
+CAF_ADD_TYPE_ID(sandy, (sandy::tenant_id))
+CAF_ADD_TYPE_ID(sandy, (sandy::errc))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_state))
+CAF_ADD_TYPE_ID(sandy, (sandy::end_reason))
+CAF_ADD_TYPE_ID(sandy, (sandy::resource_limits))
+CAF_ADD_TYPE_ID(sandy, (sandy::create_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_info))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::list_sandboxes))
+CAF_ADD_TYPE_ID(sandy, (sandy::terminate_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_ended))
+CAF_ADD_TYPE_ID(sandy, (sandy::refresh_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::open_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_opened))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_stats))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_stats))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_logs))
+CAF_ADD_TYPE_ID(sandy, (sandy::log_line))
+CAF_ADD_TYPE_ID(sandy, (sandy::probe_port))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_health))
+CAF_ADD_TYPE_ID(sandy, (sandy::pool_health))
+CAF_ADD_TYPE_ID(sandy, (sandy::worker_health))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_resources))
+CAF_ADD_TYPE_ID(sandy, (sandy::worker_resources))
+CAF_ADD_TYPE_ID(sandy, (sandy::drain_worker))
+CAF_ADD_TYPE_ID(sandy, (sandy::resource_sample))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_timeseries))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::sandbox_info>))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::sandbox_stats>))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::log_line>))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::resource_sample>))
+
+CAF_END_TYPE_ID_BLOCK(sandy)
+
+namespace caf {
+class actor_system_config;
+}
+
+namespace sandy {
+/// Makes every message known to an actor system. Call on the configuration, before the system is made.
+void register_messages(caf::actor_system_config& config);
+} // namespace sandy

@@ -1,0 +1,107 @@
+#pragma once
+
+// Conversation: edge -> worker. The worker owns everything that lives on this machine.
+
+#include "messages/sandbox.hpp"
+
+namespace sandy {
+
+/// Asks whether the worker serves; answered by worker_health at once.
+struct get_health {};
+
+/// Counts of one flavor's ready-made sandboxes.
+struct pool_health {
+  std::string flavor;
+  std::uint32_t available = 0;
+  std::uint32_t target = 0;
+};
+
+struct worker_health {
+  bool accepting = false; ///< false while the server drains
+  std::uint32_t sandboxes = 0;
+  std::vector<pool_health> pools;
+};
+
+/// Asks what this machine has left; answered by worker_resources.
+struct get_resources {};
+
+struct worker_resources {
+  bool can_create = false;
+  std::string reject_reason; ///< empty while can_create
+  std::uint32_t sandboxes = 0;
+  std::uint32_t max_sandboxes = 0;
+  std::vector<std::uint32_t> by_priority; ///< four counts: CRITICAL, HIGH, NORMAL, LOW
+  double cpu_ratio = 0;                   ///< 0..1 of all cores, mean of the last seconds
+  std::uint32_t cpu_count = 0;
+  double load1 = 0, load5 = 0, load15 = 0;
+  std::uint64_t memory_total_bytes = 0, memory_available_bytes = 0;
+  std::uint64_t disk_total_bytes = 0, disk_free_bytes = 0; ///< of the data directory's file system
+  std::vector<pool_health> pools;
+};
+
+/// Refuses new sandboxes and answers when the running creations are done.
+struct drain_worker {};
+
+/// One point of the machine's history.
+struct resource_sample {
+  unix_millis timestamp = 0;
+  double cpu_ratio = 0, memory_ratio = 0, disk_ratio = 0; ///< 0..1
+};
+
+/// Asks for the machine's history; answered by vector<resource_sample> in time order, one a minute.
+struct get_timeseries {
+  std::uint32_t hours = 12; ///< 1 to 48
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, get_health&) {
+  return f(caf::meta::type_name("get_health"));
+}
+template <class Inspector>
+auto inspect(Inspector& f, pool_health& x) {
+  return f(caf::meta::type_name("pool_health"), x.flavor, x.available, x.target);
+}
+template <class Inspector>
+auto inspect(Inspector& f, worker_health& x) {
+  return f(caf::meta::type_name("worker_health"), x.accepting, x.sandboxes, x.pools);
+}
+template <class Inspector>
+auto inspect(Inspector& f, get_resources&) {
+  return f(caf::meta::type_name("get_resources"));
+}
+template <class Inspector>
+auto inspect(Inspector& f, worker_resources& x) {
+  return f(caf::meta::type_name("worker_resources"), x.can_create, x.reject_reason, x.sandboxes, x.max_sandboxes,
+           x.by_priority, x.cpu_ratio, x.cpu_count, x.load1, x.load5, x.load15, x.memory_total_bytes,
+           x.memory_available_bytes, x.disk_total_bytes, x.disk_free_bytes, x.pools);
+}
+template <class Inspector>
+auto inspect(Inspector& f, drain_worker&) {
+  return f(caf::meta::type_name("drain_worker"));
+}
+template <class Inspector>
+auto inspect(Inspector& f, resource_sample& x) {
+  return f(caf::meta::type_name("resource_sample"), x.timestamp, x.cpu_ratio, x.memory_ratio, x.disk_ratio);
+}
+template <class Inspector>
+auto inspect(Inspector& f, get_timeseries& x) {
+  return f(caf::meta::type_name("get_timeseries"), x.hours);
+}
+
+/// Everything that lives on one machine. Requests about one sandbox are passed on to its actor, which answers.
+using worker_actor = caf::typed_actor<
+  caf::replies_to<create_sandbox>::with<sandbox_info>,
+  caf::replies_to<get_sandbox>::with<sandbox_info>,
+  caf::replies_to<list_sandboxes>::with<std::vector<sandbox_info>>,
+  caf::replies_to<terminate_sandbox>::with<sandbox_ended>,
+  caf::replies_to<refresh_sandbox>::with<sandbox_info>,
+  caf::replies_to<open_sandbox>::with<sandbox_opened>,
+  caf::replies_to<get_stats>::with<std::vector<sandbox_stats>>,
+  caf::replies_to<get_logs>::with<std::vector<log_line>>,
+  caf::replies_to<probe_port>::with<bool>,
+  caf::replies_to<get_health>::with<worker_health>,
+  caf::replies_to<get_resources>::with<worker_resources>,
+  caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
+  caf::replies_to<drain_worker>::with<void>>;
+
+} // namespace sandy
