@@ -1,0 +1,61 @@
+#pragma once
+
+#include "messages/sandbox_io.hpp"
+#include "messages/worker.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace caf {
+class actor_system;
+}
+
+namespace sandy::metrics {
+class registry;
+}
+
+namespace sandy::http {
+
+/// Limits of the edge. Each protects the server from one client.
+struct edge_limits {
+  std::uint32_t header_bytes = 64 * 1024;
+  std::uint64_t json_body_bytes = 64ull * 1024 * 1024;
+  std::uint32_t connections = 10'000;
+  std::chrono::milliseconds header_timeout{15'000};   ///< from the first byte to the last of the head
+  std::chrono::milliseconds idle_timeout{75'000};     ///< between requests of a kept connection
+  std::chrono::milliseconds body_timeout{30'000};     ///< between two pieces of a body
+  std::chrono::milliseconds write_timeout{30'000};    ///< until a stalled reader is given up
+  std::chrono::milliseconds create_timeout{60'000};   ///< the deadline of a create
+  std::chrono::milliseconds control_timeout{30'000};  ///< the deadline of every other question to an actor
+  std::chrono::milliseconds exec_timeout{600'000};    ///< of a command whose request names none
+  std::uint64_t exec_output_bytes = 64ull * 1024 * 1024; ///< kept of stdout and of stderr each; the rest is cut, and said
+};
+
+/// How the outside world addresses us.
+struct public_address {
+  std::string scheme = "http";
+  std::string host_suffix = ".sandy.localhost"; ///< with its leading dot
+  std::uint16_t port = 7330;                    ///< 0, 80 or 443: not shown in URLs
+};
+
+/// What route handlers work with. Outlives every session.
+struct context {
+  caf::actor_system& system;
+  worker_actor worker;
+  data_plane& data;
+  metrics::registry& metrics;
+  edge_limits limits;
+  public_address address;
+  /// Whose key this is; none for an unknown one. Constant time in the key.
+  std::function<std::optional<tenant_id>(std::string_view key)> authenticate;
+  bool open = false;                   ///< no key needed: everybody is the tenant "default"
+  std::vector<std::string> cors_origins; ///< empty: every origin
+  std::string version;
+};
+
+} // namespace sandy::http
