@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/sandbox_io.hpp"
+#include "messages/request.hpp"
 #include "messages/worker.hpp"
 
 #include <chrono>
@@ -48,6 +49,8 @@ struct context {
   caf::actor_system& system;
   worker_actor worker;
   data_plane& data;
+  /// Spawns the actor that creates a sandbox for one client; the handler kills it (`coro::end`) when the client hangs up.
+  std::function<create_request_actor()> spawn_create_request;
   metrics::registry& metrics;
   edge_limits limits;
   public_address address;
