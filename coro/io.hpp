@@ -17,6 +17,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -92,14 +93,18 @@ private:
   std::shared_ptr<boost::asio::cancellation_signal> cancel_;
 };
 
-/// Awaits a call that blocks (fork, mount, SQLite), made on a thread of `pool`. It cannot be cancelled: when the actor goes
-/// first its outcome is destroyed there, so what it makes must be owned by what it returns.
+/// Where calls that block are made: gets a function to run on some other thread (in tests: at once).
+using offload = std::function<void(std::function<void()>)>;
+
+/// Awaits a call that blocks (fork, mount, SQLite). It cannot be cancelled: when the actor goes first its outcome is dropped,
+/// so whoever supervises the actor must undo what the call made.
+/// @param call returns result<T>; copyable.
 template <class T>
 class [[nodiscard]] blocking final : public detail::external_operation<T> {
 public:
   template <class F>
-  blocking(boost::asio::thread_pool& pool, F call) {
-    boost::asio::post(pool, [slot = this->slot_, call = std::move(call)]() mutable {
+  blocking(const offload& threads, F call) {
+    threads([slot = this->slot_, call = std::move(call)]() mutable {
       try {
         slot->finish(call());
       } catch (...) {
@@ -108,5 +113,10 @@ public:
     });
   }
 };
+
+/// Makes calls on a pool of threads.
+inline offload on_pool(boost::asio::thread_pool& threads) {
+  return [&threads](std::function<void()> call) { boost::asio::post(threads, std::move(call)); };
+}
 
 } // namespace sandy::coro

@@ -32,6 +32,8 @@ public:
   boost::asio::io_context& context(std::size_t index) noexcept { return *contexts_[index]; }
   /// Index of the calling thread's context; size() on threads that are not of this pool.
   std::size_t current() const noexcept;
+  /// The calling thread's context, or one of them on other threads.
+  boost::asio::io_context& here() noexcept { return *contexts_[current() % contexts_.size()]; }
   /// Runs calls that block. Never the place for work that waits for actors.
   boost::asio::thread_pool& blocking() noexcept { return blocking_; }
 

@@ -103,6 +103,37 @@ private:
   list_hook queue_;
 };
 
+/// Something that happens once. Waiting after it happened does not wait.
+class event {
+public:
+  event() = default;
+  event(const event&) = delete;
+  event& operator=(const event&) = delete;
+
+  void set() {
+    set_ = true;
+    while (detail::wake_one(queue_)) {
+    }
+  }
+  bool is_set() const noexcept { return set_; }
+
+  class [[nodiscard]] wait_awaiter : detail::waiter {
+  public:
+    explicit wait_awaiter(event& on) : on_(on) {}
+    bool await_ready() const noexcept { return on_.set_; }
+    void await_suspend(std::coroutine_handle<> frame) noexcept { this->wait(frame, on_.queue_); }
+    void await_resume() const noexcept {}
+
+  private:
+    event& on_;
+  };
+  wait_awaiter wait() { return wait_awaiter{*this}; }
+
+private:
+  bool set_ = false;
+  list_hook queue_;
+};
+
 /// A queue between coroutines of one actor that holds at most `capacity` items: pushing waits for room, taking waits for items.
 template <class T>
 class channel {

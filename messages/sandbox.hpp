@@ -158,6 +158,22 @@ struct probe_port {
   std::uint16_t port = 0;
 };
 
+/// Worker -> sandbox: make it, or take over one that already runs; answered by sandbox_info when it is ready. Sent once.
+struct start_sandbox {};
+
+/// Worker -> sandbox: end for this reason; answered by sandbox_ended. The first reason counts.
+struct end_sandbox {
+  end_reason reason = end_reason::terminated;
+};
+
+template <class Inspector>
+auto inspect(Inspector& f, start_sandbox&) {
+  return f(caf::meta::type_name("start_sandbox"));
+}
+template <class Inspector>
+auto inspect(Inspector& f, end_sandbox& x) {
+  return f(caf::meta::type_name("end_sandbox"), x.reason);
+}
 template <class Inspector>
 auto inspect(Inspector& f, resource_limits& x) {
   return f(caf::meta::type_name("resource_limits"), x.memory_bytes, x.cpu_millis, x.pids, x.disk_bytes);
@@ -224,8 +240,9 @@ auto inspect(Inspector& f, probe_port& x) {
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
 using sandbox_actor = caf::typed_actor<
+  caf::replies_to<start_sandbox>::with<sandbox_info>,
+  caf::replies_to<end_sandbox>::with<sandbox_ended>,
   caf::replies_to<get_sandbox>::with<sandbox_info>,
-  caf::replies_to<terminate_sandbox>::with<sandbox_ended>,
   caf::replies_to<refresh_sandbox>::with<sandbox_info>,
   caf::replies_to<open_sandbox>::with<sandbox_opened>,
   caf::replies_to<get_stats>::with<sandbox_stats>,

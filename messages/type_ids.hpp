@@ -40,6 +40,11 @@ CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::sandbox_info>))
 CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::sandbox_stats>))
 CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::log_line>))
 CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::resource_sample>))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::sandbox_id>))
+CAF_ADD_TYPE_ID(sandy, (sandy::start_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::end_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::list_known))
+CAF_ADD_TYPE_ID(sandy, (sandy::sweep))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

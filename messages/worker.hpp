@@ -39,8 +39,16 @@ struct worker_resources {
   std::vector<pool_health> pools;
 };
 
+/// Janitor -> worker: which sandboxes may exist in the kernel; answered by vector<sandbox_id>, dying ones included.
+struct list_known {};
+
+/// Reconciles the kernel with the worker: ends what nobody knows; answered by the number of leftovers found.
+struct sweep {};
+
 /// Refuses new sandboxes and answers when the running creations are done.
-struct drain_worker {};
+struct drain_worker {
+  bool end_sandboxes = false; ///< also end every sandbox, and answer when the last is gone
+};
 
 /// One point of the machine's history.
 struct resource_sample {
@@ -76,8 +84,16 @@ auto inspect(Inspector& f, worker_resources& x) {
            x.memory_available_bytes, x.disk_total_bytes, x.disk_free_bytes, x.pools);
 }
 template <class Inspector>
-auto inspect(Inspector& f, drain_worker&) {
-  return f(caf::meta::type_name("drain_worker"));
+auto inspect(Inspector& f, list_known&) {
+  return f(caf::meta::type_name("list_known"));
+}
+template <class Inspector>
+auto inspect(Inspector& f, sweep&) {
+  return f(caf::meta::type_name("sweep"));
+}
+template <class Inspector>
+auto inspect(Inspector& f, drain_worker& x) {
+  return f(caf::meta::type_name("drain_worker"), x.end_sandboxes);
 }
 template <class Inspector>
 auto inspect(Inspector& f, resource_sample& x) {
@@ -102,6 +118,10 @@ using worker_actor = caf::typed_actor<
   caf::replies_to<get_health>::with<worker_health>,
   caf::replies_to<get_resources>::with<worker_resources>,
   caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
+  caf::replies_to<list_known>::with<std::vector<sandbox_id>>,
   caf::replies_to<drain_worker>::with<void>>;
+
+/// Finds what a crash left behind: sweeps when asked and once a minute.
+using janitor_actor = caf::typed_actor<caf::replies_to<sweep>::with<std::uint32_t>>;
 
 } // namespace sandy

@@ -11,6 +11,9 @@
 
 namespace sandy::runtime {
 
+/// How many ranges of 65536 host uids there are for sandboxes; slots are 0 to this, exclusive.
+inline constexpr std::uint32_t uid_slots = 24'000;
+
 /// What a driver needs to make one sandbox. All limits are set: the actor applied defaults and maxima.
 struct sandbox_spec {
   sandbox_id id;

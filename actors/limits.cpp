@@ -1,0 +1,34 @@
+#include "actors/limits.hpp"
+
+#include <algorithm>
+
+namespace sandy {
+
+namespace {
+
+template <class T>
+T pick(T asked, T of_flavor, T of_worker, T most) {
+  auto wanted = asked != 0 ? asked : of_flavor != 0 ? of_flavor : of_worker;
+  return std::min(wanted, most);
+}
+
+} // namespace
+
+resource_limits effective_limits(const resource_limits& asked, const resource_limits& of_flavor,
+                                 const worker_settings& settings) {
+  const auto& usual = settings.default_limits;
+  const auto& most = settings.max_limits;
+  return {pick(asked.memory_bytes, of_flavor.memory_bytes, usual.memory_bytes, most.memory_bytes),
+          pick(asked.cpu_millis, of_flavor.cpu_millis, usual.cpu_millis, most.cpu_millis),
+          pick(asked.pids, of_flavor.pids, usual.pids, most.pids),
+          pick(asked.disk_bytes, of_flavor.disk_bytes, usual.disk_bytes, most.disk_bytes)};
+}
+
+std::uint32_t effective_ttl(std::uint32_t asked_seconds, const worker_settings& settings) {
+  auto wanted = asked_seconds != 0 ? asked_seconds : static_cast<std::uint32_t>(settings.default_ttl.count());
+  if (settings.max_ttl.count() > 0)
+    wanted = std::min(wanted, static_cast<std::uint32_t>(settings.max_ttl.count()));
+  return wanted;
+}
+
+} // namespace sandy

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "actors/sandbox_life.hpp"
+#include "actors/services.hpp"
+#include "coro/actor.hpp"
+#include "coro/sync.hpp"
+#include "coro/task.hpp"
+#include "messages/sandbox.hpp"
+#include "runtime/driver.hpp"
+#include "runtime/guest/guest_io.hpp"
+#include "store/store.hpp"
+
+#include <deque>
+#include <memory>
+
+namespace sandy {
+
+/// State of one sandbox: its lease, its life, and the kernel objects behind it.
+///
+/// Owns: the record in the store, the kernel's sandbox (through the driver), the entry in the data plane. It starts with
+/// `start_sandbox`, ends by `end_sandbox`, by its lease, or when its process 1 ends; then it destroys what it owns, answers
+/// everybody who waits for that, and quits. If it crashes instead, its worker cleans up.
+class sandbox_state_machine {
+public:
+  static inline const char* name = "sandbox";
+  using self_pointer = coro::actor<sandbox_state_machine, sandbox_actor>*;
+
+  /// @param found set when the sandbox runs already (recovery): then `start_sandbox` only takes it over.
+  sandbox_state_machine(self_pointer self, services* env, sandbox_record record, std::shared_ptr<runtime::instance> found);
+  sandbox_actor::behavior_type make_behavior();
+
+private:
+  caf::result<sandbox_info> start(start_sandbox);
+  caf::result<sandbox_ended> end(end_sandbox message);
+  caf::result<sandbox_info> refresh(refresh_sandbox message);
+  caf::result<sandbox_opened> open(open_sandbox message);
+  caf::result<sandbox_stats> stats(get_stats message);
+  caf::result<bool> probe(probe_port message);
+  std::vector<log_line> logs(const get_logs& message) const;
+
+  coro::task<void> make();
+  void take_over(runtime::instance made);
+  coro::task<void> finish(end_reason reason);
+  coro::task<void> watch_lease();
+  coro::task<void> watch_init();
+  coro::task<void> renew_guest();
+  coro::task<void> persist();
+  void arm_lease();
+  void log(std::string line);
+
+  self_pointer self_;
+  services& env_;
+  sandbox_record record_;
+  std::shared_ptr<runtime::instance> instance_;
+  std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
+  sandbox_life life_;
+  coro::event created_; ///< the creation is over, well or not: the end may take apart what it made
+  coro::event gone_;
+  coro::task<void> lease_; ///< replaced by a refresh, which cancels the old timer
+  std::deque<log_line> log_;
+  std::uint64_t last_cpu_usec_ = 0;
+  coro::time_point last_cpu_at_{};
+};
+
+} // namespace sandy

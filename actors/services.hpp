@@ -1,0 +1,60 @@
+#pragma once
+
+#include "coro/io.hpp"
+#include "messages/sandbox.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace sandy {
+
+class store;
+
+namespace guest {
+class local_data_plane;
+}
+namespace coro {
+class pool;
+}
+namespace runtime {
+class driver;
+}
+namespace metrics {
+class registry;
+}
+
+/// A kind of sandbox that callers name.
+struct flavor {
+  std::string image;
+  resource_limits limits; ///< zero fields: the worker's defaults
+};
+
+struct worker_settings {
+  resource_limits default_limits{1ull << 30, 1000, 512, 8ull << 30};
+  resource_limits max_limits{8ull << 30, 8000, 4096, 64ull << 30};
+  std::chrono::seconds default_ttl{3 * 3600}; ///< clients that send no lifetime hold sandboxes for hours
+  std::chrono::seconds max_ttl{24 * 3600};    ///< longer requests are clamped; 0: none
+  std::uint32_t max_sandboxes = 256;
+  std::uint32_t create_concurrency = 4;       ///< creations at a time: beyond, they only take the cores from each other
+  std::uint32_t create_queue = 256;           ///< creations that wait for their turn; beyond, refused at once
+  std::chrono::milliseconds guest_lease{600'000}; ///< a guest that hears from no server for this long ends itself
+  std::map<std::string, flavor> flavors{{"basic", {"basic", {}}}};
+  std::string data_dir; ///< whose file system is reported as the disk
+};
+
+/// What actors work with. Outlives the actor system; all of it is thread safe or says which thread.
+struct services {
+  coro::pool& threads;
+  runtime::driver& driver;    ///< called through `kernel_calls` only
+  coro::offload kernel_calls; ///< threads that may block on fork, mount, rmdir
+  sandy::store& store;        ///< called through `store_calls` only
+  coro::offload store_calls;  ///< one thread: writes in order
+  guest::local_data_plane& data;
+  metrics::registry& metrics;
+  worker_settings settings;
+};
+
+} // namespace sandy

@@ -1,0 +1,413 @@
+#include "actors/worker.hpp"
+
+#include "actors/janitor.hpp"
+#include "actors/limits.hpp"
+#include "actors/sandbox.hpp"
+#include "coro/io.hpp"
+#include "coro/request.hpp"
+#include "coro/timer.hpp"
+#include "metrics/log.hpp"
+#include "metrics/registry.hpp"
+#include "runtime/guest/local_data_plane.hpp"
+
+#include <caf/send.hpp>
+
+#include <algorithm>
+
+namespace sandy {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long a repeated terminate of the same sandbox is answered with success.
+constexpr unix_millis tombstone_life_ms = 3'600'000;
+/// The machine's history is one point a minute; its load is read more often, so that `resources` is fresh.
+constexpr auto load_period = 5s;
+constexpr int loads_per_sample = 12;
+/// Questions to a sandbox actor that need the kernel: within what clients of `stats` wait.
+constexpr auto stats_timeout = 10s;
+
+caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
+
+} // namespace
+
+worker_state::worker_state(self_pointer self, services* env)
+  : self_(self), env_(*env), creations_(env->settings.create_concurrency) {
+  self_->set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) { child_down(down); });
+}
+
+worker_actor::behavior_type worker_state::make_behavior() {
+  coro::spawn(recover());
+  coro::spawn(sample_host());
+  return {
+    [this](create_sandbox request) { return create(std::move(request)); },
+    [this](get_sandbox request) { return pass_on<sandbox_info>(std::move(request)); },
+    [this](list_sandboxes request) { return list(std::move(request)); },
+    [this](terminate_sandbox request) { return terminate(std::move(request)); },
+    [this](refresh_sandbox request) {
+      if (request.ttl_seconds > 0)
+        request.ttl_seconds = effective_ttl(request.ttl_seconds, env_.settings);
+      return pass_on<sandbox_info>(std::move(request));
+    },
+    [this](open_sandbox request) { return pass_on<sandbox_opened>(std::move(request)); },
+    [this](get_stats request) { return stats(std::move(request)); },
+    [this](get_logs request) { return pass_on<std::vector<log_line>>(std::move(request)); },
+    [this](probe_port request) { return pass_on<bool>(std::move(request)); },
+    [this](get_health request) { return health(request); },
+    [this](get_resources request) { return resources(request); },
+    [this](get_timeseries request) { return timeseries(request); },
+    [this](list_known) {
+      std::vector<sandbox_id> ids;
+      ids.reserve(live_.size());
+      for (const auto& each : live_)
+        ids.push_back(each.first);
+      return ids;
+    },
+    [this](drain_worker request) { return drain(request); },
+  };
+}
+
+// -- creating ---------------------------------------------------------------------------------------------------------
+
+std::string worker_state::reject_reason() const {
+  if (!accepting_)
+    return "The server is shutting down";
+  if (live_.size() >= env_.settings.max_sandboxes)
+    return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
+  if (creating_ >= env_.settings.create_concurrency + env_.settings.create_queue)
+    return "Too many sandboxes are being created";
+  return {};
+}
+
+result<sandbox_record> worker_state::plan(const create_sandbox& request) {
+  if (auto reason = reject_reason(); !reason.empty()) {
+    env_.metrics.admission_refused(accepting_ ? "capacity" : "draining");
+    return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, std::move(reason));
+  }
+  // Callers may name flavors that only other installations have; they get the plain one, and the answer shows it.
+  auto kind = env_.settings.flavors.find(request.flavor);
+  if (kind == env_.settings.flavors.end())
+    kind = env_.settings.flavors.begin();
+  sandbox_record record;
+  record.env = request.env;
+  record.uid_slot = free_slot();
+  auto& info = record.info;
+  info.id = make_sandbox_id();
+  info.tenant = request.tenant;
+  info.flavor = kind->first;
+  info.image = request.image.empty() ? kind->second.image : request.image;
+  info.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
+  info.priority = request.priority;
+  info.preemptable = request.preemptable;
+  info.expose_ports = request.expose_ports;
+  info.upstream = request.upstream;
+  info.workdir = request.workdir;
+  info.ttl_seconds = effective_ttl(request.ttl_seconds, env_.settings);
+  info.created_at = unix_now();
+  info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
+  return record;
+}
+
+caf::result<sandbox_info> worker_state::create(create_sandbox request) {
+  auto begun = std::chrono::steady_clock::now();
+  auto caller = caf::actor_cast<caf::actor_addr>(self_->current_sender());
+  auto record = plan(request);
+  if (!record)
+    co_return std::move(record.error());
+  auto id = record->info.id;
+  auto handle = spawn_sandbox(*record, nullptr);
+  // The caller may be a request actor that dies with its client; then nobody would know the sandbox.
+  self_->monitor(caller);
+  creating_for_.emplace(caller, id);
+  ++creating_;
+
+  auto permit = co_await creations_.acquire();
+  auto waited = std::chrono::steady_clock::now();
+  result<sandbox_info> made = fail(errc::cancelled, "The caller went away");
+  if (auto entry = live_.find(id); entry != live_.end())
+    made = co_await coro::request(handle, coro::infinite, start_sandbox{});
+  permit = {};
+  --creating_;
+  if (auto waiting = creating_for_.find(caller); waiting != creating_for_.end() && waiting->second == id) {
+    creating_for_.erase(waiting);
+    self_->demonitor(caller);
+  }
+  if (made) {
+    if (auto entry = live_.find(id); entry != live_.end())
+      entry->second.ready = true;
+    env_.metrics.create_waited(std::chrono::duration<double>(waited - begun).count(),
+                               std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  }
+  co_return std::move(made);
+}
+
+std::uint32_t worker_state::free_slot() {
+  while (slots_.count(next_slot_) != 0)
+    next_slot_ = (next_slot_ + 1) % runtime::uid_slots;
+  return next_slot_;
+}
+
+sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found) {
+  auto handle = self_->spawn<coro::actor<sandbox_state_machine, sandbox_actor>>(&env_, record, std::move(found));
+  self_->monitor(handle);
+  by_address_.emplace(handle.address(), record.info.id);
+  slots_.insert(record.uid_slot);
+  next_slot_ = (record.uid_slot + 1) % runtime::uid_slots; // not at once again: a late process of the old owner has that uid
+  live_.emplace(record.info.id, child{handle, record.info.tenant, record.info.priority, record.uid_slot, record.info.created_at});
+  env_.metrics.sandboxes(live_.size());
+  return handle;
+}
+
+// -- living -----------------------------------------------------------------------------------------------------------
+
+worker_state::child* worker_state::find(const tenant_id& tenant, const sandbox_id& id) {
+  auto entry = live_.find(id);
+  return entry != live_.end() && entry->second.tenant == tenant ? &entry->second : nullptr;
+}
+
+template <class Reply, class Request>
+caf::result<Reply> worker_state::pass_on(Request request) {
+  auto* target = find(request.tenant, request.id);
+  if (target == nullptr)
+    return not_found();
+  return self_->delegate(target->handle, std::move(request));
+}
+
+caf::result<std::vector<sandbox_info>> worker_state::list(list_sandboxes request) {
+  std::vector<coro::task<sandbox_info>> questions;
+  auto question = [](sandbox_actor whom) -> coro::task<sandbox_info> {
+    auto info = co_await coro::request(whom, stats_timeout, get_sandbox{});
+    co_return std::move(info);
+  };
+  for (const auto& [id, each] : live_)
+    if (each.tenant == request.tenant && each.ready)
+      questions.push_back(question(each.handle));
+  auto answers = co_await coro::when_all(std::move(questions));
+  std::vector<sandbox_info> infos;
+  for (auto& answer : *answers)
+    if (answer && answer->state == sandbox_state::ready)
+      infos.push_back(std::move(*answer));
+  std::sort(infos.begin(), infos.end(), [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
+  co_return std::move(infos);
+}
+
+caf::result<std::vector<sandbox_stats>> worker_state::stats(get_stats request) {
+  std::vector<coro::task<sandbox_stats>> questions;
+  auto question = [](sandbox_actor whom) -> coro::task<sandbox_stats> {
+    auto numbers = co_await coro::request(whom, stats_timeout, get_stats{});
+    co_return std::move(numbers);
+  };
+  for (const auto& [id, each] : live_)
+    if (each.tenant == request.tenant && each.ready
+        && (request.ids.empty() || std::find(request.ids.begin(), request.ids.end(), id) != request.ids.end()))
+      questions.push_back(question(each.handle));
+  auto answers = co_await coro::when_all(std::move(questions));
+  std::vector<sandbox_stats> numbers;
+  for (auto& answer : *answers)
+    if (answer)
+      numbers.push_back(std::move(*answer));
+  co_return std::move(numbers);
+}
+
+caf::result<worker_health> worker_state::health(get_health) {
+  if (!recovered_.is_set())
+    co_await recovered_.wait();
+  co_return worker_health{accepting_, static_cast<std::uint32_t>(live_.size()), {}};
+}
+
+caf::result<worker_resources> worker_state::resources(get_resources) {
+  worker_resources answer;
+  answer.reject_reason = reject_reason();
+  answer.can_create = answer.reject_reason.empty();
+  answer.sandboxes = static_cast<std::uint32_t>(live_.size());
+  answer.max_sandboxes = env_.settings.max_sandboxes;
+  answer.by_priority.assign(4, 0);
+  for (const auto& each : live_)
+    ++answer.by_priority[std::min<std::size_t>(each.second.priority, 3)];
+  answer.cpu_ratio = load_.cpu_ratio;
+  answer.cpu_count = load_.cpu_count;
+  answer.load1 = load_.load1;
+  answer.load5 = load_.load5;
+  answer.load15 = load_.load15;
+  answer.memory_total_bytes = load_.memory_total_bytes;
+  answer.memory_available_bytes = load_.memory_available_bytes;
+  answer.disk_total_bytes = load_.disk_total_bytes;
+  answer.disk_free_bytes = load_.disk_free_bytes;
+  return answer;
+}
+
+caf::result<std::vector<resource_sample>> worker_state::timeseries(get_timeseries request) {
+  auto since = unix_now() - 3'600'000ll * request.hours;
+  auto samples = co_await coro::blocking<std::vector<resource_sample>>(env_.store_calls,
+                                                                       [&s = env_.store, since] { return s.samples(since); });
+  co_return std::move(samples);
+}
+
+coro::task<void> worker_state::sample_host() {
+  for (int round = 0;; ++round) {
+    auto load = co_await coro::blocking<runtime::host_load>(
+      env_.kernel_calls, [this, path = env_.settings.data_dir]() -> result<runtime::host_load> { return meter_.read(path); });
+    if (load)
+      load_ = *load;
+    if (round % loads_per_sample == 0 && load_.memory_total_bytes > 0 && load_.disk_total_bytes > 0) {
+      auto used = [](std::uint64_t total, std::uint64_t free) {
+        return 1.0 - static_cast<double>(free) / static_cast<double>(total);
+      };
+      resource_sample sample{unix_now(), load_.cpu_ratio, used(load_.memory_total_bytes, load_.memory_available_bytes),
+                             used(load_.disk_total_bytes, load_.disk_free_bytes)};
+      auto stored = co_await coro::blocking<void>(env_.store_calls,
+                                                  [&s = env_.store, sample] { return s.add_sample(sample); });
+      if (!stored)
+        log_event(log_level::warn, "sample_lost", {{"error", text_of(stored.error())}});
+    }
+    co_await coro::sleep_for(load_period);
+  }
+}
+
+// -- ending -----------------------------------------------------------------------------------------------------------
+
+caf::result<sandbox_ended> worker_state::terminate(terminate_sandbox request) {
+  if (auto* living = find(request.tenant, request.id))
+    return self_->delegate(living->handle, end_sandbox{end_reason::terminated});
+  auto stone = tombstones_.find(request.id);
+  if (stone == tombstones_.end() || stone->second.tenant != request.tenant)
+    return not_found();
+  return sandbox_ended{request.id, stone->second.reason};
+}
+
+void worker_state::child_down(const caf::down_msg& down) {
+  if (janitor_ && down.source == janitor_.address()) {
+    log_event(log_level::error, "janitor_died", {{"reason", self_->system().render(down.reason)}});
+    spawn_janitor();
+    return;
+  }
+  if (auto caller = creating_for_.find(down.source); caller != creating_for_.end()) {
+    auto id = caller->second;
+    creating_for_.erase(caller);
+    if (auto entry = live_.find(id); entry != live_.end())
+      caf::anon_send(entry->second.handle, end_sandbox{end_reason::caller_gone});
+    return;
+  }
+  auto known = by_address_.find(down.source);
+  if (known == by_address_.end())
+    return;
+  auto id = known->second;
+  by_address_.erase(known);
+  auto entry = live_.find(id);
+  auto tenant = entry->second.tenant;
+  if (!down.reason) { // it ended as it should, and nothing of it is left
+    slots_.erase(entry->second.uid_slot);
+    live_.erase(entry);
+    env_.metrics.sandboxes(live_.size());
+    bury({id, tenant, end_reason::terminated, unix_now()});
+    return;
+  }
+  log_event(log_level::error, "sandbox_actor_died",
+            {{"sandbox_id", id.value}, {"reason", self_->system().render(down.reason)}});
+  coro::spawn(clean_up(id, tenant));
+}
+
+void worker_state::bury(const tombstone& stone) {
+  std::erase_if(tombstones_, [oldest = unix_now() - tombstone_life_ms](const auto& each) {
+    return each.second.ended_at < oldest;
+  });
+  tombstones_.emplace(stone.id, stone);
+}
+
+coro::task<void> worker_state::clean_up(sandbox_id id, tenant_id tenant) {
+  env_.data.remove(id);
+  auto pause = std::chrono::milliseconds{200};
+  for (;;) {
+    auto destroyed = co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id] { return d.destroy(id); });
+    if (destroyed)
+      break;
+    co_await coro::sleep_for(pause);
+    pause = std::min<std::chrono::milliseconds>(2 * pause, 60s);
+  }
+  tombstone stone{id, tenant, end_reason::failed, unix_now()};
+  auto buried = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
+  if (!buried)
+    log_event(log_level::error, "record_not_removed", {{"sandbox_id", id.value}, {"error", text_of(buried.error())}});
+  if (auto entry = live_.find(id); entry != live_.end()) {
+    slots_.erase(entry->second.uid_slot);
+    live_.erase(entry);
+    env_.metrics.sandboxes(live_.size());
+  }
+  bury(stone);
+  co_return caf::unit;
+}
+
+caf::result<void> worker_state::drain(drain_worker request) {
+  accepting_ = false;
+  while (creating_ > 0)
+    co_await coro::sleep_for(20ms);
+  if (request.end_sandboxes) {
+    std::vector<coro::task<sandbox_ended>> ends;
+    auto end = [](sandbox_actor whom) -> coro::task<sandbox_ended> {
+      auto ended = co_await coro::request(whom, coro::infinite, end_sandbox{end_reason::shutdown});
+      co_return std::move(ended);
+    };
+    for (const auto& each : live_)
+      ends.push_back(end(each.second.handle));
+    co_await coro::when_all(std::move(ends));
+  }
+  co_return caf::unit;
+}
+
+// -- recovery ---------------------------------------------------------------------------------------------------------
+
+coro::task<void> worker_state::recover() {
+  auto stones = co_await coro::blocking<std::vector<tombstone>>(env_.store_calls, [&s = env_.store]() {
+    s.forget_tombstones(unix_now() - tombstone_life_ms);
+    return s.tombstones();
+  });
+  if (stones)
+    for (auto& stone : *stones)
+      bury(stone);
+  auto records = co_await coro::blocking<std::vector<sandbox_record>>(env_.store_calls,
+                                                                      [&s = env_.store] { return s.records(); });
+  if (!records) { // without the truth nothing can be promised: let the operator see it
+    log_event(log_level::critical, "store_unreadable", {{"error", text_of(records.error())}});
+    self_->quit(std::move(records.error()));
+    co_return caf::unit;
+  }
+  std::vector<coro::task<void>> recoveries;
+  for (auto& record : *records)
+    recoveries.push_back(recover_one(std::move(record)));
+  co_await coro::when_all(std::move(recoveries));
+  spawn_janitor();
+  auto leftovers = co_await coro::request(janitor_, coro::infinite, sweep{});
+  log_event(log_level::info, "recovered",
+            {{"sandboxes", std::to_string(live_.size())}, {"leftovers", leftovers ? std::to_string(*leftovers) : "unknown"}});
+  recovered_.set();
+  co_return caf::unit;
+}
+
+coro::task<void> worker_state::recover_one(sandbox_record record) {
+  auto id = record.info.id;
+  if (record.info.state == sandbox_state::ready && record.info.expires_at > unix_now()) {
+    auto found = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
+      env_.kernel_calls, [&d = env_.driver, id]() -> result<std::shared_ptr<runtime::instance>> {
+        auto instance = d.attach(id);
+        if (!instance)
+          return std::move(instance.error());
+        return std::make_shared<runtime::instance>(std::move(*instance));
+      });
+    if (found) {
+      auto handle = spawn_sandbox(record, std::move(*found));
+      auto started = co_await coro::request(handle, coro::infinite, start_sandbox{});
+      if (auto entry = live_.find(id); started && entry != live_.end())
+        entry->second.ready = true;
+      co_return caf::unit;
+    }
+  }
+  co_return co_await clean_up(id, record.info.tenant);
+}
+
+void worker_state::spawn_janitor() {
+  janitor_ = self_->spawn<coro::actor<janitor_state, janitor_actor>>(&env_, worker_actor{self_});
+  self_->monitor(janitor_);
+}
+
+} // namespace sandy

@@ -1,0 +1,85 @@
+#pragma once
+
+#include "actors/services.hpp"
+#include "coro/actor.hpp"
+#include "coro/sync.hpp"
+#include "coro/task.hpp"
+#include "messages/worker.hpp"
+#include "runtime/driver.hpp"
+#include "runtime/host.hpp"
+#include "store/store.hpp"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <unordered_map>
+
+namespace sandy {
+
+/// State of the worker: which sandboxes live on this machine, whose they are, and whether there is room for another.
+///
+/// Spawns and monitors the sandbox actors and the janitor. At the start it takes over what a previous server left running
+/// and buries the rest; it answers nothing before that is done. A sandbox actor that crashes is cleaned up here; the janitor
+/// is started again.
+class worker_state {
+public:
+  static inline const char* name = "worker";
+  using self_pointer = coro::actor<worker_state, worker_actor>*;
+
+  worker_state(self_pointer self, services* env);
+  worker_actor::behavior_type make_behavior();
+
+private:
+  struct child {
+    sandbox_actor handle;
+    tenant_id tenant;
+    std::uint8_t priority = 2;
+    std::uint32_t uid_slot = 0;
+    unix_millis created_at = 0;
+    bool ready = false;
+  };
+
+  caf::result<sandbox_info> create(create_sandbox request);
+  caf::result<std::vector<sandbox_info>> list(list_sandboxes request);
+  caf::result<sandbox_ended> terminate(terminate_sandbox request);
+  caf::result<std::vector<sandbox_stats>> stats(get_stats request);
+  caf::result<worker_health> health(get_health);
+  caf::result<worker_resources> resources(get_resources);
+  caf::result<std::vector<resource_sample>> timeseries(get_timeseries request);
+  caf::result<void> drain(drain_worker request);
+
+  /// The living sandbox of that tenant; nullptr when there is none, also when it is somebody else's.
+  child* find(const tenant_id& tenant, const sandbox_id& id);
+  template <class Reply, class Request>
+  caf::result<Reply> pass_on(Request request);
+
+  coro::task<void> recover();
+  coro::task<void> recover_one(sandbox_record record);
+  coro::task<void> clean_up(sandbox_id id, tenant_id tenant);
+  coro::task<void> sample_host();
+  result<sandbox_record> plan(const create_sandbox& request);
+  sandbox_actor spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found);
+  void spawn_janitor();
+  void child_down(const caf::down_msg& down);
+  void bury(const tombstone& stone);
+  std::string reject_reason() const;
+  std::uint32_t free_slot();
+
+  self_pointer self_;
+  services& env_;
+  std::unordered_map<sandbox_id, child> live_;
+  std::map<caf::actor_addr, sandbox_id> by_address_;
+  std::map<caf::actor_addr, sandbox_id> creating_for_; ///< callers whose creation runs: when one dies it is undone
+  std::unordered_map<sandbox_id, tombstone> tombstones_;
+  std::set<std::uint32_t> slots_;
+  std::uint32_t next_slot_ = 0;
+  janitor_actor janitor_;
+  coro::semaphore creations_;
+  std::uint32_t creating_ = 0; ///< running and waiting
+  bool accepting_ = true;
+  coro::event recovered_;
+  runtime::host_load load_;
+  runtime::host_meter meter_;
+};
+
+} // namespace sandy
