@@ -1,0 +1,163 @@
+#include "metrics/registry.hpp"
+
+#include <prometheus/family.h>
+#include <prometheus/text_serializer.h>
+
+#include <iterator>
+
+namespace sandy::metrics {
+
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::BuildHistogram;
+
+/// Seconds. A creation takes some tens of milliseconds; the queue may add many.
+const prometheus::Histogram::BucketBoundaries create_bounds{
+    0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
+
+/// Seconds. From `true` to a build that takes hours.
+const prometheus::Histogram::BucketBoundaries exec_bounds{
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200};
+
+/// One counter per label value, in the order of the enum. The array's size makes a forgotten value an error.
+template <std::size_t Count>
+void add_all(std::array<prometheus::Counter*, Count>& into, prometheus::Family<prometheus::Counter>& family,
+             const char* label, const char* const (&values)[Count]) {
+  for (std::size_t i = 0; i < Count; ++i)
+    into[i] = &family.Add({{label, values[i]}});
+}
+
+template <class Enum>
+std::size_t index(Enum value) noexcept {
+  return static_cast<std::size_t>(value);
+}
+
+} // namespace
+
+registry::registry(std::string_view version, const std::vector<std::string>& flavors) {
+  BuildGauge()
+      .Name("sandy_build_info")
+      .Help("Always 1; the labels say what runs.")
+      .Register(families_)
+      .Add({{"version", std::string(version)}})
+      .Set(1);
+
+  auto& living = BuildGauge()
+                     .Name("sandy_sandboxes")
+                     .Help("Sandboxes that exist now, by flavor and state.")
+                     .Register(families_);
+  auto& created = BuildCounter()
+                      .Name("sandy_sandboxes_created_total")
+                      .Help("Sandboxes that became ready, by flavor.")
+                      .Register(families_);
+  auto names = flavors;
+  names.push_back("other");
+  for (const auto& name : names) {
+    auto& metrics = flavors_[name];
+    for (auto state : {sandbox_state::creating, sandbox_state::ready, sandbox_state::draining})
+      metrics.living[index(state)] = &living.Add({{"flavor", name}, {"state", to_string(state)}});
+    metrics.created = &created.Add({{"flavor", name}});
+  }
+
+  auto& ended = BuildCounter()
+                    .Name("sandy_sandboxes_ended_total")
+                    .Help("Sandboxes that are gone, by the reason of their end.")
+                    .Register(families_);
+  for (std::size_t i = 1; i < ended_.size(); ++i) // 0 is end_reason::none, which no sandbox that is gone has
+    ended_[i] = &ended.Add({{"reason", to_string(static_cast<end_reason>(i))}});
+
+  auto& phases = BuildHistogram()
+                     .Name("sandy_sandbox_create_duration_seconds")
+                     .Help("Time a creation spent, by phase; total is what its caller waited.")
+                     .Register(families_);
+  for (auto [phase, name] :
+       {std::pair{create_phase::queue, "queue"}, std::pair{create_phase::driver, "driver"},
+        std::pair{create_phase::store, "store"}, std::pair{create_phase::total, "total"}})
+    create_phases_[index(phase)] = &phases.Add({{"phase", name}}, create_bounds);
+
+  add_all(refused_,
+          BuildCounter()
+              .Name("sandy_admission_refusals_total")
+              .Help("Creations refused at once, by reason.")
+              .Register(families_),
+          "reason", {"max_sandboxes", "queue_full", "draining"});
+  add_all(execs_,
+          BuildCounter()
+              .Name("sandy_execs_total")
+              .Help("Commands asked for, by how they ended.")
+              .Register(families_),
+          "outcome", {"exited", "signaled", "timeout", "failed", "lost", "disconnected"});
+  exec_seconds_ = &BuildHistogram()
+                       .Name("sandy_exec_duration_seconds")
+                       .Help("Time commands ran, from start to exit.")
+                       .Register(families_)
+                       .Add({}, exec_bounds);
+  add_all(guest_bytes_,
+          BuildCounter()
+              .Name("sandy_guest_bytes_total")
+              .Help("Bytes exchanged with guests: in goes to guests, out comes from them.")
+              .Register(families_),
+          "direction", {"in", "out"});
+  add_all(leaks_,
+          BuildCounter()
+              .Name("sandy_janitor_leaks_total")
+              .Help("Leftovers the janitor found, by kind.")
+              .Register(families_),
+          "kind", {"sandbox", "record"});
+}
+
+std::string registry::expose() const {
+  auto all = families_.Collect();
+  for (const prometheus::Collectable* source : {static_cast<const prometheus::Collectable*>(&http_),
+                                                static_cast<const prometheus::Collectable*>(&process_)}) {
+    auto more = source->Collect();
+    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  }
+  return prometheus::TextSerializer().Serialize(all);
+}
+
+const registry::flavor_metrics& registry::of(std::string_view flavor) const {
+  auto found = flavors_.find(flavor);
+  return found != flavors_.end() ? found->second : flavors_.find(std::string_view("other"))->second;
+}
+
+void registry::sandbox_entered(std::string_view flavor, sandbox_state state) {
+  if (state != sandbox_state::gone)
+    of(flavor).living[index(state)]->Increment();
+}
+
+void registry::sandbox_left(std::string_view flavor, sandbox_state state) {
+  if (state != sandbox_state::gone)
+    of(flavor).living[index(state)]->Decrement();
+}
+
+void registry::sandbox_created(std::string_view flavor) { of(flavor).created->Increment(); }
+
+void registry::sandbox_ended(end_reason reason) {
+  if (reason != end_reason::none)
+    ended_[index(reason)]->Increment();
+}
+
+void registry::create_timed(create_phase phase, double seconds) {
+  create_phases_[index(phase)]->Observe(seconds);
+}
+
+void registry::create_refused(refusal reason) { refused_[index(reason)]->Increment(); }
+
+void registry::exec_finished(exec_outcome outcome, double seconds) {
+  execs_[index(outcome)]->Increment();
+  if (outcome != exec_outcome::failed)
+    exec_seconds_->Observe(seconds);
+}
+
+void registry::guest_bytes(direction where, std::uint64_t count) {
+  guest_bytes_[index(where)]->Increment(static_cast<double>(count));
+}
+
+void registry::leaks_found(leak_kind kind, std::uint64_t count) {
+  leaks_[index(kind)]->Increment(static_cast<double>(count));
+}
+
+} // namespace sandy::metrics

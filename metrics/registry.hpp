@@ -1,0 +1,95 @@
+#pragma once
+
+#include "messages/sandbox.hpp"
+#include "metrics/http_metrics.hpp"
+#include "metrics/process_metrics.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandy::metrics {
+
+/// Parts of a creation, timed each for itself. `total` is what the caller waited.
+enum class create_phase : std::uint8_t { queue, driver, store, total };
+
+/// How a command that was asked for ended. `failed`: it could not be started. `lost`: its sandbox ended
+/// first. `disconnected`: its reader went away and took it along.
+enum class exec_outcome : std::uint8_t { exited, signaled, timeout, failed, lost, disconnected };
+
+/// `in`: from the server to guests. `out`: from guests to the server.
+enum class direction : std::uint8_t { in, out };
+
+/// Why a creation was refused without being tried.
+enum class refusal : std::uint8_t { max_sandboxes, queue_full, draining };
+
+/// What the janitor found. `sandbox`: a sandbox in the kernel or on the disk that no record knows. `record`:
+/// a record whose sandbox is gone.
+enum class leak_kind : std::uint8_t { sandbox, record };
+
+/// Every metric family of this server. Instruments are found at construction and kept; counting an event
+/// never searches by label. Thread safe; nothing blocks but `expose`.
+class registry {
+public:
+  /// @param version of this server, for sandy_build_info.
+  /// @param flavors the configured flavors, a closed set; sandboxes of any other count as flavor "other".
+  registry(std::string_view version, const std::vector<std::string>& flavors);
+  registry(const registry&) = delete;
+  registry& operator=(const registry&) = delete;
+
+  /// All values in Prometheus' text format 0.0.4. Reads a few small files below /proc.
+  std::string expose() const;
+
+  /// The HTTP edge counts here.
+  http_metrics& http() noexcept { return http_; }
+
+  /// A sandbox is now in this state; call `sandbox_left` for the state it was in. `gone` is not counted.
+  void sandbox_entered(std::string_view flavor, sandbox_state state);
+  void sandbox_left(std::string_view flavor, sandbox_state state);
+
+  /// A sandbox became ready for the first time.
+  void sandbox_created(std::string_view flavor);
+  /// A sandbox is gone.
+  void sandbox_ended(end_reason reason);
+  void create_timed(create_phase phase, double seconds);
+  void create_refused(refusal reason);
+
+  /// @param seconds from start to exit; not used for commands that failed to start.
+  void exec_finished(exec_outcome outcome, double seconds);
+  void guest_bytes(direction where, std::uint64_t count);
+  void leaks_found(leak_kind kind, std::uint64_t count = 1);
+
+private:
+  static constexpr std::size_t live_states = 3; ///< creating, ready, draining
+
+  struct flavor_metrics {
+    std::array<prometheus::Gauge*, live_states> living{};
+    prometheus::Counter* created = nullptr;
+  };
+
+  const flavor_metrics& of(std::string_view flavor) const;
+
+  prometheus::Registry families_;
+  http_metrics http_;
+  process_metrics process_;
+  std::map<std::string, flavor_metrics, std::less<>> flavors_; ///< "other" among them
+  std::array<prometheus::Counter*, 7> ended_{};
+  std::array<prometheus::Histogram*, 4> create_phases_{};
+  std::array<prometheus::Counter*, 3> refused_{};
+  std::array<prometheus::Counter*, 6> execs_{};
+  prometheus::Histogram* exec_seconds_ = nullptr;
+  std::array<prometheus::Counter*, 2> guest_bytes_{};
+  std::array<prometheus::Counter*, 2> leaks_{};
+};
+
+} // namespace sandy::metrics
