@@ -1,0 +1,119 @@
+#include "store/record_codec.hpp"
+
+#include <SQLiteCpp/Column.h>
+#include <SQLiteCpp/Statement.h>
+#include <nlohmann/json.hpp>
+
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace sandy {
+
+namespace {
+
+/// Reads a column as a number of type T. @throws std::runtime_error when it is not one.
+template <class T>
+T number(const SQLite::Column& column) {
+  auto value = column.getInt64();
+  if constexpr (sizeof(T) < sizeof(value)) {
+    if (value < static_cast<std::int64_t>(std::numeric_limits<T>::min()) ||
+        value > static_cast<std::int64_t>(std::numeric_limits<T>::max()))
+      throw std::runtime_error(std::string(column.getName()) + " is out of range: " + std::to_string(value));
+  }
+  return static_cast<T>(value); // 64-bit unsigned values were stored as the signed number of the same bits
+}
+
+template <class Enum>
+Enum enumerator(const SQLite::Column& column, Enum last) {
+  auto value = column.getInt64();
+  if (value < 0 || value > static_cast<std::int64_t>(last))
+    throw std::runtime_error(std::string(column.getName()) + " is out of range: " + std::to_string(value));
+  return static_cast<Enum>(value);
+}
+
+template <class T>
+T from_json(const SQLite::Column& column) {
+  try {
+    return nlohmann::json::parse(column.getString()).get<T>();
+  } catch (const nlohmann::json::exception&) {
+    throw std::runtime_error(std::string(column.getName()) + " is not what a server writes");
+  }
+}
+
+std::vector<std::uint16_t> ports(const SQLite::Column& column) {
+  std::vector<std::uint16_t> all;
+  for (auto port :
+       from_json<std::vector<std::int64_t>>(column)) { // the JSON library would cut larger numbers silently
+    if (port < 0 || port > std::numeric_limits<std::uint16_t>::max())
+      throw std::runtime_error(std::string(column.getName()) + " is out of range: " + std::to_string(port));
+    all.push_back(static_cast<std::uint16_t>(port));
+  }
+  return all;
+}
+
+} // namespace
+
+void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
+  const auto& info = record.info;
+  int next = 1;
+  auto add = [&](const auto& value) { statement.bind(next++, value); };
+  auto add_number = [&](auto value) { statement.bind(next++, static_cast<std::int64_t>(value)); };
+  add(info.id.value);
+  add_number(record.uid_slot);
+  add(info.tenant.value);
+  add_number(info.state);
+  add(info.flavor);
+  add(info.image);
+  add_number(info.limits.memory_bytes);
+  add_number(info.limits.cpu_millis);
+  add_number(info.limits.pids);
+  add_number(info.limits.disk_bytes);
+  add_number(info.priority);
+  add_number(info.preemptable);
+  add(nlohmann::json(info.expose_ports).dump());
+  add(info.upstream);
+  add(info.workdir);
+  add(nlohmann::json(record.env).dump());
+  add_number(info.created_at);
+  add_number(info.expires_at);
+  add_number(info.ttl_seconds);
+}
+
+sandbox_record read_record(SQLite::Statement& row) {
+  sandbox_record record;
+  auto& info = record.info;
+  int next = 0;
+  auto column = [&] { return row.getColumn(next++); };
+  info.id.value = column().getString();
+  record.uid_slot = number<std::uint32_t>(column());
+  info.tenant.value = column().getString();
+  info.state = enumerator(column(), sandbox_state::gone);
+  info.flavor = column().getString();
+  info.image = column().getString();
+  info.limits.memory_bytes = number<std::uint64_t>(column());
+  info.limits.cpu_millis = number<std::uint32_t>(column());
+  info.limits.pids = number<std::uint32_t>(column());
+  info.limits.disk_bytes = number<std::uint64_t>(column());
+  info.priority = number<std::uint8_t>(column());
+  info.preemptable = number<std::uint8_t>(column()) != 0;
+  info.expose_ports = ports(column());
+  info.upstream = column().getString();
+  info.workdir = column().getString();
+  record.env = from_json<environment>(column());
+  info.created_at = column().getInt64();
+  info.expires_at = column().getInt64();
+  info.ttl_seconds = number<std::uint32_t>(column());
+  return record;
+}
+
+tombstone read_tombstone(SQLite::Statement& row) {
+  tombstone stone;
+  stone.id.value = row.getColumn(0).getString();
+  stone.tenant.value = row.getColumn(1).getString();
+  stone.reason = enumerator(row.getColumn(2), end_reason::shutdown);
+  stone.ended_at = row.getColumn(3).getInt64();
+  return stone;
+}
+
+} // namespace sandy

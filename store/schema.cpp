@@ -1,0 +1,72 @@
+#include "store/schema.hpp"
+
+#include <SQLiteCpp/Column.h>
+#include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Transaction.h>
+
+#include <array>
+#include <stdexcept>
+#include <string>
+
+namespace sandy {
+
+namespace {
+
+// Times are milliseconds since the Unix epoch. expose_ports and env are JSON arrays: nobody searches in them.
+constexpr std::array<const char*, 1> steps{R"sql(
+CREATE TABLE sandboxes (
+  id TEXT PRIMARY KEY,
+  uid_slot INTEGER NOT NULL UNIQUE,
+  tenant TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  flavor TEXT NOT NULL,
+  image TEXT NOT NULL,
+  memory_bytes INTEGER NOT NULL,
+  cpu_millis INTEGER NOT NULL,
+  pids INTEGER NOT NULL,
+  disk_bytes INTEGER NOT NULL,
+  priority INTEGER NOT NULL,
+  preemptable INTEGER NOT NULL,
+  expose_ports TEXT NOT NULL,
+  upstream TEXT NOT NULL,
+  workdir TEXT NOT NULL,
+  env TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  ttl_seconds INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tombstones (
+  id TEXT PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  reason INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tombstones_by_end ON tombstones (ended_at);
+
+CREATE TABLE samples (
+  timestamp INTEGER PRIMARY KEY,
+  cpu_ratio REAL NOT NULL,
+  memory_ratio REAL NOT NULL,
+  disk_ratio REAL NOT NULL
+) STRICT;
+)sql"};
+
+} // namespace
+
+std::span<const char* const> schema_steps() { return steps; }
+
+void migrate(SQLite::Database& database, std::span<const char* const> all) {
+  auto version = database.execAndGet("PRAGMA user_version").getInt64();
+  if (version < 0 || version > static_cast<std::int64_t>(all.size()))
+    throw std::runtime_error("schema version " + std::to_string(version) +
+                             " was written by a newer server; this one knows " + std::to_string(all.size()));
+  for (auto next = static_cast<std::size_t>(version); next < all.size(); ++next) {
+    SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+    database.exec(all[next]);
+    database.exec("PRAGMA user_version = " + std::to_string(next + 1));
+    transaction.commit();
+  }
+}
+
+} // namespace sandy

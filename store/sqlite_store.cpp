@@ -1,0 +1,255 @@
+#include "store/file_lock.hpp"
+#include "store/record_codec.hpp"
+#include "store/schema.hpp"
+#include "store/store.hpp"
+
+#include <SQLiteCpp/Column.h>
+#include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Statement.h>
+#include <SQLiteCpp/Transaction.h>
+#include <sqlite3.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace sandy {
+
+namespace {
+
+/// An operator's backup or query may hold the file for a moment; beyond that something is wrong.
+constexpr int busy_timeout_ms = 5000;
+
+/// What `get_timeseries` can ask for.
+constexpr unix_millis sample_history_ms = 48ll * 3600 * 1000;
+
+/// Makes sure that the file exists and is its owner's alone, before SQLite writes a byte to it. SQLite gives
+/// the log the same mode.
+result<void> make_private_file(const std::string& path) {
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return fail(errc::internal, "Cannot open the database " + path + ": " + std::strerror(errno));
+  int failed = ::fchmod(fd, 0600) < 0 ? errno : 0;
+  ::close(fd);
+  if (failed)
+    return fail(errc::internal, "Cannot make the database " + path + " private: " + std::strerror(failed));
+  return caf::unit;
+}
+
+/// A prepared statement in use. Afterwards it holds neither a lock on the database nor a caller's secrets.
+class running {
+public:
+  explicit running(SQLite::Statement& statement)
+      : statement_(statement) {}
+  running(const running&) = delete;
+  running& operator=(const running&) = delete;
+  ~running() {
+    statement_.tryReset();
+    statement_.clearBindings(); // throws only when SQLite fails at what cannot fail
+  }
+  SQLite::Statement* operator->() noexcept { return &statement_; }
+  SQLite::Statement& operator*() noexcept { return statement_; }
+
+private:
+  SQLite::Statement& statement_;
+};
+
+class sqlite_store final : public store {
+public:
+  sqlite_store(const std::string& path, file_lock lock)
+      : lock_(std::move(lock))
+      , database_(open_database(path))
+      , insert_(database_,
+                std::string("INSERT INTO sandboxes (") + record_columns + ") VALUES (" + parameters() + ")")
+      , update_(database_, "UPDATE sandboxes SET state = ?2, expires_at = ?3, ttl_seconds = ?4 WHERE id = ?1")
+      , remove_(database_, "DELETE FROM sandboxes WHERE id = ?1")
+      , records_(database_,
+                 std::string("SELECT ") + record_columns + " FROM sandboxes ORDER BY created_at, id")
+      , bury_(database_, "INSERT INTO tombstones (id, tenant, reason, ended_at) VALUES (?1, ?2, ?3, ?4) "
+                         "ON CONFLICT DO NOTHING")
+      , tombstones_(database_, "SELECT id, tenant, reason, ended_at FROM tombstones ORDER BY ended_at, id")
+      , forget_(database_, "DELETE FROM tombstones WHERE ended_at < ?1")
+      , add_sample_(database_,
+                    "INSERT OR REPLACE INTO samples (timestamp, cpu_ratio, memory_ratio, disk_ratio) "
+                    "VALUES (?1, ?2, ?3, ?4)")
+      , forget_samples_(database_, "DELETE FROM samples WHERE timestamp < ?1")
+      , samples_(database_,
+                 "SELECT timestamp, cpu_ratio, memory_ratio, disk_ratio FROM samples WHERE timestamp >= ?1 "
+                 "ORDER BY timestamp") {}
+
+  result<void> insert(const sandbox_record& record) override {
+    try {
+      running statement(insert_);
+      bind_record(*statement, record);
+      statement->exec();
+      return caf::unit;
+    } catch (const SQLite::Exception& failed) {
+      if (failed.getErrorCode() == SQLITE_CONSTRAINT)
+        return fail(errc::conflict,
+                    "The id or the uid slot of sandbox " + record.info.id.value + " is taken");
+      return failure("record a sandbox", failed);
+    } catch (const std::exception& failed) {
+      return failure("record a sandbox", failed);
+    }
+  }
+
+  result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at,
+                      std::uint32_t ttl_seconds) override {
+    return guarded("update a sandbox's record", [&]() -> result<void> {
+      running statement(update_);
+      statement->bind(1, id.value);
+      statement->bind(2, static_cast<std::int64_t>(state));
+      statement->bind(3, static_cast<std::int64_t>(expires_at));
+      statement->bind(4, static_cast<std::int64_t>(ttl_seconds));
+      if (statement->exec() == 0)
+        return fail(errc::sandbox_not_found, "Sandbox not found");
+      return caf::unit;
+    });
+  }
+
+  result<void> bury(const tombstone& stone) override {
+    return guarded("remove a sandbox's record", [&]() -> result<void> {
+      SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
+      {
+        running statement(remove_);
+        statement->bind(1, stone.id.value);
+        statement->exec();
+      }
+      {
+        running statement(bury_);
+        statement->bind(1, stone.id.value);
+        statement->bind(2, stone.tenant.value);
+        statement->bind(3, static_cast<std::int64_t>(stone.reason));
+        statement->bind(4, static_cast<std::int64_t>(stone.ended_at));
+        statement->exec();
+      }
+      transaction.commit();
+      return caf::unit;
+    });
+  }
+
+  result<std::vector<sandbox_record>> records() override {
+    return guarded("read the records", [&]() -> result<std::vector<sandbox_record>> {
+      std::vector<sandbox_record> all;
+      running statement(records_);
+      while (statement->executeStep())
+        all.push_back(read_record(*statement));
+      return all;
+    });
+  }
+
+  result<std::vector<tombstone>> tombstones() override {
+    return guarded("read the tombstones", [&]() -> result<std::vector<tombstone>> {
+      std::vector<tombstone> all;
+      running statement(tombstones_);
+      while (statement->executeStep())
+        all.push_back(read_tombstone(*statement));
+      return all;
+    });
+  }
+
+  result<void> forget_tombstones(unix_millis before) override {
+    return guarded("forget tombstones", [&]() -> result<void> {
+      running statement(forget_);
+      statement->bind(1, static_cast<std::int64_t>(before));
+      statement->exec();
+      return caf::unit;
+    });
+  }
+
+  result<void> add_sample(const resource_sample& sample) override {
+    return guarded("record a sample", [&]() -> result<void> {
+      SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
+      {
+        running statement(add_sample_);
+        statement->bind(1, static_cast<std::int64_t>(sample.timestamp));
+        statement->bind(2, sample.cpu_ratio);
+        statement->bind(3, sample.memory_ratio);
+        statement->bind(4, sample.disk_ratio);
+        statement->exec();
+      }
+      {
+        running statement(forget_samples_);
+        statement->bind(1, static_cast<std::int64_t>(sample.timestamp - sample_history_ms));
+        statement->exec();
+      }
+      transaction.commit();
+      return caf::unit;
+    });
+  }
+
+  result<std::vector<resource_sample>> samples(unix_millis since) override {
+    return guarded("read the samples", [&]() -> result<std::vector<resource_sample>> {
+      std::vector<resource_sample> all;
+      running statement(samples_);
+      statement->bind(1, static_cast<std::int64_t>(since));
+      while (statement->executeStep())
+        all.push_back({statement->getColumn(0).getInt64(), statement->getColumn(1).getDouble(),
+                       statement->getColumn(2).getDouble(), statement->getColumn(3).getDouble()});
+      return all;
+    });
+  }
+
+private:
+  static SQLite::Database open_database(const std::string& path) {
+    SQLite::Database database(path, SQLite::OPEN_READWRITE, busy_timeout_ms);
+    // WAL with NORMAL: a killed server loses nothing; a power cut may lose the last transactions, whole ones,
+    // and with them the sandboxes they speak of. The normal locking mode lets an operator look into the file
+    // of a running server.
+    database.exec("PRAGMA journal_mode = WAL");
+    database.exec("PRAGMA synchronous = NORMAL");
+    database.exec("PRAGMA journal_size_limit = 4194304");
+    migrate(database, schema_steps());
+    return database;
+  }
+
+  static std::string parameters() {
+    std::string marks = "?";
+    for (int i = 1; i < record_column_count; ++i)
+      marks += ", ?";
+    return marks;
+  }
+
+  static caf::error failure(const char* what, const std::exception& failed) {
+    return fail(errc::internal, std::string("Cannot ") + what + ": " + failed.what());
+  }
+
+  template <class Function>
+  static std::invoke_result_t<Function> guarded(const char* what, Function function) {
+    try {
+      return function();
+    } catch (const std::exception& failed) { // SQLite's words, or those of a damaged row
+      return failure(what, failed);
+    }
+  }
+
+  file_lock lock_; // first, so released last: after the database is closed
+  SQLite::Database database_;
+  SQLite::Statement insert_, update_, remove_, records_;
+  SQLite::Statement bury_, tombstones_, forget_;
+  SQLite::Statement add_sample_, forget_samples_, samples_;
+};
+
+} // namespace
+
+result<std::unique_ptr<store>> store::open(const std::string& path) {
+  auto lock = file_lock::take(path + ".lock", "The database " + path);
+  if (!lock)
+    return lock.error();
+  auto made = make_private_file(path);
+  if (!made)
+    return made.error();
+  try {
+    return std::unique_ptr<store>(std::make_unique<sqlite_store>(path, std::move(*lock)));
+  } catch (const std::exception& failed) {
+    return fail(errc::internal, "Cannot open the database " + path + ": " + failed.what());
+  }
+}
+
+} // namespace sandy
