@@ -1,0 +1,255 @@
+"""The blocking client: the twin of `async_client`, method by method."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import (
+    Any,
+    Dict,
+    Generator,
+    Iterable,
+    Iterator,
+    List,
+    Literal,
+    Optional,
+    Sequence,
+    Union,
+    overload,
+)
+
+import httpx
+
+from . import protocol
+from .errors import error_from, error_from_transport
+from .events import OutputDecoder
+from .models import ExecResult, OutputChunk, Sandbox
+
+
+class SyncOutputStream:
+    """The output of a running command: `for chunk in stream`, then `stream.exit_code`.
+
+    Leaving it early (`close`, or the end of its `with`) ends the command.
+    """
+
+    def __init__(self, client: "SyncSandyClient", call: protocol.Call) -> None:
+        self._chunks = self._read(client, call)
+        self._decoder = OutputDecoder()
+
+    def _read(self, client: "SyncSandyClient", call: protocol.Call) -> Generator[OutputChunk, None, None]:
+        with client._stream(call) as response:
+            for piece in response.iter_bytes():
+                for chunk in self._decoder.feed(piece):
+                    yield chunk
+        self._decoder.exit_code()  # a stream that ends without one has failed
+
+    @property
+    def exit_code(self) -> int:
+        """The command's exit code, known when the iteration is over."""
+        return self._decoder.exit_code()
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the command was killed for its timeout."""
+        return self._decoder.timed_out()
+
+    def __iter__(self) -> Iterator[OutputChunk]:
+        return self._chunks
+
+    def close(self) -> None:
+        """Stops reading."""
+        self._chunks.close()
+
+    def __enter__(self) -> "SyncOutputStream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SyncSandyClient:
+    """Talks to a Sandy server.
+
+    Args:
+        base_url: address of the server, else the variable SANDY_BASE_URL.
+        api_key: bearer key, else the variable SANDY_API_KEY; a server may need none.
+        transport: for tests: takes the place of the network.
+
+    Every method raises `SandyError`. Connections are kept; `close` or `with` closes them.
+    """
+
+    def __init__(
+        self,
+        base_url: Optional[str] = None,
+        api_key: Optional[str] = None,
+        *,
+        transport: Optional[httpx.BaseTransport] = None,
+    ) -> None:
+        self._settings = {**protocol.settings(base_url, api_key), "transport": transport}
+        self._http: Optional[httpx.Client] = None
+
+    @property
+    def base_url(self) -> str:
+        """Address of the server, without a trailing slash."""
+        return str(self._settings["base_url"])
+
+    def create_sandbox(
+        self,
+        ttl_seconds: int = 600,
+        expose_ports: Optional[Sequence[int]] = None,
+        priority: Union[str, int] = "NORMAL",
+        **options: Any,
+    ) -> Sandbox:
+        """Creates a sandbox; it is ready for commands when this returns.
+
+        Args:
+            ttl_seconds: it ends by itself after this time.
+            expose_ports: ports to serve to the outside.
+            priority: CRITICAL, HIGH, NORMAL or LOW.
+            options: further fields of the API, for example `image`, `env`, `resources`.
+        """
+        return protocol.sandbox_from(self._object(protocol.create(ttl_seconds, expose_ports, priority, options)))
+
+    def get_status(self, sandbox_id: str) -> Sandbox:
+        """Describes a sandbox; one that has ended is a SandyError with status 404."""
+        return protocol.sandbox_from(self._object(protocol.sandbox(sandbox_id)))
+
+    def list_sandboxes(self) -> List[Sandbox]:
+        """Describes all sandboxes of this key."""
+        return protocol.sandboxes_from(self._object(protocol.Call("GET", "/api/sandboxes")))
+
+    def refresh(self, sandbox_id: str, ttl_seconds: Optional[int] = None) -> Sandbox:
+        """Makes a sandbox live for `ttl_seconds` (else its original lifetime) from now."""
+        body = {} if ttl_seconds is None else {"ttl_seconds": ttl_seconds}
+        return protocol.sandbox_from(self._object(protocol.sandbox(sandbox_id, "POST", "/refresh", json=body)))
+
+    def terminate(self, sandbox_id: str) -> None:
+        """Ends a sandbox with all that runs in it. Repeating it is harmless."""
+        self._send(protocol.sandbox(sandbox_id, "POST", "/terminate", json={}))
+
+    @overload
+    def exec_command(
+        self, sandbox_id: str, command: str, timeout: float = ..., stream: Literal[False] = ..., **options: Any
+    ) -> ExecResult: ...
+
+    @overload
+    def exec_command(
+        self, sandbox_id: str, command: str, timeout: float = ..., *, stream: Literal[True], **options: Any
+    ) -> SyncOutputStream: ...
+
+    def exec_command(
+        self, sandbox_id: str, command: str, timeout: float = 300, stream: bool = False, **options: Any
+    ) -> Union[ExecResult, SyncOutputStream]:
+        """Runs a shell command.
+
+        Args:
+            command: a script for bash.
+            timeout: seconds after which it is killed; the exit code is then 124.
+            stream: give the output while it comes.
+            options: further fields of the API: `cwd`, `env`.
+
+        Returns:
+            `(stdout, stderr, exit_code)`; with `stream` a `SyncOutputStream` to iterate over.
+        """
+        call = protocol.execute(sandbox_id, command, timeout, options, stream)
+        return SyncOutputStream(self, call) if stream else self._execute(call)
+
+    def start_process(self, sandbox_id: str, command: str, **options: Any) -> Dict[str, Any]:
+        """Starts a command in the background and describes the process at once."""
+        body = {"command": command, "background": True, **options}
+        return self._object(protocol.sandbox(sandbox_id, "POST", "/exec", json=body))
+
+    def list_processes(self, sandbox_id: str) -> List[Dict[str, Any]]:
+        """Describes the background processes of a sandbox, the finished ones too."""
+        return list((self._object(protocol.sandbox(sandbox_id, rest="/processes"))).get("processes") or [])
+
+    def write_file(self, sandbox_id: str, path: str, content: Union[str, bytes]) -> None:
+        """Writes a file (text as UTF-8), making its directories. `path` is absolute or relative to /workspace."""
+        self._send(protocol.write(sandbox_id, path, content))
+
+    def read_file(self, sandbox_id: str, path: str) -> bytes:
+        """Reads a whole file."""
+        return protocol.file_from(self._send(protocol.read(sandbox_id, path)))
+
+    def upload(self, sandbox_id: str, path: str, pieces: Union[bytes, Iterable[bytes]]) -> Dict[str, Any]:
+        """Writes a file of any size from an iterable, without holding it in memory. Returns size and sha256."""
+        return self._object(protocol.upload(sandbox_id, path, pieces))
+
+    def download(self, sandbox_id: str, path: str) -> Iterator[bytes]:
+        """Reads a file of any size piece by piece: `for piece in client.download(...)`."""
+        with self._stream(protocol.download(sandbox_id, path)) as response:
+            for piece in response.iter_bytes():
+                yield piece
+
+    def list_files(self, sandbox_id: str, path: str = "/workspace") -> List[str]:
+        """The files below a directory, relative to it, without node_modules and .git."""
+        call = protocol.sandbox(sandbox_id, rest="/files/list", params={"path": path})
+        return list((self._object(call)).get("files") or [])
+
+    def stat(self, sandbox_id: str, path: str) -> Dict[str, Any]:
+        """Describes a file or directory."""
+        return self._object(protocol.sandbox(sandbox_id, rest="/files/stat", params={"path": path}))
+
+    def make_directory(self, sandbox_id: str, path: str) -> None:
+        """Makes a directory and those above it."""
+        self._send(protocol.sandbox(sandbox_id, "POST", "/files/mkdir", json={"path": path}))
+
+    def move(self, sandbox_id: str, source: str, destination: str) -> None:
+        """Renames a file or directory."""
+        body = {"from": source, "to": destination}
+        self._send(protocol.sandbox(sandbox_id, "POST", "/files/move", json=body))
+
+    def delete_file(self, sandbox_id: str, path: str, recursive: bool = False) -> None:
+        """Removes a file, or a directory (with `recursive` also one that is not empty)."""
+        self._send(protocol.delete_file(sandbox_id, path, recursive))
+
+    def port_url(self, sandbox: Sandbox, port: int) -> str:
+        """Where an exposed port of a sandbox is served."""
+        return protocol.port_url(self.base_url, sandbox, port)
+
+    def close(self) -> None:
+        """Closes the connections; the client can still be used and then opens new ones."""
+        http, self._http = self._http, None
+        if http is not None:
+            http.close()
+
+    def __enter__(self) -> "SyncSandyClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connections(self) -> httpx.Client:
+        if self._http is None:
+            self._http = httpx.Client(**self._settings)
+        return self._http
+
+    def _execute(self, call: protocol.Call) -> ExecResult:
+        return protocol.exec_result_from(self._object(call))
+
+    def _object(self, call: protocol.Call) -> Dict[str, Any]:
+        return protocol.answer_of(self._send(call))
+
+    def _send(self, call: protocol.Call) -> httpx.Response:
+        http = self._connections()
+        try:
+            response = http.send(http.build_request(**call.arguments()))
+        except httpx.HTTPError as failure:
+            raise error_from_transport(failure) from failure
+        if not response.is_success:
+            raise error_from(response)
+        return response
+
+    @contextmanager
+    def _stream(self, call: protocol.Call) -> Iterator[httpx.Response]:
+        http = self._connections()
+        try:
+            response = http.send(http.build_request(**call.arguments()), stream=True)
+            try:
+                if not response.is_success:
+                    response.read()
+                    raise error_from(response)
+                yield response
+            finally:
+                response.close()
+        except httpx.HTTPError as failure:
+            raise error_from_transport(failure) from failure
