@@ -368,7 +368,7 @@ coro::task<void> worker_state::recover() {
   auto records = co_await coro::blocking<std::vector<sandbox_record>>(env_.store_calls,
                                                                       [&s = env_.store] { return s.records(); });
   if (!records) { // without the truth nothing can be promised: let the operator see it
-    log_event(log_level::critical, "store_unreadable", {{"error", text_of(records.error())}});
+    log_event(log_level::error, "store_unreadable", {{"error", text_of(records.error())}});
     self_->quit(std::move(records.error()));
     co_return caf::unit;
   }

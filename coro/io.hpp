@@ -45,7 +45,7 @@ struct mailbox_slot {
 };
 
 template <class T>
-class external_operation : protected operation {
+class external_operation : public operation {
 public:
   bool await_ready() const noexcept { return done_; }
   void await_suspend(std::coroutine_handle<> frame) noexcept { waiter_ = frame; }
@@ -73,14 +73,11 @@ class [[nodiscard]] io final : public detail::external_operation<T> {
 public:
   io(boost::asio::io_context& context, io_task<result<T>> work)
     : context_(context), cancel_(std::make_shared<boost::asio::cancellation_signal>()) {
-    auto finish = [slot = this->slot_, cancel = cancel_](std::exception_ptr what, result<T> outcome) {
+    auto finish = [slot = this->slot_, cancel = cancel_](std::exception_ptr what) {
       if (what)
         slot->finish(to_error(what));
-      else
-        slot->finish(std::move(outcome));
     };
-    // co_spawn starts by posting or dispatching to the context, so the signal is connected on its thread.
-    boost::asio::co_spawn(context, std::move(work),
+    boost::asio::co_spawn(context, run(std::move(work), this->slot_),
                           boost::asio::bind_cancellation_slot(cancel_->slot(), std::move(finish)));
   }
   ~io() {
@@ -89,6 +86,12 @@ public:
   }
 
 private:
+  // Asio wants default constructible results, and a result<T> is not: the slot takes it.
+  static io_task<void> run(io_task<result<T>> work, std::shared_ptr<detail::mailbox_slot<T>> slot) {
+    auto outcome = co_await std::move(work);
+    slot->finish(std::move(outcome));
+  }
+
   boost::asio::io_context& context_;
   std::shared_ptr<boost::asio::cancellation_signal> cancel_;
 };

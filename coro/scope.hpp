@@ -32,7 +32,7 @@ public:
 
 protected:
   operation() = default;
-  ~operation();
+  virtual ~operation();
   /// The answer arrived (`element`), or the deadline passed (nullptr). Runs before the waiter is resumed.
   virtual void complete(caf::mailbox_element* element) = 0;
 
