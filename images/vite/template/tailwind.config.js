@@ -1,0 +1,6 @@
+/** @type {import("tailwindcss").Config} */
+export default {
+  content: ["./index.html", "./src/**/*.{js,jsx,ts,tsx}"],
+  theme: { extend: {} },
+  plugins: [],
+};
