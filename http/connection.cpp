@@ -1,0 +1,209 @@
+#include "http/connection.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace sandy::http {
+
+namespace net = boost::asio;
+
+namespace {
+
+constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
+
+// What the kernel may hold of an answer that was not sent yet. Without it a reader that stopped makes the kernel buffer
+// megabytes per connection; a smaller send buffer would slow fast readers far away.
+constexpr int unsent_bytes = 128 * 1024;
+
+// How often a client that sent more than we read ahead is looked at, while a handler waits for it to hang up.
+constexpr std::chrono::milliseconds hang_up_poll{250};
+
+// What a client may still send after its last answer; more, and it gets the reset.
+constexpr std::size_t farewell_bytes = 8 * 1024 * 1024;
+
+} // namespace
+
+connection::connection(socket accepted, std::shared_ptr<shard> home)
+  : socket_(std::move(accepted)), shard_(std::move(home))
+  , read_deadline_(
+      *shard_->wheel,
+      [](void* self) {
+        static_cast<connection*>(self)->read_expired_ = true;
+        boost::system::error_code ignored; // cancel fails on closed sockets only
+        static_cast<connection*>(self)->socket_.cancel(ignored);
+      },
+      this)
+  , write_deadline_(
+      *shard_->wheel,
+      [](void* self) {
+        static_cast<connection*>(self)->write_expired_ = true;
+        boost::system::error_code ignored;
+        static_cast<connection*>(self)->socket_.cancel(ignored);
+      },
+      this) {
+  // Both are about speed: a socket without them still works.
+  boost::system::error_code ignored;
+  socket_.set_option(net::ip::tcp::no_delay{true}, ignored);
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
+}
+
+connection::~connection() { shard_->buffers.release(buffer_); }
+
+io_status connection::receive(char* into, std::size_t size, std::size_t& count) {
+  count = 0;
+  if (end_seen_)
+    return io_status::closed;
+  for (;;) {
+    auto got = ::recv(socket_.native_handle(), into, size, MSG_DONTWAIT);
+    if (got > 0) {
+      count = static_cast<std::size_t>(got);
+      return io_status::ok;
+    }
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      return io_status::would_block;
+    end_seen_ = true;
+    return io_status::closed;
+  }
+}
+
+io_status connection::receive(std::size_t most) {
+  if (!shard_->buffers.prepare(buffer_, most))
+    return io_status::ok;
+  std::size_t count = 0;
+  auto status = receive(buffer_.memory_.get() + buffer_.end_, buffer_.capacity_ - buffer_.end_, count);
+  buffer_.end_ += count;
+  return status;
+}
+
+io_task<io_status> connection::wait(wait_type what, deadline& until, bool& expired,
+                                    std::chrono::milliseconds timeout) {
+  expired = false;
+  if (timeout.count() > 0)
+    until.set(timeout);
+  for (;;) {
+    if (interrupted_ || !socket_.is_open())
+      co_return io_status::closed;
+    auto [ec] = co_await socket_.async_wait(what, as_values);
+    if (!ec || expired) {
+      until.clear();
+      co_return ec ? io_status::timed_out : io_status::ok;
+    }
+    // The deadline of the other direction wakes us too; then we go on waiting.
+    auto state = co_await net::this_coro::cancellation_state;
+    if (ec != net::error::operation_aborted || state.cancelled() != net::cancellation_type::none) {
+      until.clear();
+      co_return io_status::closed;
+    }
+  }
+}
+
+io_task<io_status> connection::wait_readable(std::chrono::milliseconds timeout) {
+  if (buffer_.empty())
+    shard_->buffers.release(buffer_);
+  return wait(net::socket_base::wait_read, read_deadline_, read_expired_, timeout);
+}
+
+io_task<io_status> connection::send(pieces bytes, std::chrono::milliseconds stall_timeout) {
+  std::array<iovec, std::tuple_size_v<pieces>> vectors{};
+  std::size_t used = 0;
+  for (auto piece : bytes)
+    if (!piece.empty())
+      vectors[used++] = {const_cast<char*>(piece.data()), piece.size()}; // sendmsg does not write to it
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = used;
+  while (message.msg_iovlen > 0) {
+    auto sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR)
+        continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK)
+        co_return io_status::closed;
+      auto status = co_await wait(net::socket_base::wait_write, write_deadline_, write_expired_, stall_timeout);
+      if (status != io_status::ok)
+        co_return status;
+      continue;
+    }
+    for (auto left = static_cast<std::size_t>(sent); message.msg_iovlen > 0;) {
+      auto taken = std::min(left, message.msg_iov->iov_len);
+      message.msg_iov->iov_base = static_cast<char*>(message.msg_iov->iov_base) + taken;
+      message.msg_iov->iov_len -= taken;
+      left -= taken;
+      if (message.msg_iov->iov_len > 0)
+        break;
+      ++message.msg_iov;
+      --message.msg_iovlen;
+    }
+  }
+  co_return io_status::ok;
+}
+
+io_task<void> connection::peer_closed(std::size_t most) {
+  bool no_deadline = false;
+  deadline unused{*shard_->wheel, [](void*) {}, nullptr};
+  while (!end_seen_) {
+    if (buffer_.size() < most) {
+      auto status = co_await wait(net::socket_base::wait_read, unused, no_deadline, std::chrono::milliseconds{0});
+      if (status != io_status::ok)
+        co_return;
+      receive(most);
+      continue;
+    }
+    // More bytes than we keep lie before the end. Only the kernel can see past them.
+    pollfd handle{socket_.native_handle(), POLLRDHUP, 0};
+    if (::poll(&handle, 1, 0) > 0 && (handle.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
+      co_return;
+    net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>, io_executor> pause{
+      shard_->io_context.get_executor(), hang_up_poll};
+    auto [ec] = co_await pause.async_wait(as_values);
+    if (ec)
+      co_return;
+  }
+}
+
+io_task<void> connection::close_gently(std::chrono::milliseconds patience) {
+  boost::system::error_code ec;
+  socket_.shutdown(net::socket_base::shutdown_send, ec);
+  auto give_up = std::chrono::steady_clock::now() + patience;
+  for (std::size_t forgotten = 0; !ec && forgotten < farewell_bytes;) {
+    buffer_.consume(buffer_.size());
+    auto status = receive(buffer_pool::usual_bytes);
+    forgotten += buffer_.size();
+    if (status == io_status::would_block) {
+      auto left = std::chrono::ceil<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
+      if (left.count() <= 0)
+        break;
+      status = co_await wait(net::socket_base::wait_read, read_deadline_, read_expired_, left);
+    }
+    if (status != io_status::ok)
+      break;
+  }
+  socket_.close(ec);
+}
+
+void connection::abort() noexcept {
+  boost::system::error_code ignored; // the socket is closed by the next line in any case
+  socket_.set_option(net::socket_base::linger{true, 0}, ignored);
+  socket_.close(ignored);
+}
+
+void connection::interrupt() noexcept {
+  interrupted_ = true;
+  boost::system::error_code ignored; // cancel fails on closed sockets only
+  socket_.cancel(ignored);
+}
+
+} // namespace sandy::http

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <boost/beast/http/basic_parser.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandy::http {
+
+namespace beast_http = boost::beast::http;
+
+/// The head of one request. Reused from request to request: no allocation once warm.
+struct request_head {
+  /// Far more than any client sends; more is an attack on whoever looks headers up.
+  static constexpr std::size_t max_fields = 256;
+
+  void clear();
+  /// Value of the first field of that name, names without regard to case; empty when absent.
+  std::string_view field(std::string_view name) const noexcept;
+
+  std::string_view method() const noexcept { return view(method_); }
+  std::string_view target() const noexcept { return view(target_); }
+
+  unsigned version = 11; ///< 10 or 11
+  bool keep_alive = false;
+  bool chunked = false;
+  bool has_host = false;
+  bool too_many_fields = false;
+  std::optional<std::uint64_t> content_length;
+
+private:
+  friend class request_parser;
+  struct piece {
+    std::uint32_t at = 0;
+    std::uint32_t size = 0;
+  };
+  struct name_and_value {
+    piece name;
+    piece value;
+  };
+  piece keep(std::string_view text);
+  std::string_view view(piece p) const noexcept { return std::string_view{text_}.substr(p.at, p.size); }
+
+  std::string text_;
+  std::vector<name_and_value> fields_;
+  piece method_;
+  piece target_;
+};
+
+/// Beast's parser, writing into a request_head, and stricter: it refuses every request whose length two programs could
+/// understand differently (RFC 9112, section 6.3). One per request.
+class request_parser final : public beast_http::basic_parser<true> {
+public:
+  explicit request_parser(request_head& head);
+
+  /// Where pieces of a chunked body go. Set before `put` after the head is done.
+  void body_sink(std::string* sink) noexcept { sink_ = sink; }
+
+private:
+  using error_code = boost::beast::error_code;
+  using text = boost::beast::string_view;
+  void on_request_impl(beast_http::verb, text method, text target, int version, error_code& ec) override;
+  void on_field_impl(beast_http::field name, text name_text, text value, error_code& ec) override;
+  void on_header_impl(error_code& ec) override;
+  std::size_t on_chunk_body_impl(std::uint64_t remain, text body, error_code& ec) override;
+  void on_response_impl(int, text, int, error_code&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+  std::size_t on_body_impl(text body, error_code&) override { return body.size(); }
+  void on_chunk_header_impl(std::uint64_t, text, error_code&) override {}
+  void on_finish_impl(error_code&) override {}
+
+  request_head& head_;
+  std::string* sink_ = nullptr;
+  bool in_head_ = true;
+  bool has_length_ = false;
+};
+
+} // namespace sandy::http

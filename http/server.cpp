@@ -1,0 +1,171 @@
+#include "http/server.hpp"
+
+#include "http/session.hpp"
+#include "metrics/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+
+namespace sandy::http {
+
+namespace net = boost::asio;
+using net::ip::tcp;
+
+namespace {
+
+constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
+using io_timer
+  = net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>, io_executor>;
+
+// The kernel's queue of connections that nobody accepted yet; it cuts this to net.core.somaxconn.
+constexpr int backlog = 4096;
+
+// Connections over the limit that may be told so at a time. A flood beyond is closed without a word.
+constexpr std::size_t polite_refusals = 128;
+
+// Out of descriptors: accepting at once again would fail again, and burn a core.
+constexpr std::chrono::milliseconds accept_pause{50};
+
+// How often `stop` looks whether all sessions are gone.
+constexpr std::chrono::milliseconds stop_poll{5};
+constexpr std::chrono::milliseconds kill_patience{2'000};
+
+std::chrono::milliseconds tick_for(const edge_limits& limits) {
+  auto shortest = std::min({limits.header_timeout, limits.idle_timeout, limits.body_timeout, limits.write_timeout});
+  // A quarter late is good enough; four wake-ups a second cost nothing.
+  return std::clamp(shortest / 4, std::chrono::milliseconds{5}, std::chrono::milliseconds{250});
+}
+
+result<tcp::endpoint> parse_endpoint(std::string_view text) {
+  auto bad = [&] { return fail(errc::invalid_argument, "'" + std::string{text} + "' is not an address like 127.0.0.1:7330"); };
+  auto colon = text.rfind(':');
+  if (colon == std::string_view::npos)
+    return bad();
+  auto host = text.substr(0, colon), digits = text.substr(colon + 1);
+  std::uint16_t port = 0;
+  auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (digits.empty() || problem != std::errc{} || end != digits.data() + digits.size())
+    return bad();
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
+  boost::system::error_code ec;
+  auto address = net::ip::make_address(std::string{host}, ec);
+  if (ec)
+    return bad();
+  return tcp::endpoint{address, port};
+}
+
+} // namespace
+
+server::server(context& shared, const router& routes, http_observer& observer, std::vector<net::io_context*> contexts)
+  : common_(new edge{shared, routes, observer}) {
+  for (auto* io : contexts)
+    shards_.push_back(std::make_shared<shard>(*io, common_, tick_for(shared.limits)));
+  acceptor_ = std::make_shared<acceptor>(shards_.front()->io_context.get_executor());
+}
+
+server::~server() = default;
+
+result<std::uint16_t> server::start(std::string_view address) {
+  auto endpoint = parse_endpoint(address);
+  if (!endpoint)
+    return std::move(endpoint.error());
+  boost::system::error_code ec;
+  acceptor_->open(endpoint->protocol(), ec);
+  if (!ec)
+    acceptor_->set_option(net::socket_base::reuse_address{true}, ec); // a restart need not wait for old connections
+  if (!ec)
+    acceptor_->bind(*endpoint, ec);
+  if (!ec)
+    acceptor_->listen(backlog, ec);
+  tcp::endpoint bound;
+  if (!ec)
+    bound = acceptor_->local_endpoint(ec);
+  if (ec)
+    return fail(errc::conflict, "Cannot listen on " + std::string{address} + ": " + ec.message());
+  auto ended = [](const std::exception_ptr& what) {
+    if (what)
+      std::rethrow_exception(what); // a bug: better a dead server than one that listens and never answers
+  };
+  net::co_spawn(shards_.front()->io_context, accept_loop(), ended);
+  return bound.port();
+}
+
+io_task<void> server::accept_loop() {
+  // Copies: the loop may outlive the server by one step.
+  auto listening = acceptor_;
+  auto common = common_;
+  auto shards = shards_;
+  io_timer pause{listening->get_executor()};
+  for (std::size_t next = 0;; next = (next + 1) % shards.size()) {
+    const auto& home = shards[next];
+    auto accepted = co_await listening->async_accept(home->io_context.get_executor(), as_values);
+    auto& [ec, socket] = accepted;
+    if (common->draining.load(std::memory_order_relaxed))
+      co_return;
+    if (ec == net::error::no_descriptors || ec == net::error::no_buffer_space || ec == net::error::no_memory
+        || ec == boost::system::errc::too_many_files_open_in_system) {
+      log_event(log_level::warn, "http_accept_failed", {{"what", ec.message()}});
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(as_values);
+      continue;
+    }
+    if (ec)
+      continue; // the client gave up while it waited
+    auto open = common->connections.fetch_add(1, std::memory_order_relaxed);
+    const auto limit = std::size_t{common->server.limits.connections};
+    if (open >= limit + polite_refusals) {
+      common->connections.fetch_sub(1, std::memory_order_relaxed);
+      continue;
+    }
+    net::post(home->io_context, [home, refuse = open >= limit, client = std::move(socket)]() mutable {
+      session::start(std::move(client), std::move(home), refuse);
+    });
+  }
+}
+
+template <class F>
+void server::on_each_shard(F call) {
+  for (const auto& each : shards_)
+    net::post(each->io_context, [each, call] {
+      for (auto* hook = each->sessions.next(); hook != &each->sessions;) {
+        auto& client = static_cast<session&>(*hook);
+        hook = hook->next();
+        call(client);
+      }
+    });
+}
+
+io_task<void> server::wait_until_empty(std::chrono::milliseconds patience) {
+  auto executor = co_await net::this_coro::executor;
+  io_timer pause{executor};
+  auto give_up = std::chrono::steady_clock::now() + patience;
+  while (connections() > 0 && std::chrono::steady_clock::now() < give_up) {
+    pause.expires_after(stop_poll);
+    co_await pause.async_wait(as_values);
+  }
+}
+
+io_task<std::size_t> server::stop(std::chrono::milliseconds grace) {
+  common_->draining = true;
+  net::post(shards_.front()->io_context, [listening = acceptor_] {
+    boost::system::error_code ignored; // closed twice is closed
+    listening->close(ignored);
+  });
+  on_each_shard([](session& client) { client.drain(); });
+  co_await wait_until_empty(grace);
+  on_each_shard([](session& client) { client.kill(); });
+  co_await wait_until_empty(kill_patience);
+  co_return connections();
+}
+
+} // namespace sandy::http

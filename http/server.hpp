@@ -1,0 +1,56 @@
+#pragma once
+
+#include "http/context.hpp"
+#include "http/observer.hpp"
+#include "http/router.hpp"
+#include "http/shard.hpp"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace sandy::http {
+
+/// The listener and its sessions. One acceptor hands connections to the io_contexts in turn: a listening socket per thread
+/// (SO_REUSEPORT) would spread few connections unevenly and lose those that wait in a queue when it closes.
+class server {
+public:
+  /// @param shared, routes, observer outlive the server, and the sessions that `stop` could not end.
+  /// @param contexts each run by one thread, at least one.
+  server(context& shared, const router& routes, http_observer& observer,
+         std::vector<boost::asio::io_context*> contexts);
+  server(const server&) = delete;
+  server& operator=(const server&) = delete;
+  /// Only after `stop`, or when the contexts do not run any more.
+  ~server();
+
+  /// Binds and begins to accept. Call once. @param address "127.0.0.1:7330", "[::1]:7330"; port 0 lets the kernel choose.
+  /// @returns the port. Fails with invalid_argument (not an address) or conflict (the kernel refuses it).
+  result<std::uint16_t> start(std::string_view address);
+
+  /// Stops accepting, closes idle connections, waits for running requests up to `grace`, then cancels them. Runs on any of
+  /// the contexts. @returns how many requests did not end even when cancelled (after 2 s): 0 unless a handler hangs.
+  io_task<std::size_t> stop(std::chrono::milliseconds grace);
+
+  /// Connections now.
+  std::size_t connections() const noexcept { return common_->connections.load(std::memory_order_acquire); }
+
+private:
+  using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
+  io_task<void> accept_loop();
+  io_task<void> wait_until_empty(std::chrono::milliseconds patience);
+  template <class F>
+  void on_each_shard(F call);
+
+  std::shared_ptr<edge> common_;
+  std::vector<std::shared_ptr<shard>> shards_;
+  std::shared_ptr<acceptor> acceptor_; ///< shared with the accept loop; used on the first context's thread
+};
+
+} // namespace sandy::http
