@@ -3,17 +3,19 @@
 
 SANDY_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export SANDY_TOP
-# The machine's own Python, not one that a version manager put in front of it.
-SYSTEM_PYTHON=/usr/bin/python3
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# Runs a command as root: directly, or through sudo.
+# In front of a command that needs root: nothing, or sudo with our own settings passed on.
+AS_ROOT=()
+if [ "$(id -u)" != 0 ]; then
+  settings=$(compgen -e | grep -E '^(SANDY_.*|CI|https?_proxy|no_proxy)$' | paste -sd, || true)
+  AS_ROOT=(sudo "--preserve-env=$settings")
+fi
 as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"
-  elif command -v sudo >/dev/null; then sudo --preserve-env=SANDY_IMAGE_DIR,http_proxy,https_proxy,no_proxy "$@"
-  else die "this needs root, and sudo is not installed: $*"; fi
+  [ ${#AS_ROOT[@]} = 0 ] || command -v sudo >/dev/null || die "this needs root, and sudo is not installed: $*"
+  "${AS_ROOT[@]}" "$@"
 }
 
 # The entries of a list file: one per line, `#` starts a comment.
