@@ -1,0 +1,231 @@
+#include "http/codec/create.hpp"
+
+#include "http/codec/fields.hpp"
+#include "http/codec/quantity.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace sandy::http::codec {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::string_view, 4> priority_words{"CRITICAL", "HIGH", "NORMAL", "LOW"};
+// Less is a slip of units: nothing starts in it.
+constexpr std::uint64_t smallest_memory = 4ull * 1024 * 1024;
+constexpr double mebibyte = 1024.0 * 1024.0;
+constexpr double gibibyte = 1024.0 * mebibyte;
+
+/// Base images that the contract names but that are a flavor and a feature of ours, not an image.
+struct base_image {
+  std::string_view name;
+  std::string_view flavor;  ///< empty: as asked
+  std::string_view warning; ///< empty: nothing is missing
+};
+constexpr base_image base_images[] = {
+  {"default", "", ""},
+  {"sandy-runtime:base", "basic", ""},
+  {"sandy-runtime:agent-ready", "agent-ready", ""},
+  {"sandy-runtime:playwright", "agent-ready", ""},
+  {"janus-runtime", "", "There is no container runtime in this sandbox: the image janus-runtime is the default image."},
+  {"sandy-docker", "", "There is no Docker engine in this sandbox: the image sandy-docker is the default image."},
+};
+
+std::uint32_t in_seconds(double seconds) {
+  if (!(seconds > 0))
+    return 0; // zero and negative mean the default
+  return static_cast<std::uint32_t>(std::min(std::ceil(seconds), double{std::numeric_limits<std::uint32_t>::max()}));
+}
+
+std::uint32_t read_ttl(field_reader& fields) {
+  if (auto seconds = fields.number({"ttl_seconds", "ttlSeconds"}))
+    return in_seconds(*seconds);
+  if (auto seconds = fields.number({"timeout_seconds", "timeoutSeconds"}))
+    return in_seconds(*seconds);
+  if (auto seconds = fields.number({"timeout"}))
+    return in_seconds(*seconds);
+  if (auto minutes = fields.number({"timeout_minutes", "timeoutMinutes"}))
+    return in_seconds(*minutes * 60);
+  return 0;
+}
+
+std::uint8_t read_priority(field_reader& fields) {
+  auto* value = fields.find({"priority"});
+  if (value == nullptr)
+    return 2;
+  if (auto number = loose_number(*value)) {
+    if (*number >= 0 && *number <= 3 && *number == std::floor(*number))
+      return static_cast<std::uint8_t>(*number);
+  } else if (value->is_string()) {
+    auto word = lower(trim(value->get_ref<const std::string&>()));
+    for (std::size_t i = 0; i < priority_words.size(); ++i)
+      if (word == lower(priority_words[i]))
+        return static_cast<std::uint8_t>(i);
+  } else {
+    fields.refuse(errc::validation_failed, "priority must be a number or a word");
+    return 2;
+  }
+  fields.refuse(errc::invalid_argument, "priority must be 0 to 3, or one of CRITICAL, HIGH, NORMAL, LOW");
+  return 2;
+}
+
+/// An amount in `unit` bytes, from a plain number or numeric string.
+std::uint64_t scaled(field_reader& fields, spellings names, double unit) {
+  auto amount = fields.number(names);
+  if (!amount)
+    return 0;
+  if (!(*amount >= 0) || *amount * unit > 1e18)
+    fields.refuse(errc::invalid_argument, "resources." + std::string{*names.begin()} + " is out of range");
+  return fields.failed() ? 0 : static_cast<std::uint64_t>(*amount * unit);
+}
+
+std::uint64_t amount_of_bytes(field_reader& fields, spellings names) {
+  auto* value = fields.find(names);
+  if (value == nullptr)
+    return 0;
+  auto name = "resources." + std::string{*names.begin()};
+  if (!value->is_string() && !value->is_number()) {
+    fields.refuse(errc::validation_failed, name + " must be an amount such as \"4Gi\"");
+    return 0;
+  }
+  auto bytes = parse_bytes(*value);
+  if (!bytes)
+    fields.refuse(errc::invalid_argument, name + " must be an amount such as \"4Gi\"");
+  return bytes.value_or(0);
+}
+
+std::uint32_t amount_of_cores(field_reader& fields) {
+  auto* value = fields.find({"cpu", "cpus"});
+  if (value == nullptr)
+    return 0;
+  if (!value->is_string() && !value->is_number()) {
+    fields.refuse(errc::validation_failed, "resources.cpu must be a number of cores");
+    return 0;
+  }
+  auto millis = parse_cores(*value);
+  if (!millis)
+    fields.refuse(errc::invalid_argument, "resources.cpu must be a number of cores, such as 2 or \"500m\"");
+  return millis.value_or(0);
+}
+
+resource_limits read_limits(field_reader& outer, std::vector<std::string>& warnings) {
+  resource_limits limits;
+  auto* value = outer.find({"resources"});
+  if (value == nullptr)
+    return limits;
+  if (!value->is_object()) {
+    outer.refuse(errc::validation_failed, "resources must be an object");
+    return limits;
+  }
+  field_reader fields{*value, "resources."};
+  limits.cpu_millis = amount_of_cores(fields);
+  limits.memory_bytes = scaled(fields, {"memory_mb", "memoryMb", "memoryMB"}, mebibyte);
+  if (limits.memory_bytes == 0)
+    limits.memory_bytes = amount_of_bytes(fields, {"memory", "memory_bytes", "memoryBytes"});
+  limits.disk_bytes = scaled(fields, {"disk_gb", "diskGb", "diskGB"}, gibibyte);
+  if (limits.disk_bytes == 0)
+    limits.disk_bytes = amount_of_bytes(fields, {"disk", "disk_bytes", "diskBytes"});
+  limits.pids = static_cast<std::uint32_t>(fields.whole({"pids"}, 0, 4'194'304).value_or(0));
+  if (limits.memory_bytes != 0 && limits.memory_bytes < smallest_memory)
+    fields.refuse(errc::invalid_argument, "resources.memory must be at least 4 MiB; a number without a unit is bytes");
+  if (fields.boolean({"gpu"}).value_or(false))
+    warnings.emplace_back("There is no GPU in this sandbox.");
+  if (fields.failed())
+    outer.refuse(code_of(fields.error()), text_of(fields.error()));
+  return limits;
+}
+
+void read_image(field_reader& fields, create_request& request) {
+  request.message.image = fields.text({"image"}).value_or("");
+  for (const auto& base : base_images) {
+    if (request.message.image != base.name)
+      continue;
+    request.message.image.clear();
+    if (!base.flavor.empty())
+      request.message.flavor = base.flavor;
+    if (!base.warning.empty())
+      request.warnings.emplace_back(base.warning);
+    return;
+  }
+}
+
+/// Features of later versions: accepted, because clients send them by default, and answered truthfully.
+void read_features(field_reader& fields, std::vector<std::string>& warnings) {
+  if (fields.boolean({"enableDockerSocket", "enable_docker_socket"}).value_or(false))
+    warnings.emplace_back("There is no Docker socket in this sandbox.");
+  if (fields.boolean({"enableVnc", "enable_vnc", "vnc"}).value_or(false))
+    warnings.emplace_back("There is no desktop with VNC in this sandbox.");
+  if (fields.boolean({"enableBrowser", "enable_browser"}).value_or(false))
+    warnings.emplace_back("There is no preinstalled browser in this sandbox.");
+  auto object = [&](spellings names, std::string_view sentence) {
+    auto* value = fields.find(names);
+    if (value == nullptr)
+      return;
+    if (!value->is_object())
+      fields.refuse(errc::validation_failed, std::string{*names.begin()} + " must be an object");
+    warnings.emplace_back(sentence);
+  };
+  object({"browserSession", "browser_session"}, "The browser session was not restored: there is no browser.");
+  object({"agent"}, "No agent was preselected: this server runs no agents.");
+}
+
+} // namespace
+
+std::string priority_name(std::uint8_t priority) {
+  return std::string{priority < priority_words.size() ? priority_words[priority] : priority_words[2]};
+}
+
+result<std::uint32_t> parse_ttl(const json& body) {
+  field_reader fields{body};
+  auto ttl = read_ttl(fields);
+  if (fields.failed())
+    return fields.error();
+  return ttl;
+}
+
+result<create_request> parse_create(const json& body) {
+  create_request request;
+  auto& message = request.message;
+  field_reader fields{body};
+  message.flavor = fields.text({"flavor"}).value_or("");
+  if (message.flavor.empty())
+    message.flavor = "basic";
+  read_image(fields, request);
+  message.ttl_seconds = read_ttl(fields);
+  message.priority = read_priority(fields);
+  message.preemptable = fields.boolean({"preemptable", "preemptible"}).value_or(false);
+  fields.ports({"expose_ports", "exposePorts"}, message.expose_ports);
+  fields.ports({"ports"}, message.expose_ports);
+  message.limits = read_limits(fields, request.warnings);
+  message.upstream = fields.text({"upstream"}).value_or("");
+  read_features(fields, request.warnings);
+  message.env = fields.env({"env", "envVars", "env_vars"});
+  auto workdir = fields.path({"working_directory", "workingDirectory", "workdir"}).value_or(message.workdir);
+  message.workdir = workdir.starts_with('/') ? workdir : "/workspace/" + workdir;
+  if (fields.failed())
+    return fields.error();
+  return request;
+}
+
+std::vector<std::string> differences(const create_sandbox& wish, const sandbox_info& made) {
+  std::vector<std::string> out;
+  if (wish.flavor != made.flavor)
+    out.push_back("There is no flavor " + wish.flavor + " here: the sandbox has the flavor " + made.flavor + ".");
+  auto less = [&](auto wanted, auto given, std::string_view what) {
+    if (wanted > given && given > 0)
+      out.push_back("The sandbox has less " + std::string{what} + " than asked for: the maximum is lower.");
+  };
+  less(wish.limits.memory_bytes, made.limits.memory_bytes, "memory");
+  less(wish.limits.cpu_millis, made.limits.cpu_millis, "cpu");
+  less(wish.limits.pids, made.limits.pids, "processes");
+  less(wish.limits.disk_bytes, made.limits.disk_bytes, "disk");
+  if (wish.ttl_seconds > made.ttl_seconds && made.ttl_seconds > 0)
+    out.push_back("The lifetime is shorter than asked for: the maximum is lower.");
+  return out;
+}
+
+} // namespace sandy::http::codec

@@ -1,0 +1,160 @@
+#include "http/codec/sandbox.hpp"
+
+#include "http/codec/create.hpp"
+#include "http/codec/time_format.hpp"
+#include "http/codec/utf8.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace sandy::http::codec {
+
+namespace {
+
+using nlohmann::json;
+
+std::string status_word(sandbox_state state) {
+  switch (state) {
+  case sandbox_state::creating: return "creating";
+  case sandbox_state::ready: return "running";
+  case sandbox_state::draining: return "terminating";
+  case sandbox_state::gone: return "terminated";
+  }
+  return "terminated";
+}
+
+json limits_json(const resource_limits& limits) {
+  constexpr double mebibyte = 1024.0 * 1024.0;
+  auto memory_mb = static_cast<std::uint64_t>(static_cast<double>(limits.memory_bytes) / mebibyte);
+  auto disk_gb = static_cast<double>(limits.disk_bytes) / (1024.0 * mebibyte);
+  return {{"cpu", limits.cpu_millis / 1000.0},
+          {"memory_mb", memory_mb},
+          {"memoryMb", memory_mb},
+          {"memory_bytes", limits.memory_bytes},
+          {"memoryBytes", limits.memory_bytes},
+          {"disk_gb", disk_gb},
+          {"diskGb", disk_gb},
+          {"disk_bytes", limits.disk_bytes},
+          {"diskBytes", limits.disk_bytes},
+          {"pids", limits.pids}};
+}
+
+} // namespace
+
+std::string public_url(const public_address& address, const sandbox_id& id, std::uint16_t port) {
+  auto url = address.scheme + "://";
+  if (port != runtime_port)
+    url += std::to_string(port) + "-";
+  url += id.value + address.host_suffix;
+  if (address.port != 0 && address.port != 80 && address.port != 443)
+    url += ":" + std::to_string(address.port);
+  return url;
+}
+
+json to_json(const sandbox_info& info, const public_address& address, unix_millis now) {
+  auto url = public_url(address, info.id);
+  auto created = iso_time(info.created_at);
+  auto deadline = iso_time(info.expires_at);
+  // Rounded up: a fresh sandbox has all of its lifetime.
+  auto remaining = std::max<unix_millis>(0, (info.expires_at - now + 999) / 1000);
+  json capabilities{{"vnc", false},
+                    {"browser", false},
+                    {"agentBrowser", false},
+                    {"playwright", false},
+                    {"agents", json::array()}};
+  return {{"sandboxId", info.id.value},
+          {"sandbox_id", info.id.value},
+          {"id", info.id.value},
+          {"url", url},
+          {"public_url", url},
+          {"publicUrl", url},
+          {"sandbox_url", url},
+          {"sandboxUrl", url},
+          {"host", info.id.value + address.host_suffix},
+          {"port", address.port},
+          {"status", status_word(info.state)},
+          {"flavor", info.flavor},
+          {"image", info.image.empty() ? "default" : info.image},
+          {"priority", info.priority},
+          {"priorityName", priority_name(info.priority)},
+          {"priority_name", priority_name(info.priority)},
+          {"preemptable", info.preemptable},
+          {"preemptible", info.preemptable},
+          {"upstream", info.upstream.empty() ? json{} : json(info.upstream)},
+          {"expose_ports", info.expose_ports},
+          {"exposePorts", info.expose_ports},
+          {"resources", limits_json(info.limits)},
+          {"working_directory", info.workdir},
+          {"workingDirectory", info.workdir},
+          {"createdAt", created},
+          {"created_at", created},
+          {"timeoutAt", deadline},
+          {"timeout_at", deadline},
+          {"expiresAt", deadline},
+          {"expires_at", deadline},
+          {"ttl_remaining", remaining},
+          {"ttlRemaining", remaining},
+          {"ttl_seconds", info.ttl_seconds},
+          {"ttlSeconds", info.ttl_seconds},
+          {"vnc", {{"enabled", false}}},
+          {"vncPort", nullptr},
+          {"vnc_port", nullptr},
+          {"capabilities", std::move(capabilities)},
+          {"parent_sandbox_id", nullptr},
+          {"parentSandboxId", nullptr}};
+}
+
+json to_json(const std::vector<sandbox_info>& all, const public_address& address, unix_millis now) {
+  auto list = json::array();
+  for (const auto& info : all)
+    list.push_back(to_json(info, address, now));
+  return {{"total", list.size()}, {"sandboxes", std::move(list)}};
+}
+
+json to_json(const sandbox_info& info, const public_address& address, unix_millis now,
+             const std::vector<std::string>& warnings) {
+  auto body = to_json(info, address, now);
+  body["warnings"] = warnings;
+  return body;
+}
+
+json to_json(const sandbox_ended& ended) {
+  return {{"status", "terminated"},
+          {"sandboxId", ended.id.value},
+          {"sandbox_id", ended.id.value},
+          {"id", ended.id.value},
+          {"reason", to_string(ended.reason)},
+          {"ok", true}};
+}
+
+json to_json(const std::vector<log_line>& lines) {
+  auto logs = json::array();
+  for (const auto& line : lines)
+    logs.push_back(
+      {{"timestamp", iso_time(line.timestamp)}, {"source", line.source}, {"line", repair_utf8(line.line)}});
+  return {{"logs", std::move(logs)}};
+}
+
+json preview_json(const public_address& address, const sandbox_id& id, std::uint16_t port, std::string_view path,
+                  bool ready) {
+  auto url = public_url(address, id, port);
+  if (!path.empty() && path != "/") {
+    if (!path.starts_with('/'))
+      url.push_back('/');
+    url.append(path);
+  }
+  return {{"url", url}, {"previewUrl", url}, {"preview_url", url}, {"port", port}, {"ready", ready}};
+}
+
+json vnc_json(const sandbox_id& id) {
+  return {{"enabled", false},
+          {"port", nullptr},
+          {"url", nullptr},
+          {"websocketUrl", nullptr},
+          {"path", "/vnc/" + id.value + "/websockify"},
+          {"resolution", nullptr},
+          {"passwordRequired", false}};
+}
+
+} // namespace sandy::http::codec
