@@ -1,0 +1,33 @@
+#pragma once
+
+#include "messages/sandbox.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+namespace sandy::runtime {
+
+/// What the configuration of one sandbox depends on.
+struct oci_options {
+  std::string rootfs;       ///< where the launcher mounts the sandbox's file system
+  std::string cgroup_path;  ///< absolute within each tree
+  resource_limits limits;
+  std::uint32_t host_uid = 0; ///< the sandbox's root on the host; ids of groups are the same
+  bool swap_accounting = true;
+  int oom_score = 0;        ///< oom_score_adj of process 1: that of the server, which may not be lowered without rights
+  std::vector<std::string> arguments; ///< process 1
+  const std::string* seccomp_base64 = nullptr; ///< the compiled filter
+};
+
+/// How many ids a sandbox has.
+inline constexpr std::uint32_t ids_per_sandbox = 65'536;
+
+/// The configuration crun reads: the OCI runtime specification, 1.0.
+nlohmann::json oci_config(const oci_options& options);
+
+/// Bytes in base64 (RFC 4648), as the annotation for a compiled filter wants them.
+std::string base64(std::string_view bytes);
+
+} // namespace sandy::runtime

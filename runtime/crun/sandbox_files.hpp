@@ -1,0 +1,53 @@
+#pragma once
+
+#include "messages/error.hpp"
+#include "messages/ids.hpp"
+#include "runtime/process.hpp"
+#include "runtime/unique_fd.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace sandy::runtime {
+
+/// Where one sandbox keeps what it needs on the host, all of it below the data directory.
+struct sandbox_files {
+  sandbox_files(const std::string& data_dir, const sandbox_id& id);
+
+  std::string box;    ///< the directory of everything below, mode 0700; also the bundle crun reads
+  std::string config; ///< crun's configuration
+  std::string disk;   ///< the image of its file system
+  std::string loop;   ///< the number of the loop device the disk is attached to
+  std::string lock;   ///< held while the sandbox is being made
+  std::string socket; ///< where its guest listens
+  std::string state;  ///< crun's own directory
+};
+
+/// Directories of all sandboxes below the data directory.
+std::string boxes_directory(const std::string& data_dir);
+std::string states_directory(const std::string& data_dir);
+
+/// The longest data directory whose sockets still have a name that the kernel takes (unix(7): 108 bytes).
+inline constexpr std::size_t longest_data_dir = 65;
+
+/// What crun wrote down about a sandbox that it started.
+struct crun_status {
+  std::int32_t init_pid = 0;
+  std::uint64_t init_start_ticks = 0;
+};
+
+/// Nothing when crun did not get that far.
+std::optional<crun_status> read_status(const sandbox_files& files);
+
+/// A pidfd of the sandbox's process 1; empty when it has ended. Sure to be that process, not another with its pid.
+unique_fd open_init(const crun_status& status);
+
+/// The sandbox's creation lock, held until the result is closed. The launcher and crun inherit it, so it tells whether
+/// anything is still at work on the sandbox when the server that started it was killed. Fails with conflict when held.
+result<unique_fd> lock_creation(const sandbox_files& files);
+
+/// Ends whatever a killed server left at work on the sandbox. Fails with internal when it does not die by the deadline.
+result<void> stop_creation(const sandbox_files& files, steady_time deadline);
+
+} // namespace sandy::runtime

@@ -1,0 +1,44 @@
+#include "runtime/image_store.hpp"
+
+#include "runtime/files.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace sandy::runtime {
+
+namespace {
+
+bool valid_name(std::string_view name) {
+  auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= 128 && name.front() != '.' && std::all_of(name.begin(), name.end(), allowed);
+}
+
+} // namespace
+
+image_store::image_store(std::string directory) : directory_(std::move(directory)) {}
+
+bool image_store::complete(const std::string& name) const {
+  std::error_code ignored;
+  auto base = directory_ + "/" + name;
+  return std::filesystem::is_regular_file(base + "/image.json", ignored)
+         && std::filesystem::is_directory(base + "/rootfs", ignored);
+}
+
+result<image> image_store::find(std::string_view name) const {
+  std::string text{name};
+  if (!valid_name(name) || !complete(text))
+    return fail(errc::image_not_found, "no image has this name");
+  return image{text, directory_ + "/" + text + "/rootfs"};
+}
+
+std::vector<std::string> image_store::list() const {
+  auto names = directories_in(directory_);
+  std::erase_if(names, [this](const std::string& name) { return !valid_name(name) || !complete(name); });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+} // namespace sandy::runtime

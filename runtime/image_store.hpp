@@ -1,0 +1,35 @@
+#pragma once
+
+#include "messages/error.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandy::runtime {
+
+/// An unpacked root file system, shared read-only by every sandbox made from it.
+struct image {
+  std::string name;
+  std::string rootfs; ///< host path
+};
+
+/// Finds images below one directory: `<directory>/<name>/rootfs` and `<directory>/<name>/image.json`, the latter written
+/// last by whoever builds the image. Several servers may share a directory. Thread safe; blocks on the disk only.
+class image_store {
+public:
+  explicit image_store(std::string directory);
+
+  /// Fails with image_not_found: also for names that are not [a-z0-9._-]+, or start with a dot.
+  result<image> find(std::string_view name) const;
+
+  /// Complete images, by name.
+  std::vector<std::string> list() const;
+
+private:
+  bool complete(const std::string& name) const;
+
+  std::string directory_;
+};
+
+} // namespace sandy::runtime

@@ -1,0 +1,84 @@
+#include "runtime/network_namespace.hpp"
+
+#include "runtime/system_failure.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+namespace sandy::runtime {
+
+namespace {
+
+/// 0 when connected, else the errno.
+int connect_now(int socket, const sockaddr* address, socklen_t size) {
+  if (::connect(socket, address, size) == 0)
+    return 0;
+  if (errno != EINPROGRESS)
+    return errno;
+  // Loopback answers within the call; only a full accept queue leaves a connection pending.
+  constexpr int patience_ms = 1000;
+  pollfd item{socket, POLLOUT, 0};
+  if (::poll(&item, 1, patience_ms) != 1)
+    return ETIMEDOUT;
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+    return errno;
+  return error;
+}
+
+} // namespace
+
+result<unique_fd> open_socket_inside(int pidfd, int family) {
+  unique_fd made;
+  int error = 0;
+  try {
+    // A thread of its own that ends in the other namespace: none of ours can be left there by a failure on the way back.
+    std::thread{[&] {
+      if (::setns(pidfd, CLONE_NEWNET) != 0)
+        error = errno;
+      else if (made.reset(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); !made)
+        error = errno;
+    }}.join();
+  } catch (const std::system_error& thrown) {
+    error = thrown.code().value();
+  }
+  if (!made)
+    return system_failure("cannot enter the sandbox's network", error, errc::sandbox_ended);
+  return made;
+}
+
+result<unique_fd> connect_inside(int pidfd, std::uint16_t port) {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  v6.sin6_addr = in6addr_loopback;
+  struct {
+    const sockaddr* address;
+    socklen_t size;
+  } const targets[] = {{reinterpret_cast<const sockaddr*>(&v4), sizeof v4}, {reinterpret_cast<const sockaddr*>(&v6), sizeof v6}};
+  for (const auto& target : targets) {
+    auto socket = open_socket_inside(pidfd, target.address->sa_family);
+    if (!socket && target.address == targets[0].address)
+      return socket;
+    if (!socket)
+      break; // a kernel without IPv6
+    if (connect_now(socket->get(), target.address, target.size) == 0) {
+      int on = 1;
+      ::setsockopt(socket->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // a wish; nothing breaks without
+      return socket;
+    }
+  }
+  return fail(errc::upstream_error, "nothing listens on port " + std::to_string(port) + " of the sandbox");
+}
+
+} // namespace sandy::runtime

@@ -1,0 +1,26 @@
+#include "runtime/system_failure.hpp"
+
+#include <system_error>
+
+namespace sandy::runtime {
+
+bool is_exhaustion(int error) noexcept {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case ENOMEM:
+    case EAGAIN:
+    case EMFILE:
+    case ENFILE:
+    case EUSERS: return true;
+    default: return false;
+  }
+}
+
+caf::error system_failure(std::string_view what, int error, errc code) {
+  // std::generic_category, unlike strerror, is thread safe.
+  return fail(is_exhaustion(error) ? errc::capacity_exhausted : code,
+              std::string{what} + ": " + std::generic_category().message(error));
+}
+
+} // namespace sandy::runtime
