@@ -64,7 +64,7 @@ coro::task<std::uint32_t> janitor_state::run() {
               {{"sandbox_id", id.value}, {"outcome", destroyed ? "removed" : text_of(destroyed.error())}});
     ++found;
   }
-  env_.metrics.leftovers(found);
+  env_.metrics.leaks_found(metrics::leak_kind::sandbox, found);
   co_return found;
 }
 

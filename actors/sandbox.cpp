@@ -32,7 +32,17 @@ sandbox_state_machine::sandbox_state_machine(self_pointer self, services* env, s
   , env_(*env)
   , record_(std::move(record))
   , instance_(std::move(found))
-  , ended_(std::make_shared<guest::end_state>()) {}
+  , ended_(std::make_shared<guest::end_state>()) {
+  env_.metrics.sandbox_entered(record_.info.flavor, record_.info.state = life_.state());
+}
+
+sandbox_state_machine::~sandbox_state_machine() { env_.metrics.sandbox_left(record_.info.flavor, record_.info.state); }
+
+void sandbox_state_machine::show_state() {
+  env_.metrics.sandbox_left(record_.info.flavor, record_.info.state);
+  record_.info.state = life_.state();
+  env_.metrics.sandbox_entered(record_.info.flavor, record_.info.state);
+}
 
 sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
   return {
@@ -93,14 +103,16 @@ coro::task<void> sandbox_state_machine::make() {
 
   take_over(std::move(**made));
   log("ready");
-  env_.metrics.sandbox_created(record_.info.flavor, std::chrono::duration<double>(in_store - begun).count(),
-                               std::chrono::duration<double>(in_kernel - in_store).count());
+  auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
+  env_.metrics.sandbox_created(record_.info.flavor);
+  env_.metrics.create_timed(metrics::create_phase::store, seconds(in_store - begun));
+  env_.metrics.create_timed(metrics::create_phase::driver, seconds(in_kernel - in_store));
   co_return co_await persist();
 }
 
 void sandbox_state_machine::take_over(runtime::instance made) {
   life_.enter(sandbox_state::ready);
-  record_.info.state = sandbox_state::ready;
+  show_state();
   instance_ = std::make_shared<runtime::instance>(std::move(made));
   env_.data.add(record_.info.id, std::make_shared<guest::guest_io>(instance_->guest_socket, record_.env,
                                                                    record_.info.workdir, ended_));
@@ -125,7 +137,7 @@ caf::result<sandbox_info> sandbox_state_machine::refresh(refresh_sandbox message
   auto before = record_.info;
   if (message.ttl_seconds > 0)
     record_.info.ttl_seconds = message.ttl_seconds;
-  record_.info.expires_at = unix_now() + 1000ll * record_.info.ttl_seconds;
+  record_.info.expires_at = env_.wall_clock() + 1000ll * record_.info.ttl_seconds;
   arm_lease();
   auto written = co_await persist();
   if (life_.state() != sandbox_state::ready)
@@ -171,7 +183,7 @@ caf::result<sandbox_stats> sandbox_state_machine::stats(get_stats) {
   stats.pids = usage->pids;
   stats.pids_limit = limits.pids;
   stats.oom_kills = usage->oom_kills;
-  stats.updated_at = unix_now();
+  stats.updated_at = env_.wall_clock();
   co_return stats;
 }
 
@@ -197,7 +209,7 @@ void sandbox_state_machine::log(std::string line) {
   log_event(log_level::info, "sandbox", {{"sandbox_id", record_.info.id.value}, {"tenant", record_.info.tenant.value}, {"what", line}});
   if (log_.size() >= log_lines)
     log_.pop_front();
-  log_.push_back({unix_now(), "sandbox", std::move(line)});
+  log_.push_back({env_.wall_clock(), "sandbox", std::move(line)});
 }
 
 void sandbox_state_machine::arm_lease() {
@@ -207,7 +219,7 @@ void sandbox_state_machine::arm_lease() {
 
 coro::task<void> sandbox_state_machine::watch_lease() {
   // The lease is wall-clock time, the timer is not: look again when it fires.
-  for (auto left = record_.info.expires_at - unix_now(); left > 0; left = record_.info.expires_at - unix_now())
+  for (auto left = record_.info.expires_at - env_.wall_clock(); left > 0; left = record_.info.expires_at - env_.wall_clock())
     co_await coro::sleep_for(std::chrono::milliseconds(left));
   co_return co_await finish(end_reason::expired);
 }
@@ -242,7 +254,7 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
     co_await gone_.wait();
     co_return caf::unit;
   }
-  record_.info.state = sandbox_state::draining;
+  show_state();
   ended_->reason = reason;
   env_.data.remove(record_.info.id);
   co_await created_.wait();
@@ -257,14 +269,14 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
     co_await coro::sleep_for(pause);
     pause = std::min<std::chrono::milliseconds>(2 * pause, last_destroy_pause);
   }
-  tombstone stone{record_.info.id, record_.info.tenant, life_.reason(), unix_now()};
+  tombstone stone{record_.info.id, record_.info.tenant, life_.reason(), env_.wall_clock()};
   auto buried = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
   if (!buried) // the janitor finds the record without a sandbox at the next start
     log("its record could not be removed: " + text_of(buried.error()));
   log(sentence(life_.reason()));
-  env_.metrics.sandbox_ended(record_.info.flavor, to_string(life_.reason()));
+  env_.metrics.sandbox_ended(life_.reason());
   life_.enter(sandbox_state::gone);
-  record_.info.state = sandbox_state::gone;
+  show_state();
   gone_.set();
   self_->quit();
   co_return caf::unit;

@@ -27,6 +27,9 @@ public:
 
   /// @param found set when the sandbox runs already (recovery): then `start_sandbox` only takes it over.
   sandbox_state_machine(self_pointer self, services* env, sandbox_record record, std::shared_ptr<runtime::instance> found);
+  sandbox_state_machine(const sandbox_state_machine&) = delete;
+  sandbox_state_machine& operator=(const sandbox_state_machine&) = delete;
+  ~sandbox_state_machine();
   sandbox_actor::behavior_type make_behavior();
 
 private:
@@ -46,6 +49,7 @@ private:
   coro::task<void> renew_guest();
   coro::task<void> persist();
   void arm_lease();
+  void show_state(); ///< in the metrics and to callers, after a transition
   void log(std::string line);
 
   self_pointer self_;

@@ -5,8 +5,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
-#include <memory>
 #include <string>
 
 namespace sandy {
@@ -55,6 +55,7 @@ struct services {
   guest::local_data_plane& data;
   metrics::registry& metrics;
   worker_settings settings;
+  std::function<unix_millis()> wall_clock = unix_now; ///< leases are wall-clock time; tests bring their own
 };
 
 } // namespace sandy

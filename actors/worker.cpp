@@ -70,20 +70,30 @@ worker_actor::behavior_type worker_state::make_behavior() {
 
 // -- creating ---------------------------------------------------------------------------------------------------------
 
-std::string worker_state::reject_reason() const {
+std::optional<metrics::refusal> worker_state::refusal() const {
   if (!accepting_)
-    return "The server is shutting down";
+    return metrics::refusal::draining;
   if (live_.size() >= env_.settings.max_sandboxes)
-    return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
+    return metrics::refusal::max_sandboxes;
   if (creating_ >= env_.settings.create_concurrency + env_.settings.create_queue)
-    return "Too many sandboxes are being created";
+    return metrics::refusal::queue_full;
+  return std::nullopt;
+}
+
+std::string worker_state::sentence_of(metrics::refusal reason) const {
+  switch (reason) {
+    case metrics::refusal::draining: return "The server is shutting down";
+    case metrics::refusal::max_sandboxes:
+      return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
+    case metrics::refusal::queue_full: return "Too many sandboxes are being created";
+  }
   return {};
 }
 
 result<sandbox_record> worker_state::plan(const create_sandbox& request) {
-  if (auto reason = reject_reason(); !reason.empty()) {
-    env_.metrics.admission_refused(accepting_ ? "capacity" : "draining");
-    return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, std::move(reason));
+  if (auto reason = refusal()) {
+    env_.metrics.create_refused(*reason);
+    return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, sentence_of(*reason));
   }
   // Callers may name flavors that only other installations have; they get the plain one, and the answer shows it.
   auto kind = env_.settings.flavors.find(request.flavor);
@@ -104,7 +114,7 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   info.upstream = request.upstream;
   info.workdir = request.workdir;
   info.ttl_seconds = effective_ttl(request.ttl_seconds, env_.settings);
-  info.created_at = unix_now();
+  info.created_at = env_.wall_clock();
   info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
   return record;
 }
@@ -136,8 +146,9 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
   if (made) {
     if (auto entry = live_.find(id); entry != live_.end())
       entry->second.ready = true;
-    env_.metrics.create_waited(std::chrono::duration<double>(waited - begun).count(),
-                               std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+    auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
+    env_.metrics.create_timed(metrics::create_phase::queue, seconds(waited - begun));
+    env_.metrics.create_timed(metrics::create_phase::total, seconds(std::chrono::steady_clock::now() - begun));
   }
   co_return std::move(made);
 }
@@ -155,7 +166,6 @@ sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record, std::sha
   slots_.insert(record.uid_slot);
   next_slot_ = (record.uid_slot + 1) % runtime::uid_slots; // not at once again: a late process of the old owner has that uid
   live_.emplace(record.info.id, child{handle, record.info.tenant, record.info.priority, record.uid_slot, record.info.created_at});
-  env_.metrics.sandboxes(live_.size());
   return handle;
 }
 
@@ -218,8 +228,10 @@ caf::result<worker_health> worker_state::health(get_health) {
 
 caf::result<worker_resources> worker_state::resources(get_resources) {
   worker_resources answer;
-  answer.reject_reason = reject_reason();
-  answer.can_create = answer.reject_reason.empty();
+  auto reason = refusal();
+  answer.can_create = !reason;
+  if (reason)
+    answer.reject_reason = sentence_of(*reason);
   answer.sandboxes = static_cast<std::uint32_t>(live_.size());
   answer.max_sandboxes = env_.settings.max_sandboxes;
   answer.by_priority.assign(4, 0);
@@ -238,7 +250,7 @@ caf::result<worker_resources> worker_state::resources(get_resources) {
 }
 
 caf::result<std::vector<resource_sample>> worker_state::timeseries(get_timeseries request) {
-  auto since = unix_now() - 3'600'000ll * request.hours;
+  auto since = env_.wall_clock() - 3'600'000ll * request.hours;
   auto samples = co_await coro::blocking<std::vector<resource_sample>>(env_.store_calls,
                                                                        [&s = env_.store, since] { return s.samples(since); });
   co_return std::move(samples);
@@ -254,7 +266,7 @@ coro::task<void> worker_state::sample_host() {
       auto used = [](std::uint64_t total, std::uint64_t free) {
         return 1.0 - static_cast<double>(free) / static_cast<double>(total);
       };
-      resource_sample sample{unix_now(), load_.cpu_ratio, used(load_.memory_total_bytes, load_.memory_available_bytes),
+      resource_sample sample{env_.wall_clock(), load_.cpu_ratio, used(load_.memory_total_bytes, load_.memory_available_bytes),
                              used(load_.disk_total_bytes, load_.disk_free_bytes)};
       auto stored = co_await coro::blocking<void>(env_.store_calls,
                                                   [&s = env_.store, sample] { return s.add_sample(sample); });
@@ -299,8 +311,7 @@ void worker_state::child_down(const caf::down_msg& down) {
   if (!down.reason) { // it ended as it should, and nothing of it is left
     slots_.erase(entry->second.uid_slot);
     live_.erase(entry);
-    env_.metrics.sandboxes(live_.size());
-    bury({id, tenant, end_reason::terminated, unix_now()});
+    bury({id, tenant, end_reason::terminated, env_.wall_clock()});
     return;
   }
   log_event(log_level::error, "sandbox_actor_died",
@@ -309,7 +320,7 @@ void worker_state::child_down(const caf::down_msg& down) {
 }
 
 void worker_state::bury(const tombstone& stone) {
-  std::erase_if(tombstones_, [oldest = unix_now() - tombstone_life_ms](const auto& each) {
+  std::erase_if(tombstones_, [oldest = env_.wall_clock() - tombstone_life_ms](const auto& each) {
     return each.second.ended_at < oldest;
   });
   tombstones_.emplace(stone.id, stone);
@@ -325,14 +336,13 @@ coro::task<void> worker_state::clean_up(sandbox_id id, tenant_id tenant) {
     co_await coro::sleep_for(pause);
     pause = std::min<std::chrono::milliseconds>(2 * pause, 60s);
   }
-  tombstone stone{id, tenant, end_reason::failed, unix_now()};
+  tombstone stone{id, tenant, end_reason::failed, env_.wall_clock()};
   auto buried = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
   if (!buried)
     log_event(log_level::error, "record_not_removed", {{"sandbox_id", id.value}, {"error", text_of(buried.error())}});
   if (auto entry = live_.find(id); entry != live_.end()) {
     slots_.erase(entry->second.uid_slot);
     live_.erase(entry);
-    env_.metrics.sandboxes(live_.size());
   }
   bury(stone);
   co_return caf::unit;
@@ -358,10 +368,12 @@ caf::result<void> worker_state::drain(drain_worker request) {
 // -- recovery ---------------------------------------------------------------------------------------------------------
 
 coro::task<void> worker_state::recover() {
-  auto stones = co_await coro::blocking<std::vector<tombstone>>(env_.store_calls, [&s = env_.store]() {
-    s.forget_tombstones(unix_now() - tombstone_life_ms);
-    return s.tombstones();
-  });
+  auto stones = co_await coro::blocking<std::vector<tombstone>>(
+    env_.store_calls, [&s = env_.store, before = env_.wall_clock() - tombstone_life_ms]() -> result<std::vector<tombstone>> {
+      if (auto forgotten = s.forget_tombstones(before); !forgotten)
+        return std::move(forgotten.error());
+      return s.tombstones();
+    });
   if (stones)
     for (auto& stone : *stones)
       bury(stone);
@@ -386,7 +398,7 @@ coro::task<void> worker_state::recover() {
 
 coro::task<void> worker_state::recover_one(sandbox_record record) {
   auto id = record.info.id;
-  if (record.info.state == sandbox_state::ready && record.info.expires_at > unix_now()) {
+  if (record.info.state == sandbox_state::ready && record.info.expires_at > env_.wall_clock()) {
     auto found = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
       env_.kernel_calls, [&d = env_.driver, id]() -> result<std::shared_ptr<runtime::instance>> {
         auto instance = d.attach(id);
@@ -402,6 +414,7 @@ coro::task<void> worker_state::recover_one(sandbox_record record) {
       co_return caf::unit;
     }
   }
+  env_.metrics.leaks_found(metrics::leak_kind::record);
   co_return co_await clean_up(id, record.info.tenant);
 }
 

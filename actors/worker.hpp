@@ -5,12 +5,14 @@
 #include "coro/sync.hpp"
 #include "coro/task.hpp"
 #include "messages/worker.hpp"
+#include "metrics/registry.hpp"
 #include "runtime/driver.hpp"
 #include "runtime/host.hpp"
 #include "store/store.hpp"
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -62,7 +64,8 @@ private:
   void spawn_janitor();
   void child_down(const caf::down_msg& down);
   void bury(const tombstone& stone);
-  std::string reject_reason() const;
+  std::optional<metrics::refusal> refusal() const;
+  std::string sentence_of(metrics::refusal reason) const;
   std::uint32_t free_slot();
 
   self_pointer self_;

@@ -1,0 +1,191 @@
+#pragma once
+
+#include "actors/services.hpp"
+#include "actors/worker.hpp"
+#include "coro/pool.hpp"
+#include "metrics/registry.hpp"
+#include "runtime/driver.hpp"
+#include "runtime/guest/local_data_plane.hpp"
+#include "store/store.hpp"
+#include "support/deterministic.hpp"
+
+#include <sys/eventfd.h>
+
+#include <deque>
+#include <map>
+#include <set>
+#include <stdexcept>
+
+namespace sandy::tests {
+
+/// A machine in memory: what the kernel holds is a set of ids.
+class memory_driver final : public runtime::driver {
+public:
+  std::string name() const override { return "memory"; }
+  result<runtime::instance> create(const runtime::sandbox_spec& spec) override {
+    ++creations;
+    if (fail_create)
+      return fail(errc::sandbox_failed, "no luck");
+    present.insert(spec.id);
+    last = spec;
+    return make();
+  }
+  result<runtime::instance> attach(const sandbox_id& id) override {
+    if (present.count(id) == 0 || dead.count(id) != 0)
+      return fail(errc::sandbox_not_found, "not running");
+    return make();
+  }
+  result<void> destroy(const sandbox_id& id) override {
+    ++destructions;
+    if (failing_destroys > 0) {
+      --failing_destroys;
+      return fail(errc::internal, "busy");
+    }
+    present.erase(id);
+    return caf::unit;
+  }
+  result<std::vector<sandbox_id>> list() override { return std::vector<sandbox_id>{present.begin(), present.end()}; }
+  result<usage> stats(const sandbox_id&) override { return usage{cpu_usec += 500'000, 1000, 2000, 3, 0}; }
+  result<void> set_limits(const sandbox_id&, const resource_limits&) override { return caf::unit; }
+  result<runtime::unique_fd> connect(const runtime::instance&, std::uint16_t port) override {
+    if (port != 3000)
+      return fail(errc::upstream_error, "nothing listens");
+    return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
+  }
+
+  std::set<sandbox_id> present;
+  std::set<sandbox_id> dead;
+  runtime::sandbox_spec last;
+  bool fail_create = false;
+  int failing_destroys = 0;
+  int creations = 0;
+  int destructions = 0;
+  std::uint64_t cpu_usec = 0;
+
+private:
+  static runtime::instance make() {
+    runtime::instance made;
+    made.init_pid = 1;
+    made.init.reset(::eventfd(0, EFD_CLOEXEC)); // never readable: process 1 lives
+    made.guest_socket = "/nonexistent";
+    return made;
+  }
+};
+
+class memory_store final : public store {
+public:
+  result<void> insert(const sandbox_record& record) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    stored[record.info.id] = record;
+    return caf::unit;
+  }
+  result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at, std::uint32_t ttl) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    auto& info = stored.at(id).info;
+    info.state = state;
+    info.expires_at = expires_at;
+    info.ttl_seconds = ttl;
+    return caf::unit;
+  }
+  result<void> bury(const tombstone& stone) override {
+    stored.erase(stone.id);
+    stones.push_back(stone);
+    return caf::unit;
+  }
+  result<std::vector<sandbox_record>> records() override {
+    std::vector<sandbox_record> all;
+    for (const auto& each : stored)
+      all.push_back(each.second);
+    return all;
+  }
+  result<std::vector<tombstone>> tombstones() override { return stones; }
+  result<void> forget_tombstones(unix_millis before) override {
+    std::erase_if(stones, [before](const auto& stone) { return stone.ended_at < before; });
+    return caf::unit;
+  }
+  result<void> add_sample(const resource_sample& sample) override {
+    history.push_back(sample);
+    return caf::unit;
+  }
+  result<std::vector<resource_sample>> samples(unix_millis) override { return history; }
+
+  std::map<sandbox_id, sandbox_record> stored;
+  std::vector<tombstone> stones;
+  std::vector<resource_sample> history;
+  bool full = false;
+};
+
+/// A worker with a machine in memory. Calls to the kernel run at once, or, while `held`, when the test lets them.
+class machine : public deterministic {
+public:
+  machine()
+    : threads(1, 1)
+    , numbers("test", {"basic"})
+    , env{threads, driver, [this](std::function<void()> call) { offload(std::move(call)); },
+          records, [](std::function<void()> call) { call(); }, data, numbers, {}, [this] { return look_at_clock(); }} {
+    env.settings.guest_lease = std::chrono::milliseconds{0};
+    env.settings.data_dir = "/";
+  }
+  ~machine() {
+    held = false;
+    release();
+    if (worker)
+      kill(worker);
+    scheduler.clock().cancel_all();
+    worker = nullptr;
+    run();
+  }
+
+  void start() {
+    worker = system.spawn<coro::actor<worker_state, worker_actor>>(&env);
+    run();
+  }
+  /// Makes the held calls to the kernel.
+  void release() {
+    while (!calls.empty()) {
+      auto call = std::move(calls.front());
+      calls.pop_front();
+      call();
+      run();
+    }
+  }
+  unix_millis wall() const {
+    return 1'700'000'000'000
+           + std::chrono::duration_cast<std::chrono::milliseconds>(scheduler.clock().now().time_since_epoch()).count();
+  }
+  create_sandbox wanted(std::string tenant = "alice", std::uint32_t ttl = 600) const {
+    create_sandbox request;
+    request.tenant.value = std::move(tenant);
+    request.ttl_seconds = ttl;
+    return request;
+  }
+  bool nothing_left() const { return driver.present.empty() && records.stored.empty(); }
+
+  coro::pool threads;
+  memory_driver driver;
+  memory_store records;
+  guest::local_data_plane data;
+  metrics::registry numbers;
+  services env;
+  worker_actor worker;
+  bool held = false;
+  std::deque<std::function<void()>> calls;
+  bool broken_clock = false; ///< the next look at the wall clock throws
+
+private:
+  unix_millis look_at_clock() {
+    if (std::exchange(broken_clock, false))
+      throw std::runtime_error("broken clock");
+    return wall();
+  }
+  void offload(std::function<void()> call) {
+    if (held)
+      calls.push_back(std::move(call));
+    else
+      call();
+  }
+};
+
+} // namespace sandy::tests

@@ -1,0 +1,80 @@
+#include "machine.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace sandy;
+using namespace sandy::tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+const tenant_id alice{"alice"};
+
+sandbox_record record_of(const machine& on, sandbox_state state, unix_millis left_ms, std::uint32_t slot) {
+  sandbox_record record;
+  record.info.id = make_sandbox_id();
+  record.info.tenant = alice;
+  record.info.flavor = "basic";
+  record.info.state = state;
+  record.info.ttl_seconds = 60;
+  record.info.expires_at = on.wall() + left_ms;
+  record.uid_slot = slot;
+  return record;
+}
+
+} // namespace
+
+TEST_CASE_METHOD(machine, "after a crash running sandboxes are taken over and the rest is removed", "[recovery]") {
+  auto running = record_of(*this, sandbox_state::ready, 30'000, 0);
+  auto half_made = record_of(*this, sandbox_state::creating, 30'000, 1);
+  auto expired = record_of(*this, sandbox_state::ready, -1, 2);
+  auto died = record_of(*this, sandbox_state::ready, 30'000, 3);
+  for (const auto& each : {running, half_made, expired, died}) {
+    records.stored[each.info.id] = each;
+    driver.present.insert(each.info.id);
+  }
+  driver.dead.insert(died.info.id);
+  auto unknown = make_sandbox_id();
+  driver.present.insert(unknown);
+
+  start();
+  CHECK(driver.present == std::set<sandbox_id>{running.info.id});
+  CHECK(records.stored.size() == 1);
+  auto found = ask(worker, get_sandbox{alice, running.info.id});
+  REQUIRE(found);
+  CHECK(found->state == sandbox_state::ready);
+  CHECK(data.find(running.info.id) != nullptr);
+  CHECK(ask(worker, terminate_sandbox{alice, expired.info.id})); // its tombstone answers
+  CHECK(numbers.expose().find("sandy_") != std::string::npos);
+
+  SECTION("its lease goes on") {
+    advance(30s);
+    CHECK(nothing_left());
+  }
+  SECTION("its uid slot is not given away") {
+    auto made = ask(worker, wanted());
+    REQUIRE(made);
+    CHECK(driver.last.uid_slot != running.uid_slot);
+  }
+}
+
+TEST_CASE_METHOD(machine, "health is not answered before recovery is over", "[recovery]") {
+  records.stored.emplace(make_sandbox_id(), record_of(*this, sandbox_state::ready, 30'000, 0));
+  held = true;
+  start();
+  auto asked = send(worker, get_health{});
+  run();
+  CHECK_FALSE(asked.answered());
+  held = false;
+  release();
+  CHECK(asked.succeeded());
+}
+
+TEST_CASE_METHOD(machine, "the janitor removes what nobody knows, and nothing else", "[recovery]") {
+  start();
+  auto made = ask(worker, wanted());
+  auto stray = make_sandbox_id();
+  driver.present.insert(stray);
+  advance(60s);
+  CHECK(driver.present == std::set<sandbox_id>{made->id});
+}
