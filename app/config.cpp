@@ -1,0 +1,217 @@
+#include "app/config.hpp"
+
+#include "app/config_file.hpp"
+#include "app/settings.hpp"
+#include "app/units.hpp"
+#include "runtime/driver.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <sstream>
+
+extern char** environ; // POSIX; no header declares it
+
+namespace sandy {
+
+namespace {
+
+using sources = std::map<std::string_view, std::string>; ///< where a setting's value comes from, by name
+
+result<void> apply(config& into, const setting& one, std::string_view text, const std::string& source,
+                   sources& from) {
+  auto done = one.set(into, text);
+  if (!done) {
+    auto shown = one.secret ? std::string() : " = \"" + std::string(text) + "\"";
+    return fail(errc::invalid_argument,
+                std::string(one.name) + shown + " " + text_of(done.error()) + " (" + source + ")");
+  }
+  from[one.name] = source;
+  return caf::unit;
+}
+
+result<void> apply_file(config& into, const std::string& path, sources& from) {
+  auto file = read_config_file(path);
+  if (!file)
+    return std::move(file.error());
+  for (auto& key : file->api_keys)
+    into.api_keys.push_back(std::move(key));
+  for (auto& [name, kind] : file->flavors)
+    into.worker.flavors[name] = std::move(kind);
+  for (const auto& [name, value] : file->values)
+    if (auto done = apply(into, *find_setting(name), value.text, value.source, from); !done)
+      return done;
+  return caf::unit;
+}
+
+/// What single values cannot show: how they fit together.
+result<void> check(const config& all) {
+  auto refuse = [](std::string text) { return fail(errc::invalid_argument, std::move(text)); };
+  const auto& least = all.worker.default_limits;
+  const auto& most = all.worker.max_limits;
+  auto over = [](const resource_limits& asked, const resource_limits& bound) -> std::string {
+    if (asked.memory_bytes > bound.memory_bytes)
+      return "memory";
+    if (asked.cpu_millis > bound.cpu_millis)
+      return "cpu";
+    if (asked.pids > bound.pids)
+      return "pids";
+    return asked.disk_bytes > bound.disk_bytes ? "disk" : "";
+  };
+  if (auto name = over(least, most); !name.empty())
+    return refuse("default_" + name + " is more than max_" + name);
+  for (const auto& [name, kind] : all.worker.flavors)
+    if (auto limit = over(kind.limits, most); !limit.empty())
+      return refuse("flavors." + name + "." + limit + " is more than max_" + limit);
+  if (all.worker.max_ttl.count() != 0 && all.worker.default_ttl > all.worker.max_ttl)
+    return refuse("default_ttl is more than max_ttl");
+  if (all.worker.max_sandboxes > runtime::uid_slots)
+    return refuse("max_sandboxes is more than " + std::to_string(runtime::uid_slots));
+  constexpr auto last_uid = 0xffff'fffeull; // the one after it means "none"
+  if (all.uid_base + std::uint64_t{runtime::uid_slots} * 65536 > last_uid)
+    return refuse("uid_base leaves no room for the user ids of " + std::to_string(runtime::uid_slots) +
+                  " sandboxes");
+  if (auto keys = http::key_ring::load(all.api_keys); !keys)
+    return refuse("api_keys: " + text_of(keys.error()));
+  return caf::unit;
+}
+
+std::string show(const config& all, const sources& from) {
+  std::ostringstream out;
+  std::string_view group;
+  for (const auto& one : settings()) {
+    if (one.group != group) {
+      out << (group.empty() ? "" : "\n") << "# " << one.group << '\n';
+      group = one.group;
+    }
+    auto source = from.find(one.name);
+    auto text = one.get(all);
+    if (one.secret && source != from.end())
+      out << "# " << one.name << " is set and not shown";
+    else
+      out << one.name << " = " << (one.number ? text : json_quoted(text));
+    out << "  # " << (source == from.end() ? "default" : source->second) << '\n';
+  }
+  out << "\n# Keys\n";
+  for (const auto& key : all.api_keys)
+    out << "# tenant " << json_quoted(key.tenant.value) << ": a key that is not shown\n";
+  for (const auto& [name, kind] : all.worker.flavors) {
+    out << "\n[flavors." << json_quoted(name) << "]\nimage = " << json_quoted(kind.image) << '\n';
+    if (kind.limits.memory_bytes)
+      out << "memory = " << json_quoted(print_size(kind.limits.memory_bytes)) << '\n';
+    if (kind.limits.cpu_millis)
+      out << "cpu = " << json_quoted(print_cores(kind.limits.cpu_millis)) << '\n';
+    if (kind.limits.pids)
+      out << "pids = " << kind.limits.pids << '\n';
+    if (kind.limits.disk_bytes)
+      out << "disk = " << json_quoted(print_size(kind.limits.disk_bytes)) << '\n';
+  }
+  return out.str();
+}
+
+/// The flags as given, not yet understood.
+struct flags {
+  std::map<std::string_view, std::string> values; ///< by the setting's name; filled by CLI11
+  std::string file;
+  bool print = false;
+};
+
+void declare(CLI::App& app, flags& into, const std::string& version) {
+  const config defaults;
+  app.set_version_flag("--version", "sandyd " + version, "Print the version and exit");
+  app.add_option("--config", into.file,
+                 "TOML file to read (SANDY_CONFIG; default /etc/sandy/sandy.toml if it exists)")
+      ->type_name("PATH");
+  app.add_flag("--print-config", into.print,
+               "Print what the configuration comes to, without secrets, and exit");
+  for (const auto& one : settings()) {
+    auto& text = into.values[one.name];
+    auto* option =
+        one.boolean
+            ? app.add_flag(one.flag(), text, std::string(one.help))
+            : app.add_option(one.flag(), text, std::string(one.help))->type_name(std::string(one.type));
+    auto initial = one.get(defaults);
+    if (!one.boolean && !initial.empty())
+      option->default_str(initial);
+    option->group(std::string(one.group));
+  }
+  app.footer("Every setting is also a variable and a key of the file: --data-dir, SANDY_DATA_DIR, data_dir.\n"
+             "Flags win over the environment, the environment over the file. Sizes: 512Mi, 4Gi. Durations: "
+             "30s, 10m, 3h.");
+}
+
+} // namespace
+
+configured read_configuration(const std::vector<std::string>& arguments,
+                              const std::map<std::string, std::string>& environment, std::string_view version,
+                              const std::string& default_file) {
+  auto wrong = [](std::string sentence) {
+    return configured{std::nullopt, 2, "sandyd: " + std::move(sentence) + "\n"};
+  };
+  // A variable that is set to nothing is how many tools spell "not set".
+  auto variable = [&environment](const std::string& name) -> const std::string* {
+    auto found = environment.find(name);
+    return found == environment.end() || found->second.empty() ? nullptr : &found->second;
+  };
+
+  CLI::App app("Sandy gives programs real computers to use: sandboxes over HTTP.", "sandyd");
+  flags given;
+  declare(app, given, std::string(version));
+  try {
+    app.parse(
+        std::vector<std::string>(arguments.rbegin(), arguments.rend())); // CLI11 takes them from the back
+  } catch (const CLI::ParseError& ended) {
+    std::ostringstream out, err;
+    if (app.exit(ended, out, err) == 0)
+      return {std::nullopt, 0, out.str()};
+    return wrong(ended.what());
+  }
+
+  config all;
+  sources from;
+  std::string file = given.file;
+  if (file.empty() && variable("SANDY_CONFIG"))
+    file = *variable("SANDY_CONFIG");
+  std::error_code ignored;
+  if (file.empty() && std::filesystem::exists(default_file, ignored))
+    file = default_file;
+  if (!file.empty())
+    if (auto done = apply_file(all, file, from); !done)
+      return wrong(text_of(done.error()));
+  for (const auto& one : settings())
+    if (auto* text = variable(one.variable()))
+      if (auto done = apply(all, one, *text, one.variable(), from); !done)
+        return wrong(text_of(done.error()));
+  for (const auto& one : settings())
+    if (app.count(one.flag()) > 0)
+      if (auto done = apply(all, one, given.values[one.name], one.flag(), from); !done)
+        return wrong(text_of(done.error()));
+  if (!all.api_key.empty())
+    all.api_keys.insert(all.api_keys.begin(), {{"default"}, all.api_key});
+  if (auto done = check(all); !done)
+    return wrong(text_of(done.error()));
+  all.worker.data_dir = all.data_dir;
+  if (given.print)
+    return {std::nullopt, 0, show(all, from)};
+  return {std::move(all), 0, {}};
+}
+
+std::map<std::string, std::string> process_environment() {
+  std::map<std::string, std::string> all;
+  for (char** entry = environ; *entry; ++entry) {
+    std::string_view text(*entry);
+    if (auto equals = text.find('='); equals != std::string_view::npos)
+      all.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return all;
+}
+
+std::string program_path(const std::string& chosen, std::string_view name) {
+  if (!chosen.empty())
+    return chosen;
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
+}
+
+} // namespace sandy

@@ -1,0 +1,83 @@
+#pragma once
+
+#include "actors/services.hpp"
+#include "http/auth.hpp"
+#include "http/context.hpp"
+#include "messages/error.hpp"
+#include "metrics/log.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sandy {
+
+/// Where the server listens. IPv6 addresses without their brackets.
+struct listen_address {
+  std::string host = "127.0.0.1"; ///< an address, no name: who may connect should not depend on a resolver
+  std::uint16_t port = 7330;      ///< 0: the kernel chooses
+  friend bool operator==(const listen_address&, const listen_address&) = default;
+};
+
+enum class log_format : std::uint8_t { json, text };
+
+/// Everything an operator can choose. The initial values are the defaults; `app/settings.cpp` names and
+/// explains each.
+struct config {
+  listen_address listen;
+  std::string data_dir = "/var/lib/sandy";
+  std::string image_dir = "/var/lib/sandy/images";
+  std::uint32_t threads = 0; ///< 0: one per core
+  std::chrono::milliseconds shutdown_grace{
+      20'000}; ///< running requests may take this long; below the 30 s that supervisors wait
+
+  std::string api_key;                        ///< of the tenant "default"; empty: none
+  std::vector<http::configured_key> api_keys; ///< all keys, `api_key` first; none: see app/first_key.hpp
+  bool open = false;                          ///< no key needed
+  std::vector<std::string> cors_origins;      ///< empty: every origin
+
+  std::string public_scheme = "http";
+  std::string host_suffix = ".sandy.localhost"; ///< with its leading dot
+  std::optional<std::uint16_t> public_port;     ///< none: the port that is listened on
+
+  std::string crun = "crun"; ///< searched in PATH when it has no slash
+  std::string guest;         ///< path of sandy-guest; empty: beside the server's own program
+  std::string launcher;      ///< path of sandy-launch; empty: beside the server's own program
+  std::string cgroup_parent; ///< empty: derived from data_dir, so that two servers do not meet
+  /// First host uid of sandboxes. With all slots it ends below 1 879 048 192, in the range that systemd
+  /// leaves to containers.
+  std::uint32_t uid_base = 300'000'000;
+
+  worker_settings worker; ///< its data_dir is filled in
+  http::edge_limits edge;
+
+  log_level level = log_level::info;
+  log_format format = log_format::json;
+};
+
+/// What reading the configuration led to.
+struct configured {
+  std::optional<config> settings; ///< none: print `text` and exit with `exit_code`
+  int exit_code = 0;              ///< 0 after --help, --version, --print-config; 2 for a mistake
+  std::string text;               ///< for standard output, or for standard error after a mistake
+};
+
+/// Reads flags, environment and file; flags win over the environment, which wins over the file. Blocking
+/// (reads a file).
+/// @param arguments without the program's name. @param environment of the process. @param default_file read
+/// when it exists and none is named by --config or SANDY_CONFIG.
+configured read_configuration(const std::vector<std::string>& arguments,
+                              const std::map<std::string, std::string>& environment, std::string_view version,
+                              const std::string& default_file = "/etc/sandy/sandy.toml");
+
+/// The environment of this process, as `read_configuration` wants it.
+std::map<std::string, std::string> process_environment();
+
+/// `chosen`, or the path of the program `name` in the directory of the running executable.
+std::string program_path(const std::string& chosen, std::string_view name);
+
+} // namespace sandy

@@ -1,0 +1,172 @@
+#include "app/config_file.hpp"
+
+#include "app/settings.hpp"
+#include "app/units.hpp"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <system_error>
+
+namespace sandy {
+
+namespace {
+
+/// Carries a sentence out of the depth of a file; never leaves `read_config_file`.
+struct mistake {
+  std::string sentence;
+};
+
+class reader {
+public:
+  explicit reader(const std::string& path)
+      : path_(path) {}
+
+  config_file read(const toml::table& root) {
+    for (const auto& [key, node] : root) {
+      auto name = key.str();
+      if (name == "api_keys")
+        read_keys(node);
+      else if (name == "flavors")
+        read_flavors(node);
+      else if (auto* known = find_setting(name))
+        read_.values[std::string(name)] = {text_of_value(*known, name, node), where(node)};
+      else
+        throw mistake{"Unknown setting \"" + std::string(name) + "\" in " + where(key)};
+    }
+    return std::move(read_);
+  }
+
+private:
+  template <class Place>
+  std::string where(const Place& place) const {
+    return path_ + ", line " + std::to_string(place.source().begin.line);
+  }
+
+  mistake wrong(std::string_view name, const toml::node& node, const std::string& what) const {
+    return {std::string(name) + " " + what + " (" + where(node) + ")"};
+  }
+
+  std::string text_of_value(const setting& known, std::string_view name, const toml::node& node) const {
+    if (known.type == "LIST" && node.is_array()) {
+      std::string joined;
+      for (const auto& item : *node.as_array())
+        joined += (joined.empty() ? "" : ",") + scalar(name, item);
+      return joined;
+    }
+    return scalar(name, node);
+  }
+
+  std::string scalar(std::string_view name, const toml::node& node) const {
+    if (auto text = node.as_string())
+      return text->get();
+    if (auto number = node.as_integer())
+      return std::to_string(number->get());
+    if (auto truth = node.as_boolean())
+      return truth->get() ? "true" : "false";
+    if (auto real = node.as_floating_point()) {
+      std::ostringstream digits;
+      digits << real->get();
+      return digits.str();
+    }
+    throw wrong(name, node, "is neither a text nor a number");
+  }
+
+  const toml::table& table(std::string_view name, const toml::node& node) const {
+    if (auto* found = node.as_table())
+      return *found;
+    throw wrong(name, node, "is not a table");
+  }
+
+  void read_keys(const toml::node& node) {
+    auto* list = node.as_array();
+    if (!list)
+      throw wrong("api_keys", node, "is not a list of tables: write [[api_keys]]");
+    for (const auto& item : *list) {
+      http::configured_key made;
+      for (const auto& [key, value] : table("api_keys", item)) {
+        auto text = scalar(key.str(), value);
+        if (key.str() == "tenant")
+          made.tenant.value = text;
+        else if (key.str() == "key")
+          made.secret = text;
+        else if (key.str() == "sha256")
+          made.secret = "sha256:" + text;
+        else
+          throw mistake{"Unknown key \"" + std::string(key.str()) + "\" of api_keys in " + where(key)};
+      }
+      if (made.tenant.value.empty() || made.secret.empty())
+        throw wrong("api_keys", item, "needs a tenant, and a key or its sha256");
+      read_.api_keys.push_back(std::move(made));
+    }
+  }
+
+  void read_flavors(const toml::node& node) {
+    for (const auto& [name, entry] : table("flavors", node)) {
+      auto full = "flavors." + std::string(name.str());
+      if (name.str().find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string_view::npos)
+        throw wrong(full, entry, "has a name with other characters than a-z, 0-9, '-', '_' and '.'");
+      flavor made;
+      for (const auto& [key, value] : table(full, entry)) {
+        auto text = scalar(key.str(), value);
+        auto label = full + "." + std::string(key.str());
+        if (key.str() == "image")
+          made.image = text;
+        else if (key.str() == "memory")
+          made.limits.memory_bytes = checked(label, value, text, parse_size(text));
+        else if (key.str() == "cpu")
+          made.limits.cpu_millis = checked(label, value, text, parse_cores(text));
+        else if (key.str() == "pids")
+          made.limits.pids = checked(label, value, text, parse_count(text));
+        else if (key.str() == "disk")
+          made.limits.disk_bytes = checked(label, value, text, parse_size(text));
+        else
+          throw mistake{"Unknown key \"" + std::string(key.str()) + "\" of " + full + " in " + where(key)};
+      }
+      if (made.image.empty())
+        throw wrong(full, entry, "names no image");
+      read_.flavors[std::string(name.str())] = std::move(made);
+    }
+  }
+
+  template <class T>
+  T checked(const std::string& name, const toml::node& node, const std::string& text, result<T> value) const {
+    if (!value)
+      throw wrong(name, node, "= \"" + text + "\" " + sandy::text_of(value.error()));
+    return *value;
+  }
+
+  const std::string& path_;
+  config_file read_;
+};
+
+} // namespace
+
+result<config_file> read_config_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) // opens like a file
+    return fail(errc::invalid_argument, "Cannot read " + path + ": it is a directory");
+  std::ifstream file(path);
+  if (!file)
+    return fail(errc::invalid_argument, "Cannot read " + path + ": " + std::strerror(errno));
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (file.bad() || text.bad())
+    return fail(errc::invalid_argument, "Cannot read " + path);
+  try {
+    return reader(path).read(toml::parse(text.view(), path));
+  } catch (const toml::parse_error& failed) {
+    return fail(errc::invalid_argument, path + ", line " + std::to_string(failed.source().begin.line) + ": " +
+                                            std::string(failed.description()));
+  } catch (const mistake& failed) {
+    return fail(errc::invalid_argument, failed.sentence);
+  }
+}
+
+} // namespace sandy

@@ -1,0 +1,401 @@
+#include "app/settings.hpp"
+
+#include "app/units.hpp"
+
+#include <boost/asio/ip/address.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+namespace sandy {
+
+namespace {
+
+caf::error wrong(std::string text) { return fail(errc::invalid_argument, std::move(text)); }
+
+// A kind of value: how it is written. `parse` returns a result, `print` is its inverse.
+
+struct text_kind {
+  static constexpr std::string_view type = "TEXT";
+  static result<std::string> parse(std::string_view text) { return std::string(text); }
+  static std::string print(const std::string& value) { return value; }
+};
+
+struct path_kind : text_kind {
+  static constexpr std::string_view type = "PATH";
+};
+
+struct directory_kind {
+  static constexpr std::string_view type = "PATH";
+  static result<std::string> parse(std::string_view text) {
+    if (text.empty())
+      return wrong("is empty");
+    auto path = std::filesystem::absolute(text).lexically_normal();
+    return (path.has_filename() ? path : path.parent_path()).string(); // one spelling per directory
+  }
+  static std::string print(const std::string& value) { return value; }
+};
+
+struct boolean_kind {
+  static constexpr std::string_view type = "BOOL";
+  static result<bool> parse(std::string_view text) {
+    if (text == "true" || text == "1")
+      return true;
+    if (text == "false" || text == "0")
+      return false;
+    return wrong("is neither true nor false");
+  }
+  static std::string print(bool value) { return value ? "true" : "false"; }
+};
+
+template <std::uint32_t Least>
+struct count_kind {
+  static constexpr std::string_view type = "NUMBER";
+  static result<std::uint32_t> parse(std::string_view text) {
+    auto value = parse_count(text);
+    if (value && *value < Least)
+      return wrong("is less than " + std::to_string(Least));
+    return value;
+  }
+  static std::string print(std::uint32_t value) { return std::to_string(value); }
+};
+
+struct size_kind {
+  static constexpr std::string_view type = "SIZE";
+  static result<std::uint64_t> parse(std::string_view text) {
+    auto value = parse_size(text);
+    if (value && *value == 0)
+      return wrong("is zero");
+    return value;
+  }
+  static std::string print(std::uint64_t value) { return print_size(value); }
+};
+
+/// A size that is held in 32 bits.
+struct small_size_kind {
+  static constexpr std::string_view type = "SIZE";
+  static result<std::uint32_t> parse(std::string_view text) {
+    auto value = size_kind::parse(text);
+    if (!value)
+      return std::move(value.error());
+    if (*value > 64ull << 20)
+      return wrong("is more than 64Mi");
+    return static_cast<std::uint32_t>(*value);
+  }
+  static std::string print(std::uint32_t value) { return print_size(value); }
+};
+
+struct cores_kind {
+  static constexpr std::string_view type = "CORES";
+  static result<std::uint32_t> parse(std::string_view text) {
+    auto value = parse_cores(text);
+    if (value && *value < 10)
+      return wrong("is less than a hundredth of a core");
+    return value;
+  }
+  static std::string print(std::uint32_t value) { return print_cores(value); }
+};
+
+template <class Duration, bool ZeroAllowed>
+struct duration_kind {
+  static constexpr std::string_view type = "DURATION";
+  static result<Duration> parse(std::string_view text) {
+    auto value = parse_duration(text);
+    if (!value)
+      return std::move(value.error());
+    auto converted = std::chrono::duration_cast<Duration>(*value);
+    if (converted != *value)
+      return wrong("is not a whole number of seconds");
+    if (!ZeroAllowed && converted.count() == 0)
+      return wrong("is zero");
+    return converted;
+  }
+  static std::string print(Duration value) { return print_duration(value); }
+};
+using timeout_kind = duration_kind<std::chrono::milliseconds, false>;
+
+struct listen_kind {
+  static constexpr std::string_view type = "ADDRESS:PORT";
+  static result<listen_address> parse(std::string_view text) {
+    auto refused = [] { return wrong("is not an address and a port such as 127.0.0.1:7330 or [::1]:7330"); };
+    auto colon = text.rfind(':');
+    if (colon == std::string_view::npos)
+      return refused();
+    auto host = text.substr(0, colon);
+    bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+    if (bracketed)
+      host = host.substr(1, host.size() - 2);
+    boost::system::error_code failed;
+    auto address = boost::asio::ip::make_address(host, failed);
+    auto port = parse_count(text.substr(colon + 1));
+    if (failed || address.is_v6() != bracketed || !port || *port > 65535)
+      return refused();
+    return listen_address{std::string(host), static_cast<std::uint16_t>(*port)};
+  }
+  static std::string print(const listen_address& value) {
+    bool v6 = value.host.find(':') != std::string::npos;
+    return (v6 ? "[" + value.host + "]" : value.host) + ":" + std::to_string(value.port);
+  }
+};
+
+struct public_port_kind {
+  static constexpr std::string_view type = "PORT";
+  static result<std::optional<std::uint16_t>> parse(std::string_view text) {
+    if (text == "auto")
+      return std::optional<std::uint16_t>();
+    auto port = parse_count(text);
+    if (!port || *port > 65535)
+      return wrong("is neither a port nor auto");
+    return std::optional(static_cast<std::uint16_t>(*port));
+  }
+  static std::string print(std::optional<std::uint16_t> value) {
+    return value ? std::to_string(*value) : "auto";
+  }
+};
+
+struct host_suffix_kind {
+  static constexpr std::string_view type = "SUFFIX";
+  static result<std::string> parse(std::string_view text) {
+    std::string suffix(text);
+    if (!suffix.starts_with('.'))
+      suffix.insert(suffix.begin(), '.');
+    std::transform(suffix.begin(), suffix.end(), suffix.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    bool legal = suffix.size() > 1 && suffix.size() < 200 && suffix.back() != '.' &&
+                 suffix.find("..") == std::string::npos &&
+                 suffix.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
+    if (!legal)
+      return wrong("is not the end of a host name such as .sandy.example.com");
+    return suffix;
+  }
+  static std::string print(const std::string& value) { return value; }
+};
+
+struct scheme_kind {
+  static constexpr std::string_view type = "http|https";
+  static result<std::string> parse(std::string_view text) {
+    if (text != "http" && text != "https")
+      return wrong("is neither http nor https");
+    return std::string(text);
+  }
+  static std::string print(const std::string& value) { return value; }
+};
+
+struct list_kind {
+  static constexpr std::string_view type = "LIST";
+  static result<std::vector<std::string>> parse(std::string_view text) {
+    std::vector<std::string> all;
+    while (!text.empty()) {
+      auto comma = text.find(',');
+      auto item = text.substr(0, comma);
+      while (item.starts_with(' '))
+        item.remove_prefix(1);
+      while (item.ends_with(' '))
+        item.remove_suffix(1);
+      if (!item.empty())
+        all.emplace_back(item);
+      text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    }
+    return all;
+  }
+  static std::string print(const std::vector<std::string>& value) {
+    std::string text;
+    for (const auto& item : value)
+      text += (text.empty() ? "" : ",") + item;
+    return text;
+  }
+};
+
+/// The words of an enum, in its order.
+template <class Enum, const auto& Words>
+struct word_kind {
+  static result<Enum> parse(std::string_view text) {
+    auto found = std::find(std::begin(Words), std::end(Words), text);
+    if (found != std::end(Words))
+      return static_cast<Enum>(found - std::begin(Words));
+    std::string all;
+    for (auto word : Words)
+      all += (all.empty() ? "" : ", ") + std::string(word);
+    return wrong("is not one of " + all);
+  }
+  static std::string print(Enum value) { return std::string(Words[static_cast<std::size_t>(value)]); }
+};
+
+constexpr std::string_view level_words[]{"trace", "debug", "info", "warn", "error"};
+struct level_kind : word_kind<log_level, level_words> {
+  static constexpr std::string_view type = "LEVEL";
+};
+
+constexpr std::string_view format_words[]{"json", "text"};
+struct format_kind : word_kind<log_format, format_words> {
+  static constexpr std::string_view type = "json|text";
+};
+
+/// @param field leads from a config to the value: `[](auto& c) -> auto& { return c.data_dir; }`.
+template <class Kind, class Field>
+setting make(std::string_view name, std::string_view group, Field field, std::string_view help) {
+  setting made;
+  made.name = name;
+  made.group = group;
+  made.type = Kind::type;
+  made.help = help;
+  made.boolean = std::is_same_v<Kind, boolean_kind>;
+  made.number = made.boolean || Kind::type == "NUMBER";
+  made.set = [field](config& into, std::string_view text) -> result<void> {
+    auto value = Kind::parse(text);
+    if (!value)
+      return std::move(value.error());
+    field(into) = std::move(*value);
+    return caf::unit;
+  };
+  made.get = [field](const config& from) { return Kind::print(field(from)); };
+  return made;
+}
+
+std::vector<setting> make_settings() {
+  using std::chrono::milliseconds, std::chrono::seconds;
+#define FIELD(path) [](auto& c) -> auto& { return c.path; }
+  std::vector<setting> all;
+  auto group = std::string_view("Server");
+  all.push_back(make<listen_kind>("listen", group, FIELD(listen),
+                                  "Where to accept connections; port 0 lets the kernel choose"));
+  all.push_back(make<directory_kind>(
+      "data_dir", group, FIELD(data_dir),
+      "What must survive a restart: the store and the sandboxes' state; one server per directory"));
+  all.push_back(
+      make<directory_kind>("image_dir", group, FIELD(image_dir), "The image store; servers may share it"));
+  all.push_back(make<count_kind<0>>("threads", group, FIELD(threads),
+                                    "Threads that serve requests; 0 means one per core"));
+  all.push_back(
+      make<duration_kind<milliseconds, true>>("shutdown_grace", group, FIELD(shutdown_grace),
+                                              "How long running requests may go on after a request to stop"));
+
+  group = "Access";
+  all.push_back(make<text_kind>(
+      "api_key", group, FIELD(api_key),
+      "The key of the tenant \"default\", or sha256: and its digest; without any key one is made "
+      "at the first start and kept in data_dir"));
+  all.back().type = "KEY";
+  all.back().secret = true;
+  all.push_back(make<boolean_kind>("open", group, FIELD(open),
+                                   "Serve everybody without a key, as the tenant \"default\""));
+  all.push_back(
+      make<list_kind>("cors_origins", group, FIELD(cors_origins),
+                      "Origins whose pages may call the API, separated by commas; none given means all"));
+
+  group = "Public address";
+  all.push_back(make<scheme_kind>("public_scheme", group, FIELD(public_scheme),
+                                  "Scheme of the sandboxes' public URLs"));
+  all.push_back(
+      make<host_suffix_kind>("host_suffix", group, FIELD(host_suffix),
+                             "What follows a sandbox's id in its host name; a missing leading dot is added"));
+  all.push_back(make<public_port_kind>(
+      "public_port", group, FIELD(public_port),
+      "Port in public URLs; auto is the port of listen, and 0, 80 and 443 are not shown"));
+
+  group = "Sandboxes";
+  all.push_back(make<size_kind>("default_memory", group, FIELD(worker.default_limits.memory_bytes),
+                                "Memory of a sandbox that asks for none"));
+  all.push_back(make<cores_kind>("default_cpu", group, FIELD(worker.default_limits.cpu_millis),
+                                 "CPU cores of a sandbox that asks for none"));
+  all.push_back(make<count_kind<8>>("default_pids", group, FIELD(worker.default_limits.pids),
+                                    "Processes and threads of a sandbox that asks for none"));
+  all.push_back(make<size_kind>("default_disk", group, FIELD(worker.default_limits.disk_bytes),
+                                "Disk of a sandbox that asks for none, beyond its image"));
+  all.push_back(make<size_kind>("max_memory", group, FIELD(worker.max_limits.memory_bytes),
+                                "Most memory a sandbox gets; more is cut to it"));
+  all.push_back(make<cores_kind>("max_cpu", group, FIELD(worker.max_limits.cpu_millis),
+                                 "Most CPU cores a sandbox gets"));
+  all.push_back(make<count_kind<8>>("max_pids", group, FIELD(worker.max_limits.pids),
+                                    "Most processes and threads a sandbox gets"));
+  all.push_back(
+      make<size_kind>("max_disk", group, FIELD(worker.max_limits.disk_bytes), "Most disk a sandbox gets"));
+  all.push_back(make<duration_kind<seconds, false>>("default_ttl", group, FIELD(worker.default_ttl),
+                                                    "Lifetime of a sandbox that asks for none"));
+  all.push_back(make<duration_kind<seconds, true>>("max_ttl", group, FIELD(worker.max_ttl),
+                                                   "Longest lifetime; more is cut to it, 0 means no limit"));
+  all.push_back(make<count_kind<1>>("max_sandboxes", group, FIELD(worker.max_sandboxes),
+                                    "Sandboxes alive at once; beyond, creations are refused"));
+  all.push_back(make<count_kind<1>>("create_concurrency", group, FIELD(worker.create_concurrency),
+                                    "Sandboxes created at once; the others wait for their turn"));
+  all.push_back(make<count_kind<0>>("create_queue", group, FIELD(worker.create_queue),
+                                    "Creations that may wait; beyond, they are refused at once"));
+  all.push_back(make<timeout_kind>("guest_lease", group, FIELD(worker.guest_lease),
+                                   "A sandbox that hears from no server for this long ends itself"));
+
+  group = "Isolation";
+  all.push_back(
+      make<path_kind>("crun", group, FIELD(crun), "The crun program, searched in PATH when it has no slash"));
+  all.push_back(make<path_kind>("guest", group, FIELD(guest),
+                                "The sandy-guest program; empty means beside the server"));
+  all.push_back(make<path_kind>("launcher", group, FIELD(launcher),
+                                "The sandy-launch program; empty means beside the server"));
+  all.push_back(make<text_kind>("cgroup_parent", group, FIELD(cgroup_parent),
+                                "Control group that holds all sandboxes; empty derives one from data_dir"));
+  all.push_back(make<count_kind<65536>>(
+      "uid_base", group, FIELD(uid_base),
+      "First host user id of sandboxes; each takes 65536 of them, which nobody else may use"));
+
+  group = "Limits of the HTTP edge";
+  all.push_back(
+      make<small_size_kind>("max_header", group, FIELD(edge.header_bytes), "Request line and headers"));
+  all.push_back(make<size_kind>("max_json_body", group, FIELD(edge.json_body_bytes),
+                                "A JSON body; raw uploads have no limit but the sandbox's disk"));
+  all.push_back(
+      make<count_kind<1>>("max_connections", group, FIELD(edge.connections), "Connections open at once"));
+  all.push_back(make<timeout_kind>("header_timeout", group, FIELD(edge.header_timeout),
+                                   "From the first byte of a request to the end of its headers"));
+  all.push_back(make<timeout_kind>("idle_timeout", group, FIELD(edge.idle_timeout),
+                                   "Between two requests of a connection"));
+  all.push_back(
+      make<timeout_kind>("body_timeout", group, FIELD(edge.body_timeout), "Between two pieces of a body"));
+  all.push_back(make<timeout_kind>("write_timeout", group, FIELD(edge.write_timeout),
+                                   "Until a client that reads nothing is given up"));
+  all.push_back(make<timeout_kind>("create_timeout", group, FIELD(edge.create_timeout),
+                                   "Until a creation is given up"));
+  all.push_back(make<timeout_kind>("control_timeout", group, FIELD(edge.control_timeout),
+                                   "Until any other request, but for commands, is given up"));
+  all.push_back(make<timeout_kind>("exec_timeout", group, FIELD(edge.exec_timeout),
+                                   "Time a command has when its request names none"));
+  all.push_back(make<size_kind>(
+      "max_exec_output", group, FIELD(edge.exec_output_bytes),
+      "Kept of a command's stdout and of its stderr in a JSON answer; the rest is cut, and said"));
+
+  group = "Log";
+  all.push_back(
+      make<level_kind>("log_level", group, FIELD(level),
+                       "Least important lines that are written: trace, debug, info, warn or error"));
+  all.push_back(
+      make<format_kind>("log_format", group, FIELD(format),
+                        "JSON for programs, text for people; one line per event on standard error"));
+#undef FIELD
+  return all;
+}
+
+} // namespace
+
+std::string setting::flag() const {
+  std::string text = "--" + std::string(name);
+  std::replace(text.begin(), text.end(), '_', '-');
+  return text;
+}
+
+std::string setting::variable() const {
+  std::string text = "SANDY_" + std::string(name);
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::toupper(c); });
+  return text;
+}
+
+const std::vector<setting>& settings() {
+  static const std::vector<setting> all = make_settings();
+  return all;
+}
+
+const setting* find_setting(std::string_view name) {
+  const auto& all = settings();
+  auto found = std::find_if(all.begin(), all.end(), [name](const setting& one) { return one.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+} // namespace sandy
