@@ -36,6 +36,10 @@ class question {
 public:
   question(inbox& box, std::uint64_t id) : box_(&box), id_(id) {}
   bool answered() const { return box_->answers.count(id_) != 0; }
+  bool succeeded() const {
+    auto outcome = answer();
+    return outcome && *outcome;
+  }
   /// The answer; std::nullopt while there is none.
   std::optional<result<T>> answer() const {
     auto found = box_->answers.find(id_);

@@ -1,0 +1,83 @@
+#include "messages/type_ids.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/binary_deserializer.hpp>
+#include <caf/binary_serializer.hpp>
+#include <caf/deep_to_string.hpp>
+#include <caf/message.hpp>
+
+#include <catch2/catch.hpp>
+
+using namespace sandy;
+
+namespace {
+
+/// An actor system that knows our messages, and nothing runs in it.
+struct registered {
+  struct configuration : caf::actor_system_config {
+    configuration() { register_messages(*this); }
+  };
+  configuration config;
+  caf::actor_system system{config};
+
+  /// Sends a message through bytes, as between two nodes.
+  template <class T>
+  T round_trip(const T& value) {
+    std::vector<char> bytes;
+    caf::binary_serializer sink{system, bytes};
+    auto message = caf::make_message(value);
+    REQUIRE_FALSE(sink(message));
+    caf::binary_deserializer source{system, bytes};
+    caf::message read;
+    REQUIRE_FALSE(source(read));
+    REQUIRE(read.match_elements<T>());
+    return read.get_as<T>(0);
+  }
+  template <class T>
+  void same_after_round_trip(const T& value) {
+    CHECK(caf::deep_to_string(round_trip(value)) == caf::deep_to_string(value));
+  }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serialization]") {
+  const sandbox_id id{"0123456789abcdef01234567"};
+  const tenant_id alice{"alice"};
+  const resource_limits limits{1, 2, 3, 4};
+  create_sandbox create{alice, "basic", "img", limits, 60, 1, true, {80, 443}, {{"K", "V"}, {"", ""}}, "/w", "up"};
+  sandbox_info info{id, alice, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33};
+  sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  worker_resources resources{false, "full", 1, 2, {0, 1, 2, 3}, 0.25, 2, 1, 2, 3, 10, 5, 100, 50, {{"basic", 1, 2}}};
+
+  same_after_round_trip(create);
+  CHECK(round_trip(create).env == create.env);
+  same_after_round_trip(info);
+  same_after_round_trip(std::vector<sandbox_info>{info, info});
+  same_after_round_trip(stats);
+  same_after_round_trip(std::vector<sandbox_stats>{stats});
+  same_after_round_trip(resources);
+  same_after_round_trip(worker_health{true, 3, {{"basic", 1, 2}}});
+  same_after_round_trip(get_sandbox{alice, id});
+  same_after_round_trip(list_sandboxes{alice});
+  same_after_round_trip(terminate_sandbox{alice, id});
+  same_after_round_trip(end_sandbox{end_reason::preempted});
+  same_after_round_trip(sandbox_ended{id, end_reason::expired});
+  same_after_round_trip(refresh_sandbox{alice, id, 5});
+  same_after_round_trip(open_sandbox{alice, id});
+  same_after_round_trip(sandbox_opened{id});
+  same_after_round_trip(get_stats{alice, {id, id}});
+  same_after_round_trip(get_logs{alice, id, 9});
+  same_after_round_trip(std::vector<log_line>{{1, "sandbox", "ready"}});
+  same_after_round_trip(probe_port{alice, id, 8080});
+  same_after_round_trip(get_timeseries{3});
+  same_after_round_trip(std::vector<resource_sample>{{1, 0.1, 0.2, 0.3}});
+  same_after_round_trip(drain_worker{true});
+  same_after_round_trip(std::vector<sandbox_id>{id});
+  same_after_round_trip(start_sandbox{});
+  same_after_round_trip(list_known{});
+  same_after_round_trip(sweep{});
+  same_after_round_trip(get_health{});
+  same_after_round_trip(get_resources{});
+}
