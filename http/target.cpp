@@ -49,7 +49,7 @@ std::string_view without_origin(std::string_view raw) noexcept {
       continue;
     auto rest = raw.substr(scheme.size());
     auto end = rest.find_first_of("/?");
-    if (end == 0)
+    if (rest.empty() || end == 0)
       return {};
     if (end == std::string_view::npos)
       return "/";
