@@ -37,6 +37,13 @@ worker_state::worker_state(self_pointer self, services* env)
   self_->set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) { child_down(down); });
 }
 
+worker_state::~worker_state() {
+  if (janitor_)
+    caf::anon_send_exit(janitor_, caf::exit_reason::user_shutdown);
+  for (const auto& each : live_)
+    caf::anon_send_exit(each.second.handle, caf::exit_reason::user_shutdown);
+}
+
 worker_actor::behavior_type worker_state::make_behavior() {
   coro::spawn(recover());
   coro::spawn(sample_host());

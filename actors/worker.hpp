@@ -29,6 +29,10 @@ public:
   using self_pointer = coro::actor<worker_state, worker_actor>*;
 
   worker_state(self_pointer self, services* env);
+  worker_state(const worker_state&) = delete;
+  worker_state& operator=(const worker_state&) = delete;
+  /// Ends the actors below it. Their sandboxes live on.
+  ~worker_state();
   worker_actor::behavior_type make_behavior();
 
 private:
