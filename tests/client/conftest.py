@@ -1,6 +1,6 @@
 """Makes the client importable from the tree and gives tests a server made of one function."""
 
-import inspect
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -10,6 +10,9 @@ import pytest
 
 CLIENT = Path(__file__).resolve().parents[2] / "client" / "python"
 sys.path.insert(0, str(CLIENT))
+
+import sandy  # noqa: E402
+from client_caller import Caller  # noqa: E402
 
 
 class StandIn:
@@ -38,30 +41,7 @@ def stand_in():
     return StandIn()
 
 
-class Caller:
-    """One way of calling the client; `call` and `chunks` hide whether it is asynchronous."""
-
-    def __init__(self, client, run):
-        self.client = client
-        self._run = run
-
-    def call(self, name, *args, **kwargs):
-        outcome = getattr(self.client, name)(*args, **kwargs)
-        return self._run(outcome) if inspect.iscoroutine(outcome) else outcome
-
-    def pieces(self, iterable):
-        if hasattr(iterable, "__aiter__"):
-            async def collect():
-                return [piece async for piece in iterable]
-            return self._run(collect())
-        return list(iterable)
-
-
 @pytest.fixture(params=["asynchronous", "synchronous"])
 def caller(request, stand_in):
-    import asyncio
-
-    import sandy
-
     kind = sandy.SandyClient if request.param == "asynchronous" else sandy.SyncSandyClient
     return Caller(kind("http://sandy.test/", "key-1", transport=stand_in.transport), asyncio.run)
