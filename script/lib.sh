@@ -11,7 +11,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 AS_ROOT=()
 if [ "$(id -u)" != 0 ]; then
   settings=$(compgen -e | grep -E '^(SANDY_.*|CI|https?_proxy|no_proxy)$' | paste -sd, || true)
-  AS_ROOT=(sudo "--preserve-env=$settings")
+  AS_ROOT=(sudo ${settings:+"--preserve-env=$settings"})
 fi
 as_root() {
   [ ${#AS_ROOT[@]} = 0 ] || command -v sudo >/dev/null || die "this needs root, and sudo is not installed: $*"
