@@ -25,7 +25,7 @@ public:
   explicit reply_address(caf::scheduled_actor* self) : self_(self) {
     auto* element = self->current_mailbox_element();
     if (element != nullptr && !element->mid.is_answered() && !element->mid.is_response()) {
-      source_ = std::move(element->sender);
+      source_ = element->sender; // a copy: the handler may ask for current_sender()
       stages_ = std::move(element->stages);
       mid_ = element->mid;
     }

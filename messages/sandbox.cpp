@@ -35,7 +35,7 @@ std::string sentence(end_reason reason) {
     case end_reason::none: return "sandbox ended";
     case end_reason::terminated: return "sandbox terminated";
     case end_reason::expired: return "sandbox expired";
-    case end_reason::failed: return "sandbox terminated: its first process ended";
+    case end_reason::failed: return "sandbox terminated: it failed";
     case end_reason::preempted: return "sandbox preempted";
     case end_reason::caller_gone: return "sandbox terminated: its caller went away";
     case end_reason::shutdown: return "sandbox terminated: the server shut down";
