@@ -1,0 +1,4 @@
+// The code of Asio and Beast, compiled once for this program.
+
+#include <boost/asio/impl/src.hpp>
+#include <boost/beast/src.hpp>
