@@ -37,7 +37,10 @@ void append_head(std::string& out, const answer_head& head) {
     auto reason = boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(head.status));
     out.append(reason.data(), reason.size());
   }
-  out.append("\r\nServer: sandy\r\nDate: ").append(head.date).append("\r\nX-Request-Id: ").append(head.request_id);
+  out.append("\r\nServer: sandy\r\nDate: ")
+      .append(head.date)
+      .append("\r\nX-Request-Id: ")
+      .append(head.request_id);
   out.append("\r\n");
   if (!head.content_type.empty())
     append_field(out, "Content-Type", head.content_type);
@@ -58,8 +61,9 @@ void append_head(std::string& out, const answer_head& head) {
     append_field(out, "Access-Control-Allow-Origin", head.allowed_origin);
     if (head.allowed_origin != "*")
       out.append("Vary: Origin\r\n");
-    out.append("Access-Control-Expose-Headers: X-Request-Id, X-Correlation-ID, Retry-After, ETag, Content-Range, "
-               "Last-Modified, X-Content-SHA256\r\n");
+    out.append(
+        "Access-Control-Expose-Headers: X-Request-Id, X-Correlation-ID, Retry-After, ETag, Content-Range, "
+        "Last-Modified, X-Content-SHA256\r\n");
   }
   if (head.extra != nullptr)
     for (const auto& [name, value] : *head.extra)
@@ -69,8 +73,8 @@ void append_head(std::string& out, const answer_head& head) {
 
 bool is_plain_id(std::string_view text) noexcept {
   return !text.empty() && text.size() <= 128 && std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-           || std::string_view{"-_.:/+=@~"}.find(c) != std::string_view::npos;
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view{"-_.:/+=@~"}.find(c) != std::string_view::npos;
   });
 }
 

@@ -32,7 +32,8 @@ struct answer_head {
   const header_list* extra = nullptr;
 };
 
-/// Appends status line and fields. Control characters in values become spaces, so a value never starts a new field.
+/// Appends status line and fields. Control characters in values become spaces, so a value never starts a new
+/// field.
 void append_head(std::string& out, const answer_head& head);
 
 /// Appends one field, with the same care.

@@ -21,9 +21,9 @@ std::array<unsigned char, 32> sha256(std::string_view text) {
   thread_local const std::unique_ptr<EVP_MD_CTX, free_context> context{EVP_MD_CTX_new()};
   std::array<unsigned char, 32> out{};
   unsigned size = 0;
-  if (algorithm == nullptr || !context || EVP_DigestInit_ex2(context.get(), algorithm, nullptr) != 1
-      || EVP_DigestUpdate(context.get(), text.data(), text.size()) != 1
-      || EVP_DigestFinal_ex(context.get(), out.data(), &size) != 1 || size != out.size())
+  if (algorithm == nullptr || !context || EVP_DigestInit_ex2(context.get(), algorithm, nullptr) != 1 ||
+      EVP_DigestUpdate(context.get(), text.data(), text.size()) != 1 ||
+      EVP_DigestFinal_ex(context.get(), out.data(), &size) != 1 || size != out.size())
     throw std::runtime_error("SHA-256 is not available");
   return out;
 }
@@ -69,7 +69,8 @@ result<key_ring> key_ring::load(const std::vector<configured_key>& keys) {
     }
     auto parsed = parse_digest(std::string_view{key.secret}.substr(digest_prefix.size()));
     if (!parsed)
-      return fail(errc::invalid_argument, "The key digest of tenant '" + key.tenant.value + "' is not 64 hex digits");
+      return fail(errc::invalid_argument,
+                  "The key digest of tenant '" + key.tenant.value + "' is not 64 hex digits");
     ring.entries_.push_back({key.tenant, *parsed});
   }
   return ring;
@@ -90,7 +91,8 @@ std::string_view bearer_token(std::string_view authorization) noexcept {
   constexpr std::string_view scheme = "bearer";
   if (authorization.size() <= scheme.size() || authorization[scheme.size()] != ' ')
     return {};
-  if (!std::equal(scheme.begin(), scheme.end(), authorization.begin(), [](char a, char b) { return a == lower(b); }))
+  if (!std::equal(scheme.begin(), scheme.end(), authorization.begin(),
+                  [](char a, char b) { return a == lower(b); }))
     return {};
   auto token = authorization.substr(scheme.size() + 1);
   token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));

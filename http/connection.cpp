@@ -22,8 +22,8 @@ namespace {
 
 constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 
-// What the kernel may hold of an answer that was not sent yet. Without it a reader that stopped makes the kernel buffer
-// megabytes per connection; a smaller send buffer would slow fast readers far away.
+// What the kernel may hold of an answer that was not sent yet. Without it a reader that stopped makes the
+// kernel buffer megabytes per connection; a smaller send buffer would slow fast readers far away.
 constexpr int unsent_bytes = 128 * 1024;
 
 // How often a client that sent more than we read ahead is looked at, while a handler waits for it to hang up.
@@ -35,23 +35,24 @@ constexpr std::size_t farewell_bytes = 8 * 1024 * 1024;
 } // namespace
 
 connection::connection(socket accepted, std::shared_ptr<shard> home)
-  : socket_(std::move(accepted)), shard_(std::move(home))
-  , read_deadline_(
-      *shard_->wheel,
-      [](void* self) {
-        static_cast<connection*>(self)->read_expired_ = true;
-        boost::system::error_code ignored; // cancel fails on closed sockets only
-        static_cast<connection*>(self)->socket_.cancel(ignored);
-      },
-      this)
-  , write_deadline_(
-      *shard_->wheel,
-      [](void* self) {
-        static_cast<connection*>(self)->write_expired_ = true;
-        boost::system::error_code ignored;
-        static_cast<connection*>(self)->socket_.cancel(ignored);
-      },
-      this) {
+    : socket_(std::move(accepted))
+    , shard_(std::move(home))
+    , read_deadline_(
+          *shard_->wheel,
+          [](void* self) {
+            static_cast<connection*>(self)->read_expired_ = true;
+            boost::system::error_code ignored; // cancel fails on closed sockets only
+            static_cast<connection*>(self)->socket_.cancel(ignored);
+          },
+          this)
+    , write_deadline_(
+          *shard_->wheel,
+          [](void* self) {
+            static_cast<connection*>(self)->write_expired_ = true;
+            boost::system::error_code ignored;
+            static_cast<connection*>(self)->socket_.cancel(ignored);
+          },
+          this) {
   // Both are about speed: a socket without them still works.
   boost::system::error_code ignored;
   socket_.set_option(net::ip::tcp::no_delay{true}, ignored);
@@ -132,7 +133,8 @@ io_task<io_status> connection::send(pieces bytes, std::chrono::milliseconds stal
         continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK)
         co_return io_status::closed;
-      auto status = co_await wait(net::socket_base::wait_write, write_deadline_, write_expired_, stall_timeout);
+      auto status =
+          co_await wait(net::socket_base::wait_write, write_deadline_, write_expired_, stall_timeout);
       if (status != io_status::ok)
         co_return status;
       continue;
@@ -156,7 +158,8 @@ io_task<void> connection::peer_closed(std::size_t most) {
   deadline unused{*shard_->wheel, [](void*) {}, nullptr};
   while (!end_seen_) {
     if (buffer_.size() < most) {
-      auto status = co_await wait(net::socket_base::wait_read, unused, no_deadline, std::chrono::milliseconds{0});
+      auto status =
+          co_await wait(net::socket_base::wait_read, unused, no_deadline, std::chrono::milliseconds{0});
       if (status != io_status::ok)
         co_return;
       receive(most);
@@ -166,8 +169,9 @@ io_task<void> connection::peer_closed(std::size_t most) {
     pollfd handle{socket_.native_handle(), POLLRDHUP, 0};
     if (::poll(&handle, 1, 0) > 0 && (handle.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
       co_return;
-    net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>, io_executor> pause{
-      shard_->io_context.get_executor(), hang_up_poll};
+    net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>,
+                              io_executor>
+        pause{shard_->io_context.get_executor(), hang_up_poll};
     auto [ec] = co_await pause.async_wait(as_values);
     if (ec)
       co_return;

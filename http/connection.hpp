@@ -16,12 +16,14 @@ namespace sandy::http {
 enum class io_status : std::uint8_t {
   ok,
   would_block, ///< nothing to read now
-  closed,      ///< the client is gone (for writes) or has closed its side (for reads), or the session was cancelled
+  closed,      ///< the client is gone (for writes) or has closed its side (for reads), or the session was
+               ///< cancelled
   timed_out,   ///< the deadline passed
 };
 
-/// A client's socket: bytes in and out, with deadlines. Waiting is separate from reading: an operation that is cancelled
-/// while it waits has taken no bytes, and an idle connection needs no buffer. Used on its shard's thread.
+/// A client's socket: bytes in and out, with deadlines. Waiting is separate from reading: an operation that
+/// is cancelled while it waits has taken no bytes, and an idle connection needs no buffer. Used on its
+/// shard's thread.
 class connection {
 public:
   using socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, io_executor>;
@@ -33,8 +35,8 @@ public:
 
   read_buffer& buffer() noexcept { return buffer_; }
 
-  /// Reads what is there into the buffer, without waiting. @param most bytes the buffer may hold; when it holds that many,
-  /// nothing is read and the answer is `ok`.
+  /// Reads what is there into the buffer, without waiting. @param most bytes the buffer may hold; when it
+  /// holds that many, nothing is read and the answer is `ok`.
   io_status receive(std::size_t most);
   /// As `receive`, into memory of the caller. `count` is what was read.
   io_status receive(char* into, std::size_t size, std::size_t& count);
@@ -45,11 +47,12 @@ public:
   /// Sends all bytes, one after the other. The timeout starts again whenever the client takes some.
   io_task<io_status> send(pieces bytes, std::chrono::milliseconds stall_timeout);
 
-  /// Returns when the client has closed its side or is gone. Reads ahead, into the buffer, up to `most` bytes.
+  /// Returns when the client has closed its side or is gone. Reads ahead, into the buffer, up to `most`
+  /// bytes.
   io_task<void> peer_closed(std::size_t most);
 
-  /// Closes so that the client gets what was sent: a socket closed with unread bytes resets the connection, which can
-  /// destroy the answer on its way. Reads and forgets for at most `patience`.
+  /// Closes so that the client gets what was sent: a socket closed with unread bytes resets the connection,
+  /// which can destroy the answer on its way. Reads and forgets for at most `patience`.
   io_task<void> close_gently(std::chrono::milliseconds patience);
   /// Closes with a reset: the client sees that the answer was cut where its framing cannot say so.
   void abort() noexcept;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "messages/sandbox_io.hpp"
 #include "messages/request.hpp"
+#include "messages/sandbox_io.hpp"
 #include "messages/worker.hpp"
 
 #include <chrono>
@@ -27,14 +27,15 @@ struct edge_limits {
   std::uint32_t header_bytes = 64 * 1024;
   std::uint64_t json_body_bytes = 64ull * 1024 * 1024;
   std::uint32_t connections = 10'000;
-  std::chrono::milliseconds header_timeout{15'000};   ///< from the first byte to the last of the head
-  std::chrono::milliseconds idle_timeout{75'000};     ///< between requests of a kept connection
-  std::chrono::milliseconds body_timeout{30'000};     ///< between two pieces of a body
-  std::chrono::milliseconds write_timeout{30'000};    ///< until a stalled reader is given up
-  std::chrono::milliseconds create_timeout{60'000};   ///< the deadline of a create
-  std::chrono::milliseconds control_timeout{30'000};  ///< the deadline of every other question to an actor
-  std::chrono::milliseconds exec_timeout{600'000};    ///< of a command whose request names none
-  std::uint64_t exec_output_bytes = 64ull * 1024 * 1024; ///< kept of stdout and of stderr each; the rest is cut, and said
+  std::chrono::milliseconds header_timeout{15'000};  ///< from the first byte to the last of the head
+  std::chrono::milliseconds idle_timeout{75'000};    ///< between requests of a kept connection
+  std::chrono::milliseconds body_timeout{30'000};    ///< between two pieces of a body
+  std::chrono::milliseconds write_timeout{30'000};   ///< until a stalled reader is given up
+  std::chrono::milliseconds create_timeout{60'000};  ///< the deadline of a create
+  std::chrono::milliseconds control_timeout{30'000}; ///< the deadline of every other question to an actor
+  std::chrono::milliseconds exec_timeout{600'000};   ///< of a command whose request names none
+  std::uint64_t exec_output_bytes =
+      64ull * 1024 * 1024; ///< kept of stdout and of stderr each; the rest is cut, and said
 };
 
 /// How the outside world addresses us.
@@ -49,14 +50,15 @@ struct context {
   caf::actor_system& system;
   worker_actor worker;
   data_plane& data;
-  /// Spawns the actor that creates a sandbox for one client; the handler kills it (`coro::end`) when the client hangs up.
+  /// Spawns the actor that creates a sandbox for one client; the handler kills it (`coro::end`) when the
+  /// client hangs up.
   std::function<create_request_actor()> spawn_create_request;
   metrics::registry& metrics;
   edge_limits limits;
   public_address address;
   /// Whose key this is; none for an unknown one. Constant time in the key.
   std::function<std::optional<tenant_id>(std::string_view key)> authenticate;
-  bool open = false;                   ///< no key needed: everybody is the tenant "default"
+  bool open = false;                     ///< no key needed: everybody is the tenant "default"
   std::vector<std::string> cors_origins; ///< empty: every origin
   std::string version;
 };

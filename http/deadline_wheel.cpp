@@ -11,7 +11,8 @@ void deadline::set(std::chrono::milliseconds from_now) {
 }
 
 deadline_wheel::deadline_wheel(boost::asio::io_context& context, std::chrono::milliseconds tick)
-  : timer_(context.get_executor()), tick_(tick) {}
+    : timer_(context.get_executor())
+    , tick_(tick) {}
 
 std::uint64_t deadline_wheel::tick_of(clock::time_point time) const noexcept {
   return static_cast<std::uint64_t>((time - start_ + tick_ - clock::duration{1}) / tick_);

@@ -16,13 +16,15 @@ namespace sandy::http {
 
 class deadline_wheel;
 
-/// A time at which something is given up, e.g. a read. Setting and clearing it costs a store: it is moved in its wheel only
-/// when the wheel comes by, or when the new time is earlier. Used on its wheel's thread.
+/// A time at which something is given up, e.g. a read. Setting and clearing it costs a store: it is moved in
+/// its wheel only when the wheel comes by, or when the new time is earlier. Used on its wheel's thread.
 class deadline : private coro::list_hook {
 public:
   using callback = void (*)(void* owner);
   deadline(deadline_wheel& wheel, callback expired, void* owner) noexcept
-    : wheel_(wheel), expired_(expired), owner_(owner) {}
+      : wheel_(wheel)
+      , expired_(expired)
+      , owner_(owner) {}
 
   /// Calls `expired(owner)` once, at most one tick later than this.
   void set(std::chrono::milliseconds from_now);
@@ -40,8 +42,8 @@ private:
   std::uint64_t slot_ = 0; ///< the tick that looks at it next; valid while linked
 };
 
-/// The deadlines of all sockets of one io_context behind one timer: a timer per operation would cost more than the operation.
-/// The timer runs only while there are deadlines. Used on the io_context's thread.
+/// The deadlines of all sockets of one io_context behind one timer: a timer per operation would cost more
+/// than the operation. The timer runs only while there are deadlines. Used on the io_context's thread.
 class deadline_wheel : public std::enable_shared_from_this<deadline_wheel> {
 public:
   /// @param tick resolution; deadlines are met up to one tick late.
@@ -50,7 +52,8 @@ public:
 private:
   friend class deadline;
   using clock = std::chrono::steady_clock;
-  static constexpr std::size_t slots = 512; // two minutes at 250 ms; what is due later is looked at once per turn
+  static constexpr std::size_t slots =
+      512; // two minutes at 250 ms; what is due later is looked at once per turn
 
   std::uint64_t tick_of(clock::time_point time) const noexcept;
   void link(deadline& entry);

@@ -5,7 +5,8 @@
 namespace sandy::http {
 
 unsigned to_status(errc code) noexcept {
-  switch (code) {
+  // clang-format off
+  switch (code) { // no default: the compiler leads a new code here
   case errc::none: return 200;
   case errc::invalid_argument: return 400;
   case errc::validation_failed: return 422;
@@ -41,6 +42,7 @@ unsigned to_status(errc code) noexcept {
   case errc::cancelled: return 499;
   case errc::internal: return 500;
   }
+  // clang-format on
   return 500;
 }
 
@@ -71,8 +73,10 @@ unsigned retry_after(errc code) noexcept {
   switch (code) {
   case errc::rate_limited:
   case errc::capacity_exhausted:
-  case errc::shutting_down: return 1;
-  default: return 0;
+  case errc::shutting_down:
+    return 1;
+  default:
+    return 0;
   }
 }
 

@@ -10,8 +10,8 @@ namespace sandy::http {
 unsigned to_status(errc code) noexcept;
 unsigned to_status(const caf::error& err);
 
-/// The body of an error answer: {"detail": sentence, "error": {"code", "message"}}. Clients match on `detail`, so some codes
-/// have a fixed one (an unknown sandbox is always "Sandbox not found").
+/// The body of an error answer: {"detail": sentence, "error": {"code", "message"}}. Clients match on
+/// `detail`, so some codes have a fixed one (an unknown sandbox is always "Sandbox not found").
 std::string error_body(const caf::error& err);
 
 /// Seconds after which a client may try again; 0 where trying again is no use.

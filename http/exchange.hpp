@@ -18,9 +18,9 @@ struct context;
 
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
-/// One request and its answer, as a route handler sees them. A handler answers exactly once: with `reply`, with
-/// `reply_error`, or with `begin_stream` ... `end_stream`. After a failed write the client is gone: return.
-/// Lives on its session's stack; used from the session's coroutine only.
+/// One request and its answer, as a route handler sees them. A handler answers exactly once: with `reply`,
+/// with `reply_error`, or with `begin_stream` ... `end_stream`. After a failed write the client is gone:
+/// return. Lives on its session's stack; used from the session's coroutine only.
 class exchange {
 public:
   virtual ~exchange() = default;
@@ -42,7 +42,8 @@ public:
 
   /// The whole body. Fails with payload_too_large beyond `limit` (bytes), client_timeout, cancelled.
   virtual io_task<result<std::string>> read_body(std::uint64_t limit) = 0;
-  /// The next piece of the body, empty at its end; for bodies of any size. Sends "100 Continue" when it was asked for.
+  /// The next piece of the body, empty at its end; for bodies of any size. Sends "100 Continue" when it was
+  /// asked for.
   virtual io_task<result<std::string>> read_some() = 0;
   /// Length announced by the client; none when chunked.
   virtual std::optional<std::uint64_t> content_length() const noexcept = 0;
@@ -50,22 +51,25 @@ public:
   /// Answers with a JSON object and ends the exchange.
   virtual io_task<void> reply(unsigned status, const nlohmann::json& body, header_list extra = {}) = 0;
   /// Answers with any bytes and ends the exchange.
-  virtual io_task<void> reply_bytes(unsigned status, std::string_view content_type, std::string body, header_list extra = {})
-    = 0;
-  /// Answers {"detail": ..., "error": {"code", "message"}} with the status of the error's code; see http/errors.hpp.
+  virtual io_task<void> reply_bytes(unsigned status, std::string_view content_type, std::string body,
+                                    header_list extra = {}) = 0;
+  /// Answers {"detail": ..., "error": {"code", "message"}} with the status of the error's code; see
+  /// http/errors.hpp.
   virtual io_task<void> reply_error(const caf::error& err) = 0;
 
   /// Starts an answer of unknown or large size. @param length known: Content-Length, else chunked.
   virtual io_task<result<void>> begin_stream(unsigned status, std::string_view content_type,
-                                             std::optional<std::uint64_t> length, header_list extra = {})
-    = 0;
-  /// Sends bytes now; returns when the kernel took them, so a slow reader slows the producer. Fails with cancelled when the
-  /// client is gone or takes nothing for the write timeout.
+                                             std::optional<std::uint64_t> length, header_list extra = {}) = 0;
+  /// Sends bytes now; returns when the kernel took them, so a slow reader slows the producer. Fails with
+  /// cancelled when the client is gone or takes nothing for the write timeout; for HEAD at once, because the
+  /// head is the whole answer.
   virtual io_task<result<void>> write(std::string_view bytes) = 0;
-  /// Ends a stream properly. A stream that is not ended closes the connection, so the client sees that it was cut.
+  /// Ends a stream properly. A stream that is not ended closes the connection, so the client sees that it was
+  /// cut.
   virtual io_task<void> end_stream() = 0;
 
-  /// Returns when the client has closed its side (never, while it keeps the connection open). For racing against an answer.
+  /// Returns when the client has closed its side (never, while it keeps the connection open). For racing
+  /// against an answer.
   virtual io_task<void> hang_up() = 0;
 
   virtual context& server() noexcept = 0;

@@ -35,7 +35,8 @@ request_head::piece request_head::keep(std::string_view text) {
   return kept;
 }
 
-request_parser::request_parser(request_head& head) : head_(head) {
+request_parser::request_parser(request_head& head)
+    : head_(head) {
   head_.clear();
   body_limit(boost::none); // each handler has its own limit
 }
@@ -65,7 +66,8 @@ void request_parser::on_field_impl(beast_http::field name, text name_text, text 
       ec = beast_http::error::bad_content_length;
     has_length_ = true;
   } else if (name == beast_http::field::transfer_encoding) {
-    // Beast reads a request with any other coding as one without a body: the next request would be the attacker's.
+    // Beast reads a request with any other coding as one without a body: the next request would be the
+    // attacker's.
     if (!boost::beast::iequals(value, "chunked") || head_.version < 11 || head_.chunked)
       ec = beast_http::error::bad_transfer_encoding;
     head_.chunked = true;

@@ -50,8 +50,8 @@ private:
   piece target_;
 };
 
-/// Beast's parser, writing into a request_head, and stricter: it refuses every request whose length two programs could
-/// understand differently (RFC 9112, section 6.3). One per request.
+/// Beast's parser, writing into a request_head, and stricter: it refuses every request whose length two
+/// programs could understand differently (RFC 9112, section 6.3). One per request.
 class request_parser final : public beast_http::basic_parser<true> {
 public:
   explicit request_parser(request_head& head);

@@ -10,8 +10,8 @@ namespace sandy::http {
 struct router::node {
   std::map<std::string, std::unique_ptr<node>, std::less<>> literals;
   std::unique_ptr<node> parameter;
-  std::vector<const route*> routes;              ///< those that end here
-  std::vector<std::string_view> names;           ///< of the parameters on the way here
+  std::vector<const route*> routes;    ///< those that end here
+  std::vector<std::string_view> names; ///< of the parameters on the way here
   std::string allow;
 };
 
@@ -45,7 +45,9 @@ bool is_parameter(std::string_view part) { return part.starts_with('{') && part.
 
 } // namespace
 
-router::router(std::vector<route> routes) : routes_(std::move(routes)), root_(std::make_unique<node>()) {
+router::router(std::vector<route> routes)
+    : routes_(std::move(routes))
+    , root_(std::make_unique<node>()) {
   for (const auto& entry : routes_) {
     auto* at = root_.get();
     std::vector<std::string_view> names;
@@ -58,8 +60,8 @@ router::router(std::vector<route> routes) : routes_(std::move(routes)), root_(st
       at = next.get();
     }
     auto same_method = [&](const route* other) { return other->method == entry.method; };
-    if (entry.handle == nullptr || names.size() > max_params || std::ranges::any_of(at->routes, same_method)
-        || (!at->routes.empty() && at->names != names))
+    if (entry.handle == nullptr || names.size() > max_params ||
+        std::ranges::any_of(at->routes, same_method) || (!at->routes.empty() && at->names != names))
       throw std::logic_error("bad route: " + std::string{entry.method} + " " + std::string{entry.pattern});
     at->names = std::move(names);
     at->routes.push_back(&entry);
@@ -91,7 +93,8 @@ router::match router::find(std::string_view method, std::span<const std::string_
     if (!at.parameter || segments[depth].empty())
       return nullptr;
     auto mark = result.params;
-    result.segments[result.params++] = depth; // no pattern has more than max_params, so no way through the tree has
+    result.segments[result.params++] =
+        depth; // no pattern has more than max_params, so no way through the tree has
     if (auto* end = self(self, *at.parameter, depth + 1))
       return end;
     result.params = mark;

@@ -20,8 +20,8 @@ struct route {
   bool is_public = false; ///< needs no key
 };
 
-/// Finds the route of a request. A literal segment beats a parameter ("stats" before "{id}"): the literal is reserved, also
-/// for methods that it does not have. Immutable after construction.
+/// Finds the route of a request. A literal segment beats a parameter ("stats" before "{id}"): the literal is
+/// reserved, also for methods that it does not have. Immutable after construction.
 class router {
 public:
   /// Most `{name}` segments in one pattern.
@@ -34,9 +34,9 @@ public:
   router& operator=(router&&) noexcept;
 
   struct match {
-    const route* found = nullptr;        ///< nullptr: see `allow`
-    std::string_view allow;              ///< methods of the path ("GET, HEAD, OPTIONS"); empty: there is no such path
-    std::size_t params = 0;              ///< how many of `names` and `segments` are set
+    const route* found = nullptr; ///< nullptr: see `allow`
+    std::string_view allow; ///< methods of the path ("GET, HEAD, OPTIONS"); empty: there is no such path
+    std::size_t params = 0; ///< how many of `names` and `segments` are set
     std::array<std::string_view, max_params> names{};
     std::array<std::size_t, max_params> segments{}; ///< index of the path segment that stands for the name
   };

@@ -23,8 +23,8 @@ using net::ip::tcp;
 namespace {
 
 constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer
-  = net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>, io_executor>;
+using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
+                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 // The kernel's queue of connections that nobody accepted yet; it cuts this to net.core.somaxconn.
 constexpr int backlog = 4096;
@@ -40,13 +40,16 @@ constexpr std::chrono::milliseconds stop_poll{5};
 constexpr std::chrono::milliseconds kill_patience{2'000};
 
 std::chrono::milliseconds tick_for(const edge_limits& limits) {
-  auto shortest = std::min({limits.header_timeout, limits.idle_timeout, limits.body_timeout, limits.write_timeout});
+  auto shortest =
+      std::min({limits.header_timeout, limits.idle_timeout, limits.body_timeout, limits.write_timeout});
   // A quarter late is good enough; four wake-ups a second cost nothing.
   return std::clamp(shortest / 4, std::chrono::milliseconds{5}, std::chrono::milliseconds{250});
 }
 
 result<tcp::endpoint> parse_endpoint(std::string_view text) {
-  auto bad = [&] { return fail(errc::invalid_argument, "'" + std::string{text} + "' is not an address like 127.0.0.1:7330"); };
+  auto bad = [&] {
+    return fail(errc::invalid_argument, "'" + std::string{text} + "' is not an address like 127.0.0.1:7330");
+  };
   auto colon = text.rfind(':');
   if (colon == std::string_view::npos)
     return bad();
@@ -66,8 +69,9 @@ result<tcp::endpoint> parse_endpoint(std::string_view text) {
 
 } // namespace
 
-server::server(context& shared, const router& routes, http_observer& observer, std::vector<net::io_context*> contexts)
-  : common_(new edge{shared, routes, observer}) {
+server::server(context& shared, const router& routes, http_observer& observer,
+               std::vector<net::io_context*> contexts)
+    : common_(new edge{shared, routes, observer}) {
   for (auto* io : contexts)
     shards_.push_back(std::make_shared<shard>(*io, common_, tick_for(shared.limits)));
   acceptor_ = std::make_shared<acceptor>(shards_.front()->io_context.get_executor());
@@ -82,7 +86,8 @@ result<std::uint16_t> server::start(std::string_view address) {
   boost::system::error_code ec;
   acceptor_->open(endpoint->protocol(), ec);
   if (!ec)
-    acceptor_->set_option(net::socket_base::reuse_address{true}, ec); // a restart need not wait for old connections
+    acceptor_->set_option(net::socket_base::reuse_address{true},
+                          ec); // a restart need not wait for old connections
   if (!ec)
     acceptor_->bind(*endpoint, ec);
   if (!ec)
@@ -112,15 +117,14 @@ io_task<void> server::accept_loop() {
     auto& [ec, socket] = accepted;
     if (common->draining.load(std::memory_order_relaxed))
       co_return;
-    if (ec == net::error::no_descriptors || ec == net::error::no_buffer_space || ec == net::error::no_memory
-        || ec == boost::system::errc::too_many_files_open_in_system) {
+    if (ec == net::error::connection_aborted)
+      continue; // the client gave up while it waited
+    if (ec) {
       log_event(log_level::warn, "http_accept_failed", {{"what", ec.message()}});
       pause.expires_after(accept_pause);
       co_await pause.async_wait(as_values);
       continue;
     }
-    if (ec)
-      continue; // the client gave up while it waited
     auto open = common->connections.fetch_add(1, std::memory_order_relaxed);
     const auto limit = std::size_t{common->server.limits.connections};
     if (open >= limit + polite_refusals) {

@@ -17,8 +17,9 @@
 
 namespace sandy::http {
 
-/// The listener and its sessions. One acceptor hands connections to the io_contexts in turn: a listening socket per thread
-/// (SO_REUSEPORT) would spread few connections unevenly and lose those that wait in a queue when it closes.
+/// The listener and its sessions. One acceptor hands connections to the io_contexts in turn: a listening
+/// socket per thread (SO_REUSEPORT) would spread few connections unevenly and lose those that wait in a queue
+/// when it closes.
 class server {
 public:
   /// @param shared, routes, observer outlive the server, and the sessions that `stop` could not end.
@@ -30,12 +31,14 @@ public:
   /// Only after `stop`, or when the contexts do not run any more.
   ~server();
 
-  /// Binds and begins to accept. Call once. @param address "127.0.0.1:7330", "[::1]:7330"; port 0 lets the kernel choose.
+  /// Binds and begins to accept. Call once. @param address "127.0.0.1:7330", "[::1]:7330"; port 0 lets the
+  /// kernel choose.
   /// @returns the port. Fails with invalid_argument (not an address) or conflict (the kernel refuses it).
   result<std::uint16_t> start(std::string_view address);
 
-  /// Stops accepting, closes idle connections, waits for running requests up to `grace`, then cancels them. Runs on any of
-  /// the contexts. @returns how many requests did not end even when cancelled (after 2 s): 0 unless a handler hangs.
+  /// Stops accepting, closes idle connections, waits for running requests up to `grace`, then cancels them.
+  /// Runs on any of the contexts. @returns how many requests did not end even when cancelled (after 2 s): 0
+  /// unless a handler hangs.
   io_task<std::size_t> stop(std::chrono::milliseconds grace);
 
   /// Connections now.

@@ -17,8 +17,8 @@
 
 namespace sandy::http {
 
-/// One client's connection and, one after the other, its requests. Lives on its shard's thread. What a request needs is
-/// reused by the next: a warm session answers without touching the allocator.
+/// One client's connection and, one after the other, its requests. Lives on its shard's thread. What a
+/// request needs is reused by the next: a warm session answers without touching the allocator.
 class session final : public exchange, public coro::list_hook {
 public:
   /// Starts the session's coroutine, which owns it. Called on the shard's thread.
@@ -61,15 +61,17 @@ private:
   // session.cpp: one request after the other
   io_task<void> run();
   io_task<void> refuse();
-  io_task<bool> read_head();
-  bool parse_head(bool& need_more);
   io_task<void> answer();
   io_task<void> dispatch();
   io_task<bool> finish();
-  void prepare_answer();
   bool admit(const route& matched);
   io_task<void> reply_preflight();
   void report() const;
+
+  // session_head.cpp
+  io_task<bool> read_head();
+  bool parse_head(bool& need_more);
+  void prepare_answer();
 
   // session_body.cpp
   enum class body_state : std::uint8_t { done, sized, chunked, failed };
@@ -92,7 +94,8 @@ private:
   std::string_view allowed_origin() const noexcept;
   void start_answer(unsigned status);
   io_task<io_status> flush(std::string_view body = {});
-  io_task<void> send_whole(unsigned status, std::string_view content_type, std::string body, header_list extra);
+  io_task<void> send_whole(unsigned status, std::string_view content_type, std::string body,
+                           header_list extra);
 
   const edge_limits& limits() const noexcept { return shard_->common->server.limits; }
   bool head_only() const noexcept { return head_.method() == "HEAD"; }
@@ -114,7 +117,7 @@ private:
 
   // its body
   body_state body_ = body_state::done;
-  std::uint64_t body_left_ = 0; ///< sized
+  std::uint64_t body_left_ = 0;  ///< sized
   bool continue_wanted_ = false; ///< the client waits for "100 Continue" before it sends the body
 
   // its answer

@@ -79,8 +79,8 @@ io_task<void> session::send_whole(unsigned status, std::string_view content_type
 
 io_task<void> session::reply(unsigned status, const nlohmann::json& body, header_list extra) {
   // Bytes that are not UTF-8 must not turn an answer into an exception.
-  return send_whole(status, "application/json", body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-                    std::move(extra));
+  return send_whole(status, "application/json",
+                    body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), std::move(extra));
 }
 
 io_task<void> session::reply_bytes(unsigned status, std::string_view content_type, std::string body,
@@ -114,7 +114,8 @@ io_task<result<void>> session::begin_stream(unsigned status, std::string_view co
   head.length = stream_left_ = length.value_or(0);
   append_head(out_, head);
   answered_ = answer_state::streaming;
-  // Bytes of a known length are at hand: the head travels with the first of them. Events may be long in coming.
+  // Bytes of a known length are at hand: the head travels with the first of them. Events may be long in
+  // coming.
   if (framing_ == framing::length && length > 0 && !head_only())
     co_return result<void>{caf::unit};
   auto sent = co_await flush();

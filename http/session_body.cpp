@@ -116,7 +116,8 @@ io_task<result<std::string>> session::read_chunked() {
 
 io_task<result<std::string>> session::read_body(std::uint64_t limit) {
   auto too_large = [&] {
-    return fail(errc::payload_too_large, "The request body is larger than " + std::to_string(limit) + " bytes");
+    return fail(errc::payload_too_large,
+                "The request body is larger than " + std::to_string(limit) + " bytes");
   };
   if (body_ == body_state::sized && body_left_ > limit)
     co_return too_large();
@@ -141,11 +142,15 @@ io_task<result<std::string>> session::read_body(std::uint64_t limit) {
 
 bool session::may_keep_unread_body() const noexcept {
   switch (body_) {
-  case body_state::done: return true;
-  case body_state::failed: return false;
+  case body_state::done:
+    return true;
+  case body_state::failed:
+    return false;
   // A client that was not told to continue may or may not send its body: what comes next could be either.
-  case body_state::sized: return !continue_wanted_ && body_left_ <= discarded_bytes;
-  case body_state::chunked: return !continue_wanted_;
+  case body_state::sized:
+    return !continue_wanted_ && body_left_ <= discarded_bytes;
+  case body_state::chunked:
+    return !continue_wanted_;
   }
   return false;
 }

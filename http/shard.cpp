@@ -47,7 +47,9 @@ void buffer_pool::release(read_buffer& buffer) noexcept {
 }
 
 shard::shard(boost::asio::io_context& io, std::shared_ptr<edge> shared_edge, std::chrono::milliseconds tick)
-  : io_context(io), common(std::move(shared_edge)), wheel(std::make_shared<deadline_wheel>(io, tick)) {}
+    : io_context(io)
+    , common(std::move(shared_edge))
+    , wheel(std::make_shared<deadline_wheel>(io, tick)) {}
 
 shard::~shard() = default;
 

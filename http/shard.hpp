@@ -27,7 +27,8 @@ struct edge {
   std::atomic<bool> draining{false};
 };
 
-/// Bytes read and not yet used; contiguous. Its memory comes from the shard's pool and goes back when the connection idles.
+/// Bytes read and not yet used; contiguous. Its memory comes from the shard's pool and goes back when the
+/// connection idles.
 class read_buffer {
 public:
   std::string_view data() const noexcept { return {memory_.get() + begin_, end_ - begin_}; }

@@ -25,7 +25,10 @@ bool is_clean_text(std::string_view text) noexcept {
       return false;
     if (lead < 0x80)
       continue;
-    auto more = lead >= 0xc2 && lead <= 0xdf ? 1 : lead >= 0xe0 && lead <= 0xef ? 2 : lead >= 0xf0 && lead <= 0xf4 ? 3 : 0;
+    auto more = lead >= 0xc2 && lead <= 0xdf   ? 1
+                : lead >= 0xe0 && lead <= 0xef ? 2
+                : lead >= 0xf0 && lead <= 0xf4 ? 3
+                                               : 0;
     if (more == 0)
       return false;
     std::uint32_t code = lead & (0x3fu >> more);
@@ -34,8 +37,8 @@ bool is_clean_text(std::string_view text) noexcept {
         return false;
       code = code << 6 | (static_cast<unsigned char>(text[i++]) & 0x3f);
     }
-    if ((more == 2 && (code < 0x800 || (code >= 0xd800 && code <= 0xdfff)))
-        || (more == 3 && (code < 0x10000 || code > 0x10ffff)))
+    if ((more == 2 && (code < 0x800 || (code >= 0xd800 && code <= 0xdfff))) ||
+        (more == 3 && (code < 0x10000 || code > 0x10ffff)))
       return false;
   }
   return true;
@@ -44,8 +47,8 @@ bool is_clean_text(std::string_view text) noexcept {
 /// "http://host:port/path" -> "/path"
 std::string_view without_origin(std::string_view raw) noexcept {
   for (std::string_view scheme : {"http://", "https://"}) {
-    if (raw.size() < scheme.size()
-        || !std::equal(scheme.begin(), scheme.end(), raw.begin(), [](char a, char b) { return a == (b | 0x20) || a == b; }))
+    if (raw.size() < scheme.size() || !std::equal(scheme.begin(), scheme.end(), raw.begin(),
+                                                  [](char a, char b) { return a == (b | 0x20) || a == b; }))
       continue;
     auto rest = raw.substr(scheme.size());
     auto end = rest.find_first_of("/?");

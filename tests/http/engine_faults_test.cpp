@@ -12,7 +12,9 @@ namespace {
 
 const std::string tiny_request = "GET /tiny HTTP/1.1\r\nHost: h\r\n\r\n";
 
-std::string get(std::string_view target) { return "GET " + std::string{target} + " HTTP/1.1\r\nHost: h\r\n\r\n"; }
+std::string get(std::string_view target) {
+  return "GET " + std::string{target} + " HTTP/1.1\r\nHost: h\r\n\r\n";
+}
 
 nlohmann::json json_of(const response& answer) { return nlohmann::json::parse(answer.body); }
 
@@ -26,6 +28,7 @@ TEST_CASE("malformed requests get a clear answer and a closed connection", "[htt
     std::string request;
     unsigned status;
   };
+  // clang-format off
   const std::vector<row> rows{
     {"\x16\x03\x01\x02\x01\x01\xfc\x03\x03", 0}, // a TLS client
     {"nonsense\r\n\r\n", 400},
@@ -72,6 +75,7 @@ TEST_CASE("malformed requests get a clear answer and a closed connection", "[htt
     {upload + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400},
     {upload + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(20'000, 'e'), 400},
   };
+  // clang-format on
   for (std::size_t i = 0; i < rows.size(); ++i) {
     CAPTURE(i, rows[i].request.substr(0, 100));
     raw_client client{server.port};
@@ -87,7 +91,8 @@ TEST_CASE("malformed requests get a clear answer and a closed connection", "[htt
     CHECK(text.find(R"("code":"invalid_argument")") != std::string::npos);
     CHECK(text.find("HTTP/1.1", 8) == std::string::npos); // nothing behind it was taken for a request
   }
-  for (auto target : {"tiny", "*", "/%", "/%zz", "/a%00b", "/tiny?path=%00", "/a%0d%0ab", "/%ff", "http://", "host:80"}) {
+  for (auto target :
+       {"tiny", "*", "/%", "/%zz", "/a%00b", "/tiny?path=%00", "/a%0d%0ab", "/%ff", "http://", "host:80"}) {
     CAPTURE(target);
     raw_client client{server.port};
     REQUIRE(client.send(get(target) + tiny_request));
@@ -332,7 +337,8 @@ TEST_CASE("stopping lets running requests finish and closes idle connections", "
 
 TEST_CASE("stopping cancels what outlives the grace", "[http]") {
   engine server;
-  raw_client waiting{server.port}, watching{server.port}, flooded{server.port, 64 * 1024}, halfway{server.port};
+  raw_client waiting{server.port}, watching{server.port}, flooded{server.port, 64 * 1024},
+      halfway{server.port};
   REQUIRE(waiting.send(get("/wait")));
   REQUIRE(watching.send(get("/either")));
   REQUIRE(flooded.send(get("/flood")));
@@ -340,6 +346,7 @@ TEST_CASE("stopping cancels what outlives the grace", "[http]") {
   REQUIRE(eventually([] { return trace().entered == 3; }));
   CHECK(server.stop(20ms) == 0);
   CHECK(trace().ended == 3);
+  CHECK(server.observer.lines().size() == 4);
   CHECK(waiting.receive_all().empty());
 }
 

@@ -14,8 +14,8 @@ namespace sandy::tests {
 
 namespace net = boost::asio;
 using http::exchange;
-using timer
-  = net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>, io_executor>;
+using timer = net::basic_waitable_timer<std::chrono::steady_clock,
+                                        net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 namespace {
 
@@ -157,27 +157,27 @@ io_task<void> twice(exchange& ex) {
 
 std::vector<http::route> test_routes() {
   return http::with_alias(
-    {
-      {"GET", "/tiny", tiny, true},
-      {"GET", "/api/things/{id}", whoami},
-      {"GET", "/api/things/special", tiny},
-      {"DELETE", "/api/things/{id}", tiny},
-      {"POST", "/echo", echo, true},
-      {"POST", "/count", count, true},
-      {"POST", "/ignore", tiny, true},
-      {"GET", "/events", events, true},
-      {"GET", "/sized", sized, true},
-      {"GET", "/cut", cut, true},
-      {"GET", "/throws", throws, true},
-      {"GET", "/silent", silent, true},
-      {"GET", "/wait", wait, true},
-      {"GET", "/hang_up", hang_up, true},
-      {"GET", "/either", either, true},
-      {"GET", "/flood", flood, true},
-      {"GET", "/fails/{code}", fails, true},
-      {"GET", "/twice", twice, true},
-    },
-    "/api", "/things");
+      {
+          {"GET", "/tiny", tiny, true},
+          {"GET", "/api/things/{id}", whoami},
+          {"GET", "/api/things/special", tiny},
+          {"DELETE", "/api/things/{id}", tiny},
+          {"POST", "/echo", echo, true},
+          {"POST", "/count", count, true},
+          {"POST", "/ignore", tiny, true},
+          {"GET", "/events", events, true},
+          {"GET", "/sized", sized, true},
+          {"GET", "/cut", cut, true},
+          {"GET", "/throws", throws, true},
+          {"GET", "/silent", silent, true},
+          {"GET", "/wait", wait, true},
+          {"GET", "/hang_up", hang_up, true},
+          {"GET", "/either", either, true},
+          {"GET", "/flood", flood, true},
+          {"GET", "/fails/{code}", fails, true},
+          {"GET", "/twice", twice, true},
+      },
+      "/api", "/things");
 }
 
 } // namespace sandy::tests

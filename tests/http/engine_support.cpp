@@ -35,8 +35,8 @@ http::edge_limits quick_limits() {
 void counting_observer::request_finished(std::string_view route, std::string_view method, unsigned status,
                                          double seconds) noexcept {
   std::scoped_lock lock{mutex_};
-  lines_.push_back(std::string{method} + " " + std::string{route} + " " + std::to_string(status)
-                   + (seconds < 0 ? " negative" : ""));
+  lines_.push_back(std::string{method} + " " + std::string{route} + " " + std::to_string(status) +
+                   (seconds < 0 ? " negative" : ""));
 }
 
 std::vector<std::string> counting_observer::lines() {
@@ -50,7 +50,8 @@ handler_trace& trace() {
 }
 
 engine::engine(http::edge_limits limits, std::vector<std::string> cors_origins)
-  : context_{system_, worker_actor{}, data_, {}, metrics_}, router_(test_routes()) {
+    : context_{system_, worker_actor{}, data_, {}, metrics_}
+    , router_(test_routes()) {
   trace().entered = trace().ended = trace().hang_ups = 0;
   trace().release = false;
   trace().written = 0;

@@ -34,7 +34,8 @@ class counting_observer final : public http::http_observer {
 public:
   void connection_opened() noexcept override { ++opened; }
   void connection_closed() noexcept override { ++closed; }
-  void request_finished(std::string_view route, std::string_view method, unsigned status, double seconds) noexcept override;
+  void request_finished(std::string_view route, std::string_view method, unsigned status,
+                        double seconds) noexcept override;
   std::vector<std::string> lines(); ///< "GET /tiny 200"
 
   std::atomic<int> opened{0};
@@ -83,10 +84,10 @@ private:
 
 /// What the handlers of `engine` did, seen from the test's thread. Reset by each engine.
 struct handler_trace {
-  std::atomic<int> entered{0};          ///< /wait, /hang_up, /flood: handlers that began
-  std::atomic<int> ended{0};            ///< those that returned, or were cancelled
-  std::atomic<int> hang_ups{0};         ///< /hang_up, /either: hang-ups seen
-  std::atomic<bool> release{false};     ///< lets /wait answer
+  std::atomic<int> entered{0};           ///< /wait, /hang_up, /flood: handlers that began
+  std::atomic<int> ended{0};             ///< those that returned, or were cancelled
+  std::atomic<int> hang_ups{0};          ///< /hang_up, /either: hang-ups seen
+  std::atomic<bool> release{false};      ///< lets /wait answer
   std::atomic<std::uint64_t> written{0}; ///< /flood: bytes the kernel took
 };
 handler_trace& trace();

@@ -15,8 +15,9 @@ std::string get(std::string_view target, std::string_view fields = {}) {
 }
 
 std::string post(std::string_view target, std::string_view body, std::string_view fields = {}) {
-  return "POST " + std::string{target} + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n"
-         + std::string{fields} + "\r\n" + std::string{body};
+  return "POST " + std::string{target} +
+         " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         std::string{fields} + "\r\n" + std::string{body};
 }
 
 nlohmann::json json_of(const response& answer) { return nlohmann::json::parse(answer.body); }
@@ -98,7 +99,8 @@ TEST_CASE("bodies come sized and chunked, whole and in pieces", "[http]") {
   REQUIRE(client.send(post("/echo", large)));
   CHECK(client.receive().body == large);
   REQUIRE(client.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"));
-  for (std::string_view piece : {"5\r\nhel", "lo\r", "\n6;ext=\"v\"\r\n world\r\n0", "\r\nTrailer: x\r\n", "\r\n"})
+  for (std::string_view piece :
+       {"5\r\nhel", "lo\r", "\n6;ext=\"v\"\r\n world\r\n0", "\r\nTrailer: x\r\n", "\r\n"})
     REQUIRE(client.send(piece));
   CHECK(client.receive().body == "hello world");
   std::string chunks = "POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n";
@@ -131,7 +133,8 @@ TEST_CASE("100 Continue is said when the body is wanted, and not before", "[http
   REQUIRE(client.send("body"));
   CHECK(client.receive().body == "body");
   // Refused without the body: no "continue", and the connection cannot be used again.
-  REQUIRE(client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"));
+  REQUIRE(client.send(
+      "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n"));
   auto refused = client.receive();
   CHECK(refused.status == 413);
   CHECK(refused.fields["connection"] == "close");
@@ -243,8 +246,9 @@ TEST_CASE("a handler sees the request as it was meant", "[http]") {
   engine server;
   raw_client client{server.port};
   for (auto target : {"/api/things/a%2fb?q=1%2B1+x", "http://host/things/a%2fb?q=1%2B1+x"}) {
-    REQUIRE(client.send(get(target, "authorization: bearer secret-key\r\nUser-Agent: test/1\r\nX-Request-ID: abc-1\r\n"
-                                    "X-Correlation-Id: cor.2\r\n")));
+    REQUIRE(client.send(
+        get(target, "authorization: bearer secret-key\r\nUser-Agent: test/1\r\nX-Request-ID: abc-1\r\n"
+                    "X-Correlation-Id: cor.2\r\n")));
     auto answer = client.receive();
     REQUIRE(answer.status == 200);
     auto seen = json_of(answer);
@@ -289,7 +293,8 @@ TEST_CASE("browsers may ask from everywhere, without a key", "[http]") {
 TEST_CASE("configured origins are the only ones allowed", "[http]") {
   engine server{quick_limits(), {"https://a.example"}};
   raw_client client{server.port};
-  REQUIRE(client.send(get("/tiny", "Origin: https://a.example\r\n") + get("/tiny", "Origin: https://b.example\r\n")));
+  REQUIRE(client.send(get("/tiny", "Origin: https://a.example\r\n") +
+                      get("/tiny", "Origin: https://b.example\r\n")));
   auto known = client.receive();
   CHECK(known.fields["access-control-allow-origin"] == "https://a.example");
   CHECK(known.fields["vary"] == "Origin");
