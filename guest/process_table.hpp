@@ -1,0 +1,56 @@
+#pragma once
+
+#include "guest/process.hpp"
+#include "guest/spawn.hpp"
+
+#include <map>
+#include <memory>
+
+namespace sandy::guest {
+
+/// Owns every process that was asked for and reaps every process there is: as process 1 the guest is the parent of orphans too.
+class process_table {
+public:
+  static constexpr std::size_t max_running = 64;   ///< background processes at once
+  static constexpr std::size_t max_records = 128;  ///< background processes that can be asked for, running or not
+  static constexpr std::size_t default_ring = 1024 * 1024, max_ring = 64 * 1024 * 1024;
+  static constexpr std::size_t max_ring_total = 256 * 1024 * 1024; ///< of all background processes together
+
+  process_table(event_loop& loop, child_defaults defaults) : loop_(loop), defaults_(defaults) {}
+
+  struct outcome {
+    process* made = nullptr;
+    failure why; ///< valid without a process
+  };
+  /// Starts a process. @param argv what runs. @param script_fd the child's descriptor 3, borrowed, or -1.
+  /// @param sink takes the output of a foreground process.
+  outcome start(const spawn_request& request, std::vector<std::string> argv, int script_fd, std::string command,
+                output_sink* sink);
+
+  /// Any process that can still be asked for. nullptr: unknown.
+  process* find(std::uint32_t id);
+  /// Calls `visit` with each background process, oldest first.
+  template <class F>
+  void each_background(F visit) {
+    for (const auto& [id, one] : processes_)
+      if (one->background())
+        visit(*one);
+  }
+
+  /// Collects every child that has ended.
+  void reap();
+  /// Forgets processes nobody can ask for any more. Only between two rounds of the loop.
+  void sweep();
+
+private:
+  /// Makes room for another background process. @return false when too many run.
+  bool make_room(std::size_t ring_bytes);
+
+  event_loop& loop_;
+  child_defaults defaults_;
+  std::uint32_t next_id_ = 1;
+  std::map<std::uint32_t, std::unique_ptr<process>> processes_;
+  std::map<pid_t, process*> by_pid_;
+};
+
+} // namespace sandy::guest
