@@ -148,7 +148,8 @@ void registry::create_refused(refusal reason) { refused_[index(reason)]->Increme
 
 void registry::exec_finished(exec_outcome outcome, double seconds) {
   execs_[index(outcome)]->Increment();
-  if (outcome == exec_outcome::exited || outcome == exec_outcome::signaled || outcome == exec_outcome::timeout)
+  if (outcome == exec_outcome::exited || outcome == exec_outcome::signaled ||
+      outcome == exec_outcome::timeout)
     exec_seconds_->Observe(seconds);
 }
 

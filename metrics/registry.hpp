@@ -64,7 +64,8 @@ public:
   void create_timed(create_phase phase, double seconds);
   void create_refused(refusal reason);
 
-  /// @param seconds from start to exit; used only for commands whose exit was seen (exited, signaled, timeout).
+  /// @param seconds from start to exit; used only for commands whose exit was seen (exited, signaled,
+  /// timeout).
   void exec_finished(exec_outcome outcome, double seconds);
   void guest_bytes(direction where, std::uint64_t count);
   void leaks_found(leak_kind kind, std::uint64_t count = 1);

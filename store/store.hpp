@@ -9,7 +9,8 @@
 
 namespace sandy {
 
-/// What survives a crash about one sandbox. Written before the kernel object is made, removed after it is gone.
+/// What survives a crash about one sandbox. Written before the kernel object is made, removed after it is
+/// gone.
 struct sandbox_record {
   sandbox_info info;
   environment env;            ///< may hold secrets: the database file is readable by its owner only
@@ -28,15 +29,16 @@ struct tombstone {
 /// A second server on the same file is refused. All functions fail with `internal` and SQLite's words.
 class store {
 public:
-  /// Opens or creates the database and brings its schema up to date. @param path a file; its directory exists.
+  /// Opens or creates the database and brings its schema up to date. @param path a file; its directory
+  /// exists.
   static result<std::unique_ptr<store>> open(const std::string& path);
   virtual ~store() = default;
 
   /// Fails with conflict when the id or the uid slot is taken.
   virtual result<void> insert(const sandbox_record& record) = 0;
   /// State and lease only: what changes in a sandbox's life. Fails with sandbox_not_found.
-  virtual result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at, std::uint32_t ttl_seconds)
-    = 0;
+  virtual result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at,
+                              std::uint32_t ttl_seconds) = 0;
   /// Removes the record and leaves a tombstone, in one transaction. Idempotent.
   virtual result<void> bury(const tombstone& stone) = 0;
   virtual result<std::vector<sandbox_record>> records() = 0;

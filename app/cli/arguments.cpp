@@ -102,7 +102,7 @@ parsed parse_arguments(const std::vector<std::string>& words,
 
   CLI::App app("Runs code in the sandboxes of a Sandy server.", "sandy");
   app.set_version_flag("--version", "sandy " + std::string(version), "Print the version and exit");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1); // with 1, a wrong word would be reported as a missing one
   app.add_option("--base-url", all->where.base_url,
                  "The server (SANDY_BASE_URL; default http://127.0.0.1:7330)");
   app.add_option("--api-key", all->where.api_key,
@@ -160,6 +160,8 @@ parsed parse_arguments(const std::vector<std::string>& words,
 
   try {
     app.parse(std::vector<std::string>(ours.rbegin(), ours.rend())); // CLI11 takes them from the back
+    if (app.get_subcommands().empty())
+      refuse("Say what to do; sandy --help lists the commands");
     if (split != words.end() && !on_exec->parsed() && !on_run->parsed())
       refuse("Only exec and run take a command after --");
     for (auto* given : {&exec_words, &run_words})
