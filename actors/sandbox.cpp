@@ -8,6 +8,8 @@
 #include "runtime/guest/local_data_plane.hpp"
 #include "runtime/init_watch.hpp"
 
+#include <caf/send.hpp>
+
 #include <algorithm>
 
 namespace sandy {
@@ -34,6 +36,10 @@ sandbox_state_machine::sandbox_state_machine(self_pointer self, services* env, s
   , instance_(std::move(found))
   , ended_(std::make_shared<guest::end_state>()) {
   env_.metrics.sandbox_entered(record_.info.flavor, record_.info.state = life_.state());
+  ended_->on_violation = [weak = caf::actor_cast<caf::weak_actor_ptr>(caf::strong_actor_ptr{self->ctrl()})] {
+    if (auto us = caf::actor_cast<sandbox_actor>(caf::actor_cast<caf::strong_actor_ptr>(weak)))
+      caf::anon_send(us, end_sandbox{end_reason::failed});
+  };
 }
 
 sandbox_state_machine::~sandbox_state_machine() { env_.metrics.sandbox_left(record_.info.flavor, record_.info.state); }

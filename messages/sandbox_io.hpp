@@ -62,8 +62,11 @@ struct output_gap {
   std::uint64_t to = 0;
 };
 
-/// What a process stream yields; process_exit is always last, and comes exactly once.
-using process_event = std::variant<output_chunk, output_gap, process_exit>;
+/// The process runs on, and everything it wrote so far was sent: the end of a stream that does not follow.
+struct still_running {};
+
+/// What a process stream yields. The last one is process_exit, exactly once, or still_running where it was not followed.
+using process_event = std::variant<output_chunk, output_gap, process_exit, still_running>;
 
 /// The output of one process. Reading slowly slows the process (foreground) or loses old output, announced (background).
 /// Destroying it cancels: see process_spec::kill_on_disconnect.
