@@ -343,9 +343,9 @@ TEST_CASE("stopping cancels what outlives the grace", "[http]") {
   REQUIRE(watching.send(get("/either")));
   REQUIRE(flooded.send(get("/flood")));
   REQUIRE(halfway.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf"));
-  REQUIRE(eventually([] { return trace().entered == 3; }));
+  REQUIRE(eventually([] { return trace().entered == 4; }));
   CHECK(server.stop(20ms) == 0);
-  CHECK(trace().ended == 3);
+  CHECK(trace().ended == 4);
   CHECK(server.observer.lines().size() == 4);
   CHECK(waiting.receive_all().empty());
 }

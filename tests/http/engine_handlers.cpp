@@ -47,6 +47,7 @@ io_task<void> whoami(exchange& ex) {
 }
 
 io_task<void> echo(exchange& ex) {
+  presence here;
   auto body = co_await ex.read_body(1024 * 1024);
   if (!body)
     co_await ex.reply_error(body.error());

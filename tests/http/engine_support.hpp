@@ -84,7 +84,7 @@ private:
 
 /// What the handlers of `engine` did, seen from the test's thread. Reset by each engine.
 struct handler_trace {
-  std::atomic<int> entered{0};           ///< /wait, /hang_up, /flood: handlers that began
+  std::atomic<int> entered{0};           ///< /wait, /hang_up, /either, /flood, /echo: handlers that began
   std::atomic<int> ended{0};             ///< those that returned, or were cancelled
   std::atomic<int> hang_ups{0};          ///< /hang_up, /either: hang-ups seen
   std::atomic<bool> release{false};      ///< lets /wait answer
