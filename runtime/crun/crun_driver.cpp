@@ -84,10 +84,19 @@ result<std::unique_ptr<crun_driver>> crun_driver::make(crun_options options) {
   if (!options.data_dir.starts_with('/') || options.data_dir.size() > longest_data_dir)
     return fail(errc::invalid_argument,
                 "the data directory must be an absolute path of at most " + std::to_string(longest_data_dir) + " bytes");
+  while (options.cgroup_parent.ends_with('/'))
+    options.cgroup_parent.pop_back();
+  if (!options.cgroup_parent.empty()
+      && (!options.cgroup_parent.starts_with('/') || options.cgroup_parent.find("..") != std::string::npos))
+    return fail(errc::invalid_argument, "the control group of all sandboxes must be an absolute path");
   std::error_code error;
-  for (const auto& directory : {boxes_directory(options.data_dir), states_directory(options.data_dir)})
-    if (std::filesystem::create_directories(directory, error); error)
+  for (const auto& directory : {boxes_directory(options.data_dir), states_directory(options.data_dir)}) {
+    std::filesystem::create_directories(directory, error);
+    if (!error)
+      std::filesystem::permissions(directory, std::filesystem::perms::owner_all, error); // nobody else's business
+    if (error)
       return fail(errc::internal, "cannot create " + directory + ": " + error.message());
+  }
   options.data_dir = std::filesystem::canonical(options.data_dir, error).string();
   if (error || options.data_dir.size() > longest_data_dir)
     return fail(errc::invalid_argument, "the data directory cannot be used: its path is too long or unreadable");
@@ -110,8 +119,8 @@ result<std::unique_ptr<crun_driver>> crun_driver::make(crun_options options) {
 crun_driver::crun_driver(crun_options options, cgroup_layout layout, std::string seccomp, unique_fd guest,
                          std::string stage)
     : options_(std::move(options)), layout_(std::move(layout)),
-      cgroup_parent_(options_.cgroup_parent + "-" + fingerprint(options_.data_dir)), seccomp_base64_(base64(seccomp)),
-      guest_(std::move(guest)), stage_(std::move(stage)), images_(options_.image_dir), disks_(options_.data_dir) {}
+      cgroup_parent_(options_.cgroup_parent.empty() ? "/sandy-" + fingerprint(options_.data_dir) : options_.cgroup_parent),
+      seccomp_base64_(base64(seccomp)), guest_(std::move(guest)), stage_(std::move(stage)), images_(options_.image_dir), disks_(options_.data_dir) {}
 
 crun_driver::~crun_driver() {
   for (const auto& tree : layout_.trees())
@@ -158,6 +167,9 @@ result<void> crun_driver::prepare(const sandbox_spec& spec, const sandbox_files&
   oci_options oci;
   oci.rootfs = stage_ + "/merged";
   oci.cgroup_path = cgroup_parent_ + "/" + spec.id.value;
+  if (layout_.kind() == cgroup_layout::version::v1)
+    for (auto controller : {"memory", "cpu"})
+      oci.visible_groups.emplace_back(layout_.tree(controller) + oci.cgroup_path, controller);
   oci.limits = spec.limits;
   oci.host_uid = options_.uid_base + spec.uid_slot * ids_per_sandbox;
   oci.swap_accounting = layout_.swap_accounting();

@@ -17,7 +17,7 @@ struct crun_options {
   std::string guest;     ///< path of sandy-guest
   std::string launcher;  ///< path of sandy-launch
   std::vector<std::string> guest_arguments;
-  std::string cgroup_parent = "/sandy"; ///< a suffix made from data_dir keeps servers apart
+  std::string cgroup_parent; ///< absolute; nobody else's. Empty: "/sandy-" and a number made from data_dir
   std::uint32_t uid_base = 0x10000000;  ///< host uid of the root in slot 0
   std::chrono::milliseconds create_timeout = std::chrono::seconds{10}; ///< for all of create; about 20 ms is normal
 };

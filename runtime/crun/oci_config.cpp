@@ -21,11 +21,12 @@ json mount(const char* destination, const char* type, std::vector<std::string> o
 
 /// Memory of a tmpfs is the sandbox's, and killing processes does not free it: together they stay under half of the limit,
 /// in bytes and in what their inodes cost the kernel, so that whoever fills them dies and process 1 does not.
-json mounts(std::uint64_t memory_bytes) {
+json mounts(const oci_options& oci) {
+  auto memory_bytes = oci.limits.memory_bytes;
   auto text = [](const char* key, std::uint64_t value) { return key + std::to_string(value); };
   auto tmp_inodes = std::max<std::uint64_t>(1024, memory_bytes / 16384); // at about 1 KiB of kernel memory each
   auto shm_bytes = std::min<std::uint64_t>(64 << 20, memory_bytes / 8);
-  return {
+  json list{
     mount("/proc", "proc", {"nosuid", "noexec", "nodev"}),
     mount("/dev", "tmpfs", {"nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"}),
     mount("/dev/pts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
@@ -33,10 +34,23 @@ json mounts(std::uint64_t memory_bytes) {
           {"nosuid", "noexec", "nodev", "mode=1777", text("size=", shm_bytes), "nr_inodes=4096"}),
     mount("/dev/mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
     mount("/sys", "sysfs", {"nosuid", "noexec", "nodev", "ro"}),
-    mount("/sys/fs/cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}), // programs size themselves by it
     mount("/tmp", "tmpfs",
           {"nosuid", "nodev", "mode=1777", text("size=", memory_bytes / 4), text("nr_inodes=", tmp_inodes)}),
   };
+  // Language runtimes size themselves by the limits they read. crun's own "cgroup" mount would do, but with v1 it is ten
+  // mounts, on a tmpfs that the sandbox can write to.
+  if (oci.visible_groups.empty()) {
+    list.push_back(mount("/sys/fs/cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}));
+    return list;
+  }
+  list.push_back(
+    mount("/sys/fs/cgroup", "tmpfs", {"nosuid", "noexec", "nodev", "ro", "mode=755", "size=16k", "nr_inodes=16"}));
+  for (const auto& [directory, name] : oci.visible_groups)
+    list.push_back({{"destination", "/sys/fs/cgroup/" + name},
+                    {"type", "bind"},
+                    {"source", directory},
+                    {"options", {"bind", "nosuid", "noexec", "nodev", "ro"}}});
+  return list;
 }
 
 json resources(const oci_options& options) {
@@ -110,7 +124,7 @@ json oci_config(const oci_options& options) {
     {"process", process(options)},
     {"root", {{"path", options.rootfs}, {"readonly", false}}},
     {"hostname", sandbox_hostname},
-    {"mounts", mounts(options.limits.memory_bytes)},
+    {"mounts", mounts(options)},
     {"annotations", {{"run.oci.seccomp_bpf_data", *options.seccomp_base64}}},
     {"linux",
      {{"namespaces", namespaces},

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sandy::runtime {
@@ -13,6 +14,8 @@ namespace sandy::runtime {
 struct oci_options {
   std::string rootfs;       ///< where the launcher mounts the sandbox's file system
   std::string cgroup_path;  ///< absolute within each tree
+  /// v1: the groups a sandbox may read, as directories of the host and what they are called. Empty with v2: its one.
+  std::vector<std::pair<std::string, std::string>> visible_groups;
   resource_limits limits;
   std::uint32_t host_uid = 0; ///< the sandbox's root on the host; ids of groups are the same
   bool swap_accounting = true;

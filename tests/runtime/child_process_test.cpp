@@ -1,0 +1,77 @@
+#include "runtime/child_process.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+using namespace sandy;
+using namespace sandy::runtime;
+using namespace std::chrono_literals;
+
+namespace {
+
+child_outcome shell(const std::string& script, std::vector<int> descriptors = {}, std::chrono::milliseconds timeout = 20s) {
+  auto ran = run_child({{"/bin/sh", "-c", script}, std::move(descriptors), std::chrono::steady_clock::now() + timeout});
+  REQUIRE(ran);
+  return *ran;
+}
+
+unique_fd file_with(const std::string& text) {
+  unique_fd file{::memfd_create("test", MFD_CLOEXEC)};
+  REQUIRE(::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  return file;
+}
+
+} // namespace
+
+TEST_CASE("a helper's exit status and complaints are reported", "[child_process]") {
+  auto outcome = shell("echo why >&2; exit 7");
+  CHECK(outcome.exit_status == 7);
+  CHECK(outcome.errors == "why\n");
+  CHECK_FALSE(outcome.timed_out);
+  CHECK(shell("kill -TERM $$").exit_status == 128 + 15);
+}
+
+TEST_CASE("endless complaints neither block a helper nor fill our memory", "[child_process]") {
+  auto outcome = shell("head -c 4000000 /dev/zero >&2; exit 3");
+  CHECK(outcome.exit_status == 3);
+  CHECK(outcome.errors.size() == 16 * 1024);
+}
+
+TEST_CASE("a helper gets its descriptors in order, and no other", "[child_process]") {
+  auto first = file_with("one"), second = file_with("two");
+  // Inheritable by mistake: must not get through all the same.
+  auto leaked = file_with("leaked");
+  REQUIRE(::fcntl(leaked.get(), F_SETFD, 0) == 0);
+  auto outcome = shell("cat /proc/self/fd/3 /proc/self/fd/4 >&2; ls /proc/$$/fd | tr '\\n' ' ' >&2",
+                       {first.get(), second.get()});
+  CHECK(outcome.errors == "onetwo0 1 2 3 4 ");
+}
+
+TEST_CASE("descriptors are placed right when they already have each other's numbers", "[child_process]") {
+  auto low = file_with("low"), high = file_with("high");
+  // Whatever their numbers are, one of these orders needs a swap.
+  CHECK(shell("cat /proc/self/fd/3 /proc/self/fd/4 >&2", {low.get(), high.get()}).errors == "lowhigh");
+  CHECK(shell("cat /proc/self/fd/3 /proc/self/fd/4 >&2", {high.get(), low.get()}).errors == "highlow");
+}
+
+TEST_CASE("a helper past its deadline is killed", "[child_process]") {
+  auto begin = std::chrono::steady_clock::now();
+  auto outcome = shell("echo before >&2; exec sleep 100", {}, 200ms);
+  CHECK(outcome.timed_out);
+  CHECK(outcome.exit_status == 128 + 9);
+  CHECK(outcome.errors == "before\n");
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
+TEST_CASE("children that a helper leaves behind do not hold us up", "[child_process]") {
+  auto begin = std::chrono::steady_clock::now();
+  CHECK(shell("sleep 3 & echo done >&2").errors == "done\n");
+  CHECK(std::chrono::steady_clock::now() - begin < 2s);
+}
+
+TEST_CASE("a program that is not there is an error", "[child_process]") {
+  auto ran = run_child({{"/nonexistent"}, {}, std::chrono::steady_clock::now() + 1s});
+  CHECK(code_of(ran.error()) == errc::sandbox_failed);
+}

@@ -1,0 +1,183 @@
+#include "tests/runtime/conformance.hpp"
+
+#include "runtime/process.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace sandy::test {
+
+using namespace sandy::runtime;
+
+namespace {
+
+instance must_create(const conformance_subject& subject, const sandbox_spec& spec) {
+  auto made = subject.driver->create(spec);
+  if (!made)
+    FAIL(text_of(made.error()));
+  return std::move(*made);
+}
+
+bool ended(const instance& which) {
+  pollfd item{which.init.get(), POLLIN, 0};
+  return ::poll(&item, 1, 0) == 1;
+}
+
+} // namespace
+
+void check_life_cycle(const conformance_subject& subject) {
+  auto spec = subject.spec();
+  auto made = must_create(subject, spec);
+  CHECK(made.init_pid > 1);
+  CHECK(process_start_ticks(made.init_pid) == made.init_start_ticks);
+  CHECK_FALSE(ended(made));
+  CHECK(subject.output_of(made, "echo hello from $$ of $(id -u)").starts_with("hello from "));
+
+  auto again = subject.driver->attach(spec.id);
+  REQUIRE(again);
+  CHECK(again->init_pid == made.init_pid);
+  CHECK(again->init_start_ticks == made.init_start_ticks);
+  CHECK(again->guest_socket == made.guest_socket);
+
+  REQUIRE(subject.driver->destroy(spec.id));
+  CHECK(ended(made));
+  CHECK(subject.traces() == std::vector<std::string>{});
+  CHECK(subject.driver->destroy(spec.id)); // idempotent
+  CHECK(code_of(subject.driver->attach(spec.id).error()) == errc::sandbox_not_found);
+  CHECK(code_of(subject.driver->stats(spec.id).error()) == errc::sandbox_not_found);
+  CHECK(code_of(subject.driver->set_limits(spec.id, spec.limits).error()) == errc::sandbox_not_found);
+}
+
+void check_listing(const conformance_subject& subject) {
+  auto listed = [&] { return *subject.driver->list(); };
+  CHECK(listed().empty());
+  auto first = subject.spec(), second = subject.spec();
+  must_create(subject, first);
+  must_create(subject, second);
+  std::vector<sandbox_id> both{first.id, second.id};
+  std::sort(both.begin(), both.end());
+  CHECK(listed() == both);
+  REQUIRE(subject.driver->destroy(first.id));
+  CHECK(listed() == std::vector<sandbox_id>{second.id});
+  REQUIRE(subject.driver->destroy(second.id));
+  CHECK(listed().empty());
+}
+
+void check_refusals(const conformance_subject& subject) {
+  auto spec = subject.spec();
+  for (auto image : {"no-such-image", "", "../basic", "basic/rootfs", "Basic"}) {
+    spec.image = image;
+    INFO(image);
+    CHECK(code_of(subject.driver->create(spec).error()) == errc::image_not_found);
+  }
+  spec = subject.spec();
+  spec.id.value = "../../etc";
+  CHECK(code_of(subject.driver->create(spec).error()) == errc::invalid_argument);
+  CHECK_FALSE(subject.driver->destroy(spec.id));
+  CHECK(code_of(subject.driver->attach(spec.id).error()) == errc::sandbox_not_found);
+  CHECK(subject.traces() == std::vector<std::string>{});
+
+  // A taken id is refused and its owner is not harmed.
+  spec = subject.spec();
+  auto made = must_create(subject, spec);
+  CHECK(code_of(subject.driver->create(spec).error()) == errc::conflict);
+  CHECK(subject.output_of(made, "echo alive") == "alive\n");
+  REQUIRE(subject.driver->destroy(spec.id));
+}
+
+void check_isolation_from_neighbours(const conformance_subject& subject) {
+  auto first = subject.spec(), second = subject.spec();
+  auto one = must_create(subject, first), other = must_create(subject, second);
+  CHECK(subject.output_of(one, "echo secret > /root/file; echo changed > /etc/os-release; cat /root/file") == "secret\n");
+  CHECK(subject.output_of(other, "cat /root/file 2>/dev/null; grep -c changed /etc/os-release") == "0\n");
+  REQUIRE(subject.driver->destroy(first.id));
+  CHECK(subject.output_of(other, "echo alive") == "alive\n");
+  REQUIRE(subject.driver->destroy(second.id));
+}
+
+void check_ports(const conformance_subject& subject) {
+  auto spec = subject.spec(), neighbour = subject.spec();
+  auto made = must_create(subject, spec), other = must_create(subject, neighbour);
+  CHECK(code_of(subject.driver->connect(made, 8000).error()) == errc::upstream_error);
+  auto serve = [](const char* address) {
+    return std::string{"setsid python3 -c \"import socket\ns=socket.create_server(('"} + address + "',8000),family=socket."
+           + (std::string_view{address} == "::1" ? "AF_INET6" : "AF_INET")
+           + ")\nopen('/tmp/up','w').close()\nc=s.accept()[0]\nc.sendall(c.recv(9)+b'!')\" >/dev/null 2>&1 & "
+             "while [ ! -e /tmp/up ]; do sleep 0.01; done; rm /tmp/up";
+  };
+  for (auto address : {"127.0.0.1", "::1"}) {
+    INFO(address);
+    subject.output_of(made, serve(address));
+    auto socket = subject.driver->connect(made, 8000);
+    REQUIRE(socket);
+    REQUIRE(::send(socket->get(), "ping", 4, MSG_NOSIGNAL) == 4);
+    pollfd item{socket->get(), POLLIN, 0};
+    REQUIRE(::poll(&item, 1, 5000) == 1);
+    char answer[16];
+    REQUIRE(::recv(socket->get(), answer, sizeof answer, 0) == 5);
+    CHECK(std::string_view(answer, 5) == "ping!");
+    CHECK(code_of(subject.driver->connect(other, 8000).error()) == errc::upstream_error);
+  }
+  REQUIRE(subject.driver->destroy(spec.id));
+  CHECK_FALSE(subject.driver->connect(made, 8000));
+  REQUIRE(subject.driver->destroy(neighbour.id));
+}
+
+void check_stats_and_limits(const conformance_subject& subject) {
+  auto spec = subject.spec();
+  auto made = must_create(subject, spec);
+  auto before = subject.driver->stats(spec.id);
+  REQUIRE(before);
+  CHECK(before->pids == 1);
+  CHECK(before->memory_bytes > 0);
+  subject.output_of(made, "head -c 8M /dev/urandom > /root/data; sync");
+  auto after = subject.driver->stats(spec.id);
+  REQUIRE(after);
+  CHECK(after->cpu_usec > before->cpu_usec);
+  CHECK(after->disk_bytes >= before->disk_bytes + (8u << 20));
+  CHECK(after->disk_bytes < before->disk_bytes + (9u << 20));
+  CHECK(after->oom_kills == 0);
+  REQUIRE(subject.driver->set_limits(spec.id, {0, 0, 5, 0}));
+  auto forked = subject.output_of(made, "for i in 1 2 3 4 5 6 7 8; do sleep 30 & done 2>&1; kill $(jobs -p)");
+  CHECK(forked.find("Resource temporarily unavailable") != std::string::npos);
+  for (std::uint64_t mebibytes : {512, 64}) {
+    REQUIRE(subject.driver->set_limits(spec.id, {mebibytes << 20, 500, 64, 0}));
+    auto hog = "python3 -c \"x=b'x'*(" + std::to_string(mebibytes / 2) + "<<20)\"; echo $?";
+    CHECK(subject.output_of(made, hog) == "0\n");
+  }
+  REQUIRE(subject.driver->destroy(spec.id));
+}
+
+void check_parallel_creation(const conformance_subject& subject) {
+  constexpr int count = 12;
+  std::vector<sandbox_spec> specs;
+  for (int i = 0; i < count; ++i)
+    specs.push_back(subject.spec());
+  std::vector<std::string> failures(count);
+  auto all = [&](auto action) {
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < specs.size(); ++i)
+      threads.emplace_back([&, i] { failures[i] = action(specs[i]); });
+    for (auto& thread : threads)
+      thread.join();
+    for (const auto& failure : failures)
+      CHECK(failure == "");
+  };
+  all([&](const sandbox_spec& spec) {
+    auto made = subject.driver->create(spec);
+    return made ? std::string{} : text_of(made.error());
+  });
+  CHECK(subject.driver->list()->size() == count);
+  all([&](const sandbox_spec& spec) {
+    auto done = subject.driver->destroy(spec.id);
+    return done ? std::string{} : text_of(done.error());
+  });
+  CHECK(subject.traces() == std::vector<std::string>{});
+}
+
+} // namespace sandy::test
