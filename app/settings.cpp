@@ -270,6 +270,8 @@ std::vector<setting> make_settings() {
   all.push_back(
       make<duration_kind<milliseconds, true>>("shutdown_grace", group, FIELD(shutdown_grace),
                                               "How long running requests may go on after a request to stop"));
+  all.push_back(make<boolean_kind>("end_sandboxes", group, FIELD(end_sandboxes),
+                                   "End all sandboxes when the server is told to stop; else the next server takes them over"));
 
   group = "Access";
   all.push_back(make<text_kind>(

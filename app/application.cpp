@@ -1,0 +1,229 @@
+#include "app/application.hpp"
+
+#include "actors/create_request.hpp"
+#include "actors/worker.hpp"
+#include "app/first_key.hpp"
+#include "coro/ask.hpp"
+#include "http/routes/routes.hpp"
+#include "messages/type_ids.hpp"
+#include "metrics/log.hpp"
+#include "runtime/crun/crun_driver.hpp"
+#include "sandy_version.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <csignal>
+#include <filesystem>
+#include <thread>
+
+namespace sandy {
+
+namespace {
+
+std::size_t thread_count(const config& settings) {
+  return settings.threads != 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::vector<std::string> flavor_names(const config& settings) {
+  std::vector<std::string> names;
+  for (const auto& each : settings.worker.flavors)
+    names.push_back(each.first);
+  return names;
+}
+
+std::vector<boost::asio::io_context*> contexts_of(coro::pool& threads) {
+  std::vector<boost::asio::io_context*> contexts;
+  for (std::size_t i = 0; i < threads.size(); ++i)
+    contexts.push_back(&threads.context(i));
+  return contexts;
+}
+
+/// Runs one coroutine on the pool from the main thread and waits for it.
+template <class T>
+std::optional<T> run_on(coro::pool& threads, io_task<T> work) {
+  std::optional<T> outcome;
+  auto store_it = [](io_task<T> inner, std::optional<T>* to) -> io_task<void> {
+    auto value = co_await std::move(inner);
+    to->emplace(std::move(value));
+  };
+  boost::asio::co_spawn(threads.context(0), store_it(std::move(work), &outcome), boost::asio::use_future)
+      .get();
+  return outcome;
+}
+
+template <class Message>
+auto ask_worker(coro::pool& threads, const worker_actor& worker, Message message,
+                std::chrono::milliseconds timeout) {
+  return run_on(threads, ask(worker, std::move(message), timeout));
+}
+
+} // namespace
+
+struct application::parts {
+  std::optional<std::string> made_key;
+  std::unique_ptr<store> records;
+  std::unique_ptr<runtime::driver> driver;
+  http::key_ring keys;
+};
+
+application::system_config::system_config(coro::pool& threads) {
+  register_messages(*this);
+  // Actors share their threads with sockets: long runs of one actor would delay them.
+  set("scheduler.max-throughput", 64);
+  threads.use_for(*this);
+}
+
+result<std::unique_ptr<application>> application::start(config settings) {
+  parts made;
+  std::error_code ec;
+  settings.data_dir = std::filesystem::absolute(settings.data_dir).lexically_normal().string();
+  std::filesystem::create_directories(settings.data_dir, ec);
+  if (ec)
+    return fail(errc::invalid_argument,
+                "The data directory " + settings.data_dir + " cannot be made: " + ec.message());
+  std::filesystem::permissions(settings.data_dir,
+                               std::filesystem::perms::owner_all | std::filesystem::perms::group_exec |
+                                   std::filesystem::perms::others_exec,
+                               ec);
+  auto records = store::open(settings.data_dir + "/sandy.db");
+  if (!records)
+    return std::move(records.error());
+  made.records = std::move(*records);
+
+  auto keys = settings.api_keys;
+  if (keys.empty() && !settings.open) {
+    auto key = first_key(settings.data_dir);
+    if (!key)
+      return std::move(key.error());
+    made.made_key = *key;
+    keys.push_back({tenant_id{"default"}, *key});
+  }
+  auto ring = http::key_ring::load(keys);
+  if (!ring)
+    return std::move(ring.error());
+  made.keys = std::move(*ring);
+
+  runtime::crun_options options;
+  options.data_dir = settings.data_dir;
+  options.image_dir = std::filesystem::absolute(settings.image_dir).lexically_normal().string();
+  options.crun = settings.crun;
+  options.guest = program_path(settings.guest, "sandy-guest");
+  options.launcher = program_path(settings.launcher, "sandy-launch");
+  if (!settings.cgroup_parent.empty())
+    options.cgroup_parent = settings.cgroup_parent;
+  options.uid_base = settings.uid_base;
+  auto driver = runtime::crun_driver::make(std::move(options));
+  if (!driver)
+    return std::move(driver.error());
+  made.driver = std::move(*driver);
+
+  settings.worker.data_dir = settings.data_dir;
+  std::unique_ptr<application> app{new application(std::move(settings), std::move(made))};
+  if (auto served = app->serve(); !served)
+    return std::move(served.error());
+  return std::move(app);
+}
+
+application::application(config settings, parts made)
+    : settings_(std::move(settings))
+    , made_key_(std::move(made.made_key))
+    , store_(std::move(made.records))
+    , driver_(std::move(made.driver))
+    , keys_(std::move(made.keys))
+    , metrics_(version, flavor_names(settings_))
+    , edge_counter_(metrics_.http())
+    , threads_(thread_count(settings_))
+    , services_{threads_,
+                *driver_,
+                coro::on_pool(threads_.blocking()),
+                *store_,
+                coro::on_pool(store_thread_),
+                data_,
+                metrics_,
+                settings_.worker}
+    , system_config_(threads_)
+    , system_(system_config_)
+    , worker_(system_.spawn<coro::actor<worker_state, worker_actor>>(&services_))
+    , router_(http::with_alias(http::all_routes(), "/api", "/sandboxes"))
+    , context_{.system = system_,
+               .worker = worker_,
+               .data = data_,
+               .spawn_create_request =
+                   [this] {
+                     return create_request_actor{
+                         system_.spawn<coro::actor<create_request_state, create_request_actor>>(
+                             worker_, settings_.edge.create_timeout)};
+                   },
+               .metrics = metrics_,
+               .limits = settings_.edge,
+               .address = {settings_.public_scheme, settings_.host_suffix, settings_.listen.port},
+               .authenticate = [this](std::string_view key) { return keys_.owner(key); },
+               .open = settings_.open,
+               .cors_origins = settings_.cors_origins,
+               .version = std::string{version}}
+    , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
+  threads_.start_bridges(system_);
+  // Everything hangs on the worker: without it, better a restart that takes the sandboxes over than half a
+  // server.
+  caf::actor_cast<caf::abstract_actor*>(worker_)->attach_functor([this](const caf::error& reason) {
+    if (!ending_.exchange(true)) {
+      log_event(log_level::error, "worker_died", {{"reason", text_of(reason)}});
+      ended_.set_value(false);
+    }
+  });
+}
+
+result<void> application::serve() {
+  // Answered when recovery is over: nobody must hear "not found" of a sandbox that is about to be taken over.
+  auto recovered = ask_worker(threads_, worker_, get_health{}, std::chrono::minutes{10});
+  if (!recovered || !*recovered)
+    return fail(errc::internal, "The sandboxes of the previous run cannot be recovered; the log says why");
+  auto port = server_.start(settings_.listen.host.find(':') == std::string::npos
+                                ? settings_.listen.host + ":" + std::to_string(settings_.listen.port)
+                                : "[" + settings_.listen.host + "]:" + std::to_string(settings_.listen.port));
+  if (!port)
+    return std::move(port.error());
+  port_ = *port;
+  context_.address.port = settings_.public_port.value_or(port_);
+  return caf::unit;
+}
+
+bool application::wait() {
+  boost::asio::signal_set signals{threads_.context(0), SIGINT, SIGTERM};
+  signals.async_wait([this](boost::system::error_code ec, int) {
+    if (!ec && !ending_.exchange(true))
+      ended_.set_value(true);
+  });
+  auto told = ended_.get_future().get();
+  boost::system::error_code ignored;
+  signals.cancel(ignored);
+  return told;
+}
+
+void application::stop() {
+  ending_ = true;
+  log_event(log_level::info, "stopping", {{"grace_ms", settings_.shutdown_grace.count()}});
+  auto stuck = run_on(threads_, server_.stop(settings_.shutdown_grace));
+  if (stuck && *stuck > 0)
+    log_event(log_level::warn, "requests_stuck", {{"count", *stuck}});
+  // Creations whose clients the edge gave up are undone by now or soon.
+  auto drained = ask_worker(threads_, worker_, drain_worker{settings_.end_sandboxes}, std::chrono::minutes{1});
+  if (!drained || !*drained)
+    log_event(log_level::warn, "not_drained",
+              {{"error", drained ? text_of(drained->error()) : std::string{}}});
+}
+
+application::~application() {
+  ending_ = true;
+  caf::anon_send_exit(worker_, caf::exit_reason::user_shutdown);
+  context_.worker = nullptr;
+  worker_ = nullptr;
+  system_.await_all_actors_done();
+  threads_.stop_bridges();
+  threads_.blocking().join();
+  store_thread_.join();
+}
+
+} // namespace sandy

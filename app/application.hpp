@@ -1,0 +1,97 @@
+#pragma once
+
+#include "actors/services.hpp"
+#include "app/config.hpp"
+#include "coro/pool.hpp"
+#include "http/context.hpp"
+#include "http/observer.hpp"
+#include "http/router.hpp"
+#include "http/server.hpp"
+#include "metrics/registry.hpp"
+#include "runtime/driver.hpp"
+#include "runtime/guest/local_data_plane.hpp"
+#include "store/store.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+
+#include <boost/asio/thread_pool.hpp>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace sandy {
+
+/// The whole server, wired together. Members are in the order of start; destruction is the reverse.
+class application {
+public:
+  /// Takes the data directory, prepares the machine and recovers what a previous server left. Blocking.
+  /// Fails with conflict (another server uses the directory), invalid_argument, internal: one sentence each.
+  static result<std::unique_ptr<application>> start(config settings);
+
+  application(const application&) = delete;
+  application& operator=(const application&) = delete;
+  /// Stops at once what `stop` did not.
+  ~application();
+
+  std::uint16_t port() const noexcept { return port_; }
+  /// The key that was made because none is configured.
+  const std::optional<std::string>& made_key() const noexcept { return made_key_; }
+
+  /// Waits for SIGINT or SIGTERM, or for the worker's death. @returns false after the latter.
+  bool wait();
+  /// Drains: no new work, running requests finish within the grace, the rest are told. Sandboxes live on,
+  /// unless the configuration says otherwise; the next server on this data directory takes them over.
+  void stop();
+
+private:
+  struct parts; ///< what must exist before threads start
+  explicit application(config settings, parts made);
+  result<void> serve();
+
+  /// Counts the edge's requests in the metrics.
+  class edge_counter final : public http::http_observer {
+  public:
+    explicit edge_counter(metrics::http_metrics& into)
+        : into_(into) {}
+    void connection_opened() noexcept override { into_.connection_opened(); }
+    void connection_closed() noexcept override { into_.connection_closed(); }
+    void request_finished(std::string_view route, std::string_view method, unsigned status,
+                          double seconds) noexcept override {
+      into_.request_finished(route, method, status, seconds);
+    }
+
+  private:
+    metrics::http_metrics& into_;
+  };
+
+  struct system_config : caf::actor_system_config {
+    explicit system_config(coro::pool& threads);
+  };
+
+  config settings_;
+  std::optional<std::string> made_key_;
+  std::unique_ptr<store> store_;
+  std::unique_ptr<runtime::driver> driver_;
+  http::key_ring keys_;
+  metrics::registry metrics_;
+  guest::local_data_plane data_;
+  edge_counter edge_counter_;
+  std::promise<bool> ended_; ///< true: told to stop; false: the worker died
+  std::atomic<bool> ending_{false};
+  boost::asio::thread_pool store_thread_{1};
+  coro::pool threads_;
+  services services_;
+  system_config system_config_;
+  caf::actor_system system_;
+  worker_actor worker_;
+  http::router router_;
+  http::context context_;
+  http::server server_;
+  std::uint16_t port_ = 0;
+};
+
+} // namespace sandy
