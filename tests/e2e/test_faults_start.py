@@ -1,0 +1,96 @@
+"""What the server stands on is missing, broken or taken: a clear sentence, and nothing is left."""
+
+import sqlite3
+
+import pytest
+from leftovers import leftovers
+from running_server import NotStarted, Server
+from service import Service, refusal
+from waiting import wait_until
+
+
+def failing_create(server) -> str:
+    """The sentence of a creation that must fail."""
+    with Service(server.base_url, server.api_key) as api:
+        response = api.http.post("/api/sandboxes", json={})
+        detail = refusal(response, (500, 502, 503, 504))
+        assert str(server.data_dir) not in response.text and "crun" in detail
+        assert api.http.get("/api/sandboxes").json()["sandboxes"] == []
+        assert api.http.get("/api/health").status_code == 200
+    return detail
+
+
+def script(folder, text):
+    path = folder / "crun"
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_without_crun_creating_fails_clearly_and_leaves_nothing(sandyd):
+    server = sandyd("--crun", "/nonexistent/crun")
+    failing_create(server)
+    assert leftovers(server) == []
+
+
+@pytest.mark.parametrize("text", ["echo 'no such luck' >&2; exit 1", "exit 0", "kill -9 $$", "head -c 10000000 /dev/zero >&2; exit 1"])
+def test_a_crun_that_fails_makes_creating_fail_clearly_and_leaves_nothing(sandyd, tmp_path, text):
+    server = sandyd("--crun", script(tmp_path, text))
+    assert "\0" not in failing_create(server)
+    assert leftovers(server) == []
+
+
+def test_a_crun_that_hangs_is_given_up_and_ended(sandyd, tmp_path):
+    server = sandyd("--crun", script(tmp_path, "trap '' TERM; sleep 3600 & wait"), "--create-timeout", "1s")
+    with Service(server.base_url, server.api_key) as api:
+        refusal(api.http.post("/api/sandboxes", json={}), (500, 503, 504))
+    wait_until(lambda: leftovers(server) == [] or None, "the creation is undone", 15)
+
+
+def test_a_second_server_on_the_same_data_refuses_with_a_clear_sentence(sandyd):
+    first = sandyd()
+    second = Server(first.data_dir, program=first.program)
+    with pytest.raises(NotStarted) as refused:
+        second.start()
+    assert refused.value.exit_code not in (0, -9)
+    assert str(first.data_dir) in refused.value.output and "already" in refused.value.output.lower()
+    with Service(first.base_url, first.api_key) as api, api.box() as box:
+        assert api.output(box, "echo fine") == "fine\n"
+
+
+def test_a_broken_store_is_named_and_not_overwritten(tmp_path):
+    server = Server(tmp_path / "d")
+    server.data_dir.mkdir()
+    (server.data_dir / "sandy.db").write_bytes(b"this is no database" * 1000)
+    with pytest.raises(NotStarted) as refused:
+        server.start()
+    assert refused.value.exit_code not in (0, -9) and "sandy.db" in refused.value.output
+    assert (server.data_dir / "sandy.db").read_bytes() == b"this is no database" * 1000
+
+
+def test_a_store_locked_by_a_stranger_delays_or_refuses_but_breaks_nothing(sandyd):
+    server = sandyd()
+    with Service(server.base_url, server.api_key) as api:
+        stranger = sqlite3.connect(server.data_dir / "sandy.db", timeout=0, isolation_level=None)
+        try:
+            stranger.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as failure:
+            assert "locked" in str(failure)  # the server lets nobody in: nothing to fear
+        else:
+            refusal(api.http.post("/api/sandboxes", json={}), (500, 503, 504))
+        finally:
+            stranger.close()
+        with api.box() as box:
+            assert api.output(box, "echo fine") == "fine\n"
+    assert leftovers(server) == []
+
+
+@pytest.mark.parametrize("arguments, word", [
+    (("--listen", "nonsense"), "listen"), (("--no-such-flag",), "no-such-flag"), (("--default-memory", "lots"), "default_memory"),
+    (("--config", "/nonexistent.toml"), "/nonexistent.toml"),
+])  # fmt: skip
+def test_a_setting_that_cannot_be_used_ends_the_start_with_its_name(tmp_path, arguments, word):
+    with pytest.raises(NotStarted) as refused:
+        Server(tmp_path / "d", arguments).start()
+    assert refused.value.exit_code == 2
+    assert word in refused.value.output.replace("-", "_") or word in refused.value.output
