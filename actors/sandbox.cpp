@@ -81,6 +81,7 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
   created_.set();
   if (made)
     co_return record_.info;
+  log("could not be created: " + text_of(made.error()));
   co_await finish(end_reason::failed);
   co_return std::move(made.error());
 }

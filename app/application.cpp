@@ -14,7 +14,11 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
@@ -31,6 +35,21 @@ std::vector<std::string> flavor_names(const config& settings) {
   for (const auto& each : settings.worker.flavors)
     names.push_back(each.first);
   return names;
+}
+
+/// A program's path as the shell would find it. As it is when nothing is found: then its user says what is missing.
+std::string in_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  if (program.find('/') != std::string::npos || path == nullptr)
+    return program;
+  for (std::string_view rest = path; !rest.empty();) {
+    auto end = std::min(rest.find(':'), rest.size());
+    auto candidate = std::string{rest.substr(0, end)} + "/" + program;
+    if (::access(candidate.c_str(), X_OK) == 0)
+      return candidate;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return program;
 }
 
 std::vector<boost::asio::io_context*> contexts_of(coro::pool& threads) {
@@ -108,7 +127,7 @@ result<std::unique_ptr<application>> application::start(config settings) {
   runtime::crun_options options;
   options.data_dir = settings.data_dir;
   options.image_dir = std::filesystem::absolute(settings.image_dir).lexically_normal().string();
-  options.crun = settings.crun;
+  options.crun = in_path(settings.crun);
   options.guest = program_path(settings.guest, "sandy-guest");
   options.launcher = program_path(settings.launcher, "sandy-launch");
   if (!settings.cgroup_parent.empty())
@@ -146,7 +165,7 @@ application::application(config settings, parts made)
     , system_config_(threads_)
     , system_(system_config_)
     , worker_(system_.spawn<coro::actor<worker_state, worker_actor>>(&services_))
-    , router_(http::with_alias(http::all_routes(), "/api", "/sandboxes"))
+    , router_(http::all_routes())
     , context_{.system = system_,
                .worker = worker_,
                .data = data_,

@@ -5,6 +5,7 @@
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
+#include <caf/logger.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -75,6 +76,8 @@ void pool::stop_bridges() {
     on_thread(*contexts_[i], [old = &bridge::of(bridges_[i])] {
       old->fail_all();
       bridge::set_current(nullptr);
+      // A thread that spawned an actor holds the system's logger, and the system waits for it in its destructor.
+      caf::logger::set_current_actor_system(nullptr);
     });
   bridges_.clear();
 }

@@ -1,0 +1,213 @@
+#include "http/routes/routes.hpp"
+
+#include "http/codec/exec.hpp"
+#include "http/codec/header_values.hpp"
+#include "http/codec/utf8.hpp"
+#include "http/errors.hpp"
+#include "http/routes/common.hpp"
+#include "http/routes/event_pump.hpp"
+#include "http/routes/process_events.hpp"
+#include "metrics/registry.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace sandy::http::routes {
+
+namespace {
+
+using metrics::exec_outcome;
+
+// The sandbox kills the command at its timeout and says so. Only a sandbox that does not answer any more runs into this.
+constexpr std::chrono::seconds answer_grace{10};
+// Larger answers are sent in pieces, so that escaping does not double them in memory.
+constexpr std::size_t small_answer = 256 * 1024;
+
+struct command_result {
+  process_exit exit;
+  codec::kept_output out;
+  codec::kept_output err;
+};
+
+void keep(codec::kept_output& kept, std::string_view bytes, std::uint64_t limit) {
+  auto room = limit - std::min<std::uint64_t>(limit, kept.bytes.size());
+  kept.bytes.append(bytes.substr(0, room));
+  kept.cut += bytes.size() - std::min<std::uint64_t>(bytes.size(), room);
+}
+
+exec_outcome outcome_of(const process_exit& exit) {
+  return exit.timed_out ? exec_outcome::timeout : exit.signal != 0 ? exec_outcome::signaled : exec_outcome::exited;
+}
+
+void count(context& server, const process_exit& exit) {
+  server.metrics.exec_finished(outcome_of(exit), static_cast<double>(exit.duration_ms) / 1000);
+  server.metrics.guest_bytes(metrics::direction::out, exit.output_bytes);
+}
+
+/// Passes on why a command could not start. Clients read 403 and 404 as being about the sandbox or their key: a bad working
+/// directory is a bad request.
+io_task<result<void>> refuse_start(exchange& ex, caf::error err) {
+  ex.server().metrics.exec_finished(exec_outcome::failed, 0);
+  switch (code_of(err)) {
+  case errc::file_not_found:
+  case errc::not_a_directory:
+  case errc::permission_denied: co_await ex.reply_bytes(400, "application/json", error_body(err)); break;
+  default: co_await ex.reply_error(err);
+  }
+  co_return answered();
+}
+
+/// Reads all output, keeping at most `limit` bytes of each stream: the command itself must never block on us.
+io_task<result<command_result>> collect(std::unique_ptr<process_stream> stream, std::uint64_t limit) {
+  command_result all;
+  for (;;) {
+    auto event = co_await stream->next();
+    if (!event)
+      co_return event.error();
+    if (auto* chunk = std::get_if<output_chunk>(&*event)) {
+      keep(chunk->stream == output_stream::standard_output ? all.out : all.err, chunk->bytes, limit);
+    } else if (auto* exit = std::get_if<process_exit>(&*event)) {
+      all.exit = *exit;
+      co_return all;
+    }
+  }
+}
+
+/// The timeout's sentence in stderr is what clients look for.
+void announce_timeout(std::string& err) {
+  if (!err.empty() && err.back() != '\n')
+    err.push_back('\n');
+  err.append("Command timed out");
+}
+
+io_task<void> send_result(exchange& ex, command_result all) {
+  all.out.bytes = codec::repair_utf8(std::move(all.out.bytes));
+  all.err.bytes = codec::repair_utf8(std::move(all.err.bytes));
+  if (all.exit.timed_out)
+    announce_timeout(all.err.bytes);
+  // The rest of the object, without its opening brace.
+  auto rest = codec::exec_fields(all.exit, all.out.cut, all.err.cut).dump();
+  rest.replace(0, 1, "\",");
+  if (all.out.bytes.size() + all.err.bytes.size() <= small_answer) {
+    std::string body = "{\"stdout\":\"";
+    codec::append_json_escaped(body, all.out.bytes);
+    body += "\",\"stderr\":\"";
+    codec::append_json_escaped(body, all.err.bytes);
+    body += rest;
+    co_await ex.reply_bytes(200, "application/json", std::move(body));
+    co_return;
+  }
+  auto sent = co_await ex.begin_stream(200, "application/json", std::nullopt);
+  if (sent)
+    sent = co_await ex.write("{\"stdout\":\"");
+  if (sent)
+    sent = co_await write_escaped(ex, all.out.bytes);
+  if (sent)
+    sent = co_await ex.write("\",\"stderr\":\"");
+  if (sent)
+    sent = co_await write_escaped(ex, all.err.bytes);
+  if (sent)
+    sent = co_await ex.write(rest);
+  if (sent)
+    co_await ex.end_stream();
+}
+
+/// The answer comes when the command has ended. A client that hangs up does not stop it: clients repeat a command after a
+/// broken connection, and half of an installation is worse than two.
+io_task<result<void>> run_whole(exchange& ex, std::shared_ptr<sandbox_io> io, process_spec spec) {
+  auto& server = ex.server();
+  auto limit = spec.timeout + answer_grace;
+  auto stream = co_await within(io->exec(std::move(spec)), limit);
+  if (!stream) {
+    auto refused = co_await refuse_start(ex, stream.error());
+    co_return refused;
+  }
+  auto all = co_await within(collect(std::move(*stream), server.limits.exec_output_bytes), limit);
+  if (!all) {
+    server.metrics.exec_finished(exec_outcome::lost, 0);
+    co_return all.error();
+  }
+  count(server, all->exit);
+  co_await send_result(ex, std::move(*all));
+  co_return answered();
+}
+
+/// A stream that counts what it sees, however its reader ends.
+class counted_stream {
+public:
+  counted_stream(std::unique_ptr<process_stream> stream, context& server) : stream_(std::move(stream)), server_(server) {}
+  counted_stream(const counted_stream&) = delete;
+  counted_stream& operator=(const counted_stream&) = delete;
+  ~counted_stream() {
+    if (!ended_)
+      server_.metrics.exec_finished(exec_outcome::disconnected, 0);
+  }
+  io_task<result<process_event>> next() {
+    auto event = co_await stream_->next();
+    if (!event) {
+      ended_ = true;
+      server_.metrics.exec_finished(exec_outcome::lost, 0);
+    } else if (auto* exit = std::get_if<process_exit>(&*event)) {
+      ended_ = true;
+      count(server_, *exit);
+    }
+    co_return event;
+  }
+
+private:
+  std::unique_ptr<process_stream> stream_;
+  context& server_;
+  bool ended_ = false;
+};
+
+/// The answer is the output as it comes. A client that hangs up takes the command along.
+io_task<result<void>> run_stream(exchange& ex, std::shared_ptr<sandbox_io> io, process_spec spec) {
+  spec.kill_on_disconnect = true;
+  auto stream = co_await io->exec(std::move(spec));
+  if (!stream) {
+    auto refused = co_await refuse_start(ex, stream.error());
+    co_return refused;
+  }
+  counted_stream counted{std::move(*stream), ex.server()};
+  process_event_text format;
+  co_await send_events(ex, counted, format);
+  co_return answered();
+}
+
+io_task<result<void>> run_background(exchange& ex, std::shared_ptr<sandbox_io> io, process_spec spec) {
+  auto info = co_await within(io->start(std::move(spec)), ex.server().limits.control_timeout);
+  if (!info) {
+    auto refused = co_await refuse_start(ex, info.error());
+    co_return refused;
+  }
+  co_await ex.reply(200, codec::to_json(*info));
+  co_return answered();
+}
+
+io_task<result<void>> exec(exchange& ex) {
+  auto body = co_await read_json(ex);
+  if (!body)
+    co_return body.error();
+  auto request = codec::parse_exec(*body, ex.server().limits.exec_timeout);
+  if (!request)
+    co_return request.error();
+  *body = nullptr; // it may hold megabytes, and the command may run for hours
+  auto io = co_await open_io(ex);
+  if (!io)
+    co_return io.error();
+  auto form = request->form;
+  if (form == codec::exec_form::whole && codec::accepts(ex.header("Accept"), "text/event-stream"))
+    form = codec::exec_form::stream;
+  auto run = form == codec::exec_form::whole ? run_whole : form == codec::exec_form::stream ? run_stream : run_background;
+  auto outcome = co_await run(ex, std::move(*io), std::move(request->spec));
+  co_return outcome;
+}
+
+} // namespace
+
+void add_exec_routes(std::vector<route>& table) {
+  table.push_back({"POST", "/api/sandboxes/{id}/exec", answer<exec>});
+}
+
+} // namespace sandy::http::routes

@@ -1,0 +1,103 @@
+#include "http/routes/routes.hpp"
+
+#include "http/codec/fields.hpp"
+#include "http/codec/machine.hpp"
+#include "http/routes/common.hpp"
+#include "metrics/registry.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace sandy::http::routes {
+
+namespace {
+
+/// Ids of `?ids=a,b`; what cannot be an id is left out, as unknown ids are.
+std::vector<sandbox_id> wanted_ids(std::string_view list) {
+  std::vector<sandbox_id> ids;
+  while (!list.empty()) {
+    auto end = list.find(',');
+    auto id = codec::trim(list.substr(0, end));
+    if (is_sandbox_id(id))
+      ids.push_back({std::string{id}});
+    list.remove_prefix(end == std::string_view::npos ? list.size() : end + 1);
+  }
+  return ids;
+}
+
+io_task<result<void>> stats(exchange& ex) {
+  get_stats question{ex.tenant(), {}};
+  auto list = ex.query("ids");
+  if (list && !codec::trim(*list).empty()) {
+    question.ids = wanted_ids(*list);
+    if (question.ids.empty()) { // no ids at all would mean every sandbox
+      co_await ex.reply(200, nlohmann::json::array());
+      co_return answered();
+    }
+  }
+  auto& server = ex.server();
+  auto all = co_await ask(server.worker, std::move(question), server.limits.control_timeout);
+  if (!all)
+    co_return all.error();
+  co_await ex.reply(200, codec::to_json(*all));
+  co_return answered();
+}
+
+io_task<result<void>> resources(exchange& ex) {
+  auto& server = ex.server();
+  auto left = co_await ask(server.worker, get_resources{}, server.limits.control_timeout);
+  if (!left)
+    co_return left.error();
+  co_await ex.reply(200, codec::to_json(*left));
+  co_return answered();
+}
+
+io_task<result<void>> timeseries(exchange& ex) {
+  get_timeseries question;
+  if (auto text = ex.query("hours"); text && !text->empty()) {
+    auto hours = codec::loose_number(std::string_view{*text});
+    if (!hours)
+      co_return fail(errc::validation_failed, "hours must be a number");
+    question.hours = static_cast<std::uint32_t>(std::clamp(*hours, 1.0, 48.0));
+  }
+  auto& server = ex.server();
+  auto samples = co_await ask(server.worker, question, server.limits.control_timeout);
+  if (!samples)
+    co_return samples.error();
+  co_await ex.reply(200, codec::to_json(*samples));
+  co_return answered();
+}
+
+/// The hottest route: one question to one actor, a body written by hand.
+io_task<void> health(exchange& ex) {
+  auto& server = ex.server();
+  auto state = co_await ask(server.worker, get_health{}, server.limits.control_timeout);
+  if (!state) {
+    co_await ex.reply_error(state.error());
+    co_return;
+  }
+  header_list extra;
+  if (!state->accepting)
+    extra.emplace_back("Retry-After", "1");
+  auto body = codec::health_body(*state, server.version);
+  co_await ex.reply_bytes(state->accepting ? 200 : 503, "application/json", std::move(body), std::move(extra));
+}
+
+io_task<void> metrics(exchange& ex) {
+  auto text = ex.server().metrics.expose();
+  co_await ex.reply_bytes(200, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
+}
+
+} // namespace
+
+void add_machine_routes(std::vector<route>& table) {
+  table.insert(table.end(), {{"GET", "/api/sandboxes/stats", answer<stats>},
+                             {"GET", "/api/resources", answer<resources>},
+                             {"GET", "/api/metrics/timeseries", answer<timeseries>},
+                             {"GET", "/api/health", health, true},
+                             {"GET", "/health", health, true},
+                             {"GET", "/metrics", metrics, true}});
+}
+
+} // namespace sandy::http::routes

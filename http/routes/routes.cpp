@@ -1,0 +1,18 @@
+#include "http/routes/routes.hpp"
+
+namespace sandy::http {
+
+std::vector<route> all_routes() {
+  std::vector<route> table;
+  routes::add_sandbox_routes(table);
+  routes::add_exec_routes(table);
+  routes::add_process_routes(table);
+  routes::add_file_routes(table);
+  routes::add_raw_file_routes(table);
+  routes::add_tree_routes(table);
+  routes::add_machine_routes(table);
+  routes::add_document_routes(table);
+  return with_alias(std::move(table), "/api", "/sandboxes");
+}
+
+} // namespace sandy::http

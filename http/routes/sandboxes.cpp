@@ -1,0 +1,189 @@
+#include "http/routes/routes.hpp"
+
+#include "http/codec/create.hpp"
+#include "http/codec/exec.hpp"
+#include "http/codec/fields.hpp"
+#include "http/codec/sandbox.hpp"
+#include "http/routes/common.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <limits>
+
+namespace sandy::http::routes {
+
+namespace {
+
+using boost::asio::experimental::awaitable_operators::operator||;
+
+/// Ends a request actor with its handler, however that ends.
+struct request_guard {
+  create_request_actor actor;
+  explicit request_guard(create_request_actor a) : actor(std::move(a)) {}
+  request_guard(const request_guard&) = delete;
+  request_guard& operator=(const request_guard&) = delete;
+  ~request_guard() { coro::end(actor); }
+};
+
+/// Ends the request actor when the client hangs up. Goes on waiting then: whether the actor had answered already is known
+/// only by its answer.
+io_task<void> end_on_hang_up(exchange& ex, const create_request_actor& actor, bool& gone) {
+  co_await ex.hang_up();
+  auto state = co_await boost::asio::this_coro::cancellation_state;
+  if (state.cancelled() != boost::asio::cancellation_type::none)
+    co_return; // the answer came first
+  gone = true;
+  coro::end(actor);
+  co_await pause(std::chrono::hours{24});
+}
+
+io_task<result<void>> create(exchange& ex) {
+  auto body = co_await read_json(ex);
+  if (!body)
+    co_return body.error();
+  auto request = codec::parse_create(*body);
+  if (!request)
+    co_return request.error();
+  auto& server = ex.server();
+  auto& message = request->message;
+  message.tenant = ex.tenant();
+
+  request_guard guard{server.spawn_create_request()};
+  bool gone = false;
+  auto asked = ask(guard.actor, message, server.limits.create_timeout);
+  auto watch = end_on_hang_up(ex, guard.actor, gone);
+  auto first = co_await (std::move(asked) || std::move(watch));
+  if (first.index() != 0) // a day has passed
+    co_return fail(errc::deadline_exceeded, "The server did not answer in time");
+  auto made = std::move(std::get<0>(first));
+  if (gone && made) // nobody will ever know its id
+    co_await ask(server.worker, terminate_sandbox{ex.tenant(), made->id}, server.limits.control_timeout);
+  if (gone)
+    co_return answered();
+  if (!made)
+    co_return made.error();
+  auto warnings = std::move(request->warnings);
+  for (auto& sentence : codec::differences(message, *made))
+    warnings.push_back(std::move(sentence));
+  co_await ex.reply(200, codec::to_json(*made, server.address, unix_now(), warnings));
+  co_return answered();
+}
+
+io_task<result<void>> list(exchange& ex) {
+  auto& server = ex.server();
+  auto all = co_await ask(server.worker, list_sandboxes{ex.tenant()}, server.limits.control_timeout);
+  if (!all)
+    co_return all.error();
+  co_await ex.reply(200, codec::to_json(*all, server.address, unix_now()));
+  co_return answered();
+}
+
+io_task<result<void>> get(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto& server = ex.server();
+  auto info = co_await ask(server.worker, get_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+  if (!info)
+    co_return info.error();
+  co_await ex.reply(200, codec::to_json(*info, server.address, unix_now()));
+  co_return answered();
+}
+
+io_task<result<void>> terminate(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto& server = ex.server();
+  auto ended = co_await ask(server.worker, terminate_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+  if (!ended)
+    co_return ended.error();
+  co_await ex.reply(200, codec::to_json(*ended));
+  co_return answered();
+}
+
+io_task<result<void>> refresh(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto body = co_await read_json(ex);
+  if (!body)
+    co_return body.error();
+  auto ttl = codec::parse_ttl(*body);
+  if (!ttl)
+    co_return ttl.error();
+  auto& server = ex.server();
+  auto info = co_await ask(server.worker, refresh_sandbox{ex.tenant(), *id, *ttl}, server.limits.control_timeout);
+  if (!info)
+    co_return info.error();
+  co_await ex.reply(200, codec::to_json(*info, server.address, unix_now()));
+  co_return answered();
+}
+
+io_task<result<void>> logs(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  std::uint32_t tail = 0;
+  if (auto wanted = ex.query("tail"); wanted && !wanted->empty()) {
+    auto count = codec::parse_count(*wanted);
+    if (!count)
+      co_return fail(errc::invalid_argument, "tail must be a number of lines");
+    tail = static_cast<std::uint32_t>(std::min<std::uint64_t>(*count, std::numeric_limits<std::uint32_t>::max()));
+  }
+  auto& server = ex.server();
+  auto lines = co_await ask(server.worker, get_logs{ex.tenant(), *id, tail}, server.limits.control_timeout);
+  if (!lines)
+    co_return lines.error();
+  co_await ex.reply(200, codec::to_json(*lines));
+  co_return answered();
+}
+
+io_task<result<void>> preview(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto body = co_await read_json(ex);
+  if (!body)
+    co_return body.error();
+  codec::field_reader fields{*body};
+  auto port = static_cast<std::uint16_t>(fields.whole({"port"}, 1, 65535).value_or(codec::runtime_port));
+  auto path = fields.text({"path"}).value_or("");
+  if (fields.failed())
+    co_return fields.error();
+  auto& server = ex.server();
+  auto ready = co_await ask(server.worker, probe_port{ex.tenant(), *id, port}, server.limits.control_timeout);
+  if (!ready)
+    co_return ready.error();
+  co_await ex.reply(200, codec::preview_json(server.address, *id, port, path, *ready));
+  co_return answered();
+}
+
+io_task<result<void>> vnc(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto& server = ex.server();
+  auto info = co_await ask(server.worker, get_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+  if (!info)
+    co_return info.error();
+  co_await ex.reply(200, codec::vnc_json(*id));
+  co_return answered();
+}
+
+} // namespace
+
+void add_sandbox_routes(std::vector<route>& table) {
+  table.insert(table.end(), {{"POST", "/api/sandboxes", answer<create>},
+                             {"GET", "/api/sandboxes", answer<list>},
+                             {"GET", "/api/sandboxes/{id}", answer<get>},
+                             {"DELETE", "/api/sandboxes/{id}", answer<terminate>},
+                             {"POST", "/api/sandboxes/{id}/terminate", answer<terminate>},
+                             {"POST", "/api/sandboxes/{id}/refresh", answer<refresh>},
+                             {"GET", "/api/sandboxes/{id}/logs", answer<logs>},
+                             {"POST", "/api/sandboxes/{id}/preview", answer<preview>},
+                             {"GET", "/api/sandboxes/{id}/vnc", answer<vnc>}});
+}
+
+} // namespace sandy::http::routes
