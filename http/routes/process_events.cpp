@@ -62,6 +62,10 @@ bool process_event_text::add(std::string& out, process_event event) {
     append_event(out, {"gap", data.dump(), std::to_string(gap->to)});
     return false;
   }
+  if (std::holds_alternative<still_running>(event)) {
+    append_event(out, {"running", "{}", {}});
+    return true;
+  }
   append_event(out, {"exit", codec::exit_json(std::get<process_exit>(event)).dump(), {}});
   return true;
 }
