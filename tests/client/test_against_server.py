@@ -65,7 +65,11 @@ def test_a_command_ends_at_its_timeout(caller, box):
     assert caller.pieces(stream) == [] and (stream.exit_code, stream.timed_out) == (124, True)
 
 
-@pytest.mark.parametrize("content", [b"", "grüße\n".encode(), bytes(range(256)) * 5000, b'{"content": "not an envelope"}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", "grüße\n".encode(), bytes(range(256)) * 5000, b'{"content": "not an envelope"}'],
+    ids=["empty", "text", "binary", "json"],
+)
 def test_files_come_back_as_they_were(caller, box, content):
     caller.call("write_file", box, "some/where/a file.json", content)
     assert caller.call("read_file", box, "/workspace/some/where/a file.json") == content

@@ -135,6 +135,7 @@ def test_files_too_large_for_json_are_written_as_bytes(caller, stand_in, monkeyp
         ({"json": {"content": "grüße", "encoding": "utf-8"}}, "grüße".encode()),
         ({"json": {"content": "AP8=", "encoding": "base64"}}, b"\x00\xff"),
     ],
+    ids=["raw", "text", "base64"],
 )
 def test_files_are_read_in_both_forms(caller, stand_in, answer, expected):
     stand_in.answers[f"GET {BOX}/files/read"] = httpx.Response(200, **answer)
