@@ -100,7 +100,9 @@ bool cgroup_layout::swap_accounting() const {
   return kind_ == version::v2 || present(tree("memory") + "/memory.memsw.limit_in_bytes");
 }
 
-cgroup::cgroup(const cgroup_layout& layout, std::string path) : layout_(&layout), path_(std::move(path)) {}
+cgroup::cgroup(const cgroup_layout& layout, std::string path)
+    : layout_(&layout)
+    , path_(std::move(path)) {}
 
 std::string cgroup::file(std::string_view controller, std::string_view name) const {
   return layout_->tree(controller) + path_ + "/" + std::string{name};
@@ -130,7 +132,8 @@ bool cgroup::contains(pid_t pid) const {
 std::vector<pid_t> cgroup::processes() const {
   std::vector<pid_t> pids;
   for (const auto& tree : layout_->trees())
-    for (const auto& line : split(read_small_file(tree + path_ + "/cgroup.procs", 1 << 20).value_or(""), '\n'))
+    for (const auto& line :
+         split(read_small_file(tree + path_ + "/cgroup.procs", 1 << 20).value_or(""), '\n'))
       pids.push_back(static_cast<pid_t>(number(line)));
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
@@ -140,7 +143,8 @@ std::vector<pid_t> cgroup::processes() const {
 }
 
 void cgroup::thaw() const {
-  // Errors are the caller's business only through what follows: a group that stays frozen never becomes empty.
+  // Errors are the caller's business only through what follows: a group that stays frozen never becomes
+  // empty.
   if (layout_->kind() == cgroup_layout::version::v2)
     write_control_file(file("", "cgroup.freeze"), "0");
   else
@@ -153,10 +157,12 @@ result<void> cgroup::kill_all(steady_time deadline) const {
   auto pause = 200us;
   for (auto pids = processes(); !pids.empty(); pids = processes()) {
     if (std::chrono::steady_clock::now() > deadline)
-      return fail(errc::internal, std::to_string(pids.size()) + " processes of the sandbox could not be killed");
-    // v2 kernels since 5.14 kill a whole tree at once. Before, and in v1: while frozen nothing forks, and no pid that was
-    // read can be reused; but frozen tasks of v1 die only when they thaw.
-    if (layout_->kind() == cgroup_layout::version::v1 || write_control_file(file("", "cgroup.kill"), "1") != 0) {
+      return fail(errc::internal,
+                  std::to_string(pids.size()) + " processes of the sandbox could not be killed");
+    // v2 kernels since 5.14 kill a whole tree at once. Before, and in v1: while frozen nothing forks, and no
+    // pid that was read can be reused; but frozen tasks of v1 die only when they thaw.
+    if (layout_->kind() == cgroup_layout::version::v1 ||
+        write_control_file(file("", "cgroup.kill"), "1") != 0) {
       freeze();
       for (auto pid : processes())
         ::kill(pid, SIGKILL);
@@ -233,8 +239,8 @@ result<void> cgroup::set_limits(const resource_limits& limits) const {
   if (limits.cpu_millis != 0) {
     auto quota = std::to_string(cpu_quota_usec(limits.cpu_millis));
     auto error = layout_->kind() == cgroup_layout::version::v2
-                   ? write_control_file(file("", "cpu.max"), quota + " " + std::to_string(cpu_period_usec))
-                   : write_control_file(file("cpu", "cpu.cfs_quota_us"), quota);
+                     ? write_control_file(file("", "cpu.max"), quota + " " + std::to_string(cpu_period_usec))
+                     : write_control_file(file("cpu", "cpu.cfs_quota_us"), quota);
     if (error != 0)
       return system_failure("cannot change the cpu limit", error);
   }

@@ -11,8 +11,8 @@
 
 namespace sandy::runtime {
 
-/// How this machine's control groups are laid out: one tree (v2), or one per controller (v1, also when a v2 tree without
-/// controllers sits beside them). Read once at start from the directory where they are mounted.
+/// How this machine's control groups are laid out: one tree (v2), or one per controller (v1, also when a v2
+/// tree without controllers sits beside them). Read once at start from the directory where they are mounted.
 class cgroup_layout {
 public:
   enum class version { v1, v2 };
@@ -31,7 +31,7 @@ public:
 
 private:
   version kind_ = version::v1;
-  std::vector<std::string> trees_;                                  ///< absolute paths
+  std::vector<std::string> trees_;                                 ///< absolute paths
   std::vector<std::pair<std::string, std::string>> by_controller_; ///< v1 only: controller, tree
 };
 
@@ -43,9 +43,9 @@ struct cgroup_usage {
   std::uint64_t oom_kills = 0;
 };
 
-/// One sandbox's control group, in every tree. Names it only: groups outlive the server, so nothing happens on
-/// destruction. All functions may block; they need to be root. See cgroups(7), and cgroup-v1 and cgroup-v2 in the kernel's
-/// documentation.
+/// One sandbox's control group, in every tree. Names it only: groups outlive the server, so nothing happens
+/// on destruction. All functions may block; they need to be root. See cgroups(7), and cgroup-v1 and cgroup-v2
+/// in the kernel's documentation.
 class cgroup {
 public:
   /// @param path within the trees, absolute, e.g. "/sandy-1234/0a1b..."; the layout must outlive this.
@@ -68,8 +68,8 @@ public:
 
   /// Fails with sandbox_not_found when the group is gone.
   result<cgroup_usage> usage() const;
-  /// Sets memory (with swap), cpu and pids; zeros are left as they are. Fails with conflict when memory in use cannot be
-  /// pushed under the new limit.
+  /// Sets memory (with swap), cpu and pids; zeros are left as they are. Fails with conflict when memory in
+  /// use cannot be pushed under the new limit.
   result<void> set_limits(const resource_limits& limits) const;
 
 private:
@@ -81,7 +81,8 @@ private:
   std::string path_;
 };
 
-/// The share of a core as the kernel wants it: microseconds per period of 100 ms, at least the kernel's minimum.
+/// The share of a core as the kernel wants it: microseconds per period of 100 ms, at least the kernel's
+/// minimum.
 std::uint64_t cpu_quota_usec(std::uint32_t cpu_millis) noexcept;
 inline constexpr std::uint64_t cpu_period_usec = 100'000;
 

@@ -51,9 +51,10 @@ public:
     for (const auto& argument : arguments)
       argv.push_back(const_cast<char*>(argument.c_str())); // posix_spawn does not write to it
     argv.push_back(nullptr);
-    static constexpr const char* environment[]
-      = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", nullptr};
-    return ::posix_spawn(&pid, argv.front(), &actions_, &attributes_, argv.data(), const_cast<char**>(environment));
+    static constexpr const char* environment[] = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", nullptr};
+    return ::posix_spawn(&pid, argv.front(), &actions_, &attributes_, argv.data(),
+                         const_cast<char**>(environment));
   }
 
 private:

@@ -11,8 +11,8 @@ namespace sandy::runtime {
 /// A helper program to run to its end.
 struct child_command {
   std::vector<std::string> arguments; ///< the first is the program, an absolute path
-  std::vector<int> descriptors;       ///< become 3, 4, ... of the child; everything else of ours is closed in it
-  steady_time deadline;               ///< killed then
+  std::vector<int> descriptors; ///< become 3, 4, ... of the child; everything else of ours is closed in it
+  steady_time deadline;         ///< killed then
 };
 
 struct child_outcome {
@@ -21,9 +21,9 @@ struct child_outcome {
   std::string errors;     ///< what it wrote to standard error, at most 16 KiB
 };
 
-/// Starts a program in a session of its own, with standard input and output at /dev/null, and waits for it (blocking).
-/// Its own children may live on and hold its standard error: only what was written before it exited is read.
-/// Fails when it cannot be started; how it ended is not a failure of this function.
+/// Starts a program in a session of its own, with standard input and output at /dev/null, and waits for it
+/// (blocking). Its own children may live on and hold its standard error: only what was written before it
+/// exited is read. Fails when it cannot be started; how it ended is not a failure of this function.
 result<child_outcome> run_child(const child_command& command);
 
 } // namespace sandy::runtime

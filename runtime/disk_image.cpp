@@ -29,7 +29,8 @@ constexpr std::size_t most_templates = 16;
 /// A directory that goes with its owner.
 class scratch_directory {
 public:
-  explicit scratch_directory(std::string path) : path_(std::move(path)) {}
+  explicit scratch_directory(std::string path)
+      : path_(std::move(path)) {}
   scratch_directory(const scratch_directory&) = delete;
   scratch_directory& operator=(const scratch_directory&) = delete;
   ~scratch_directory() {
@@ -77,7 +78,8 @@ result<disk_template> load(const std::string& path, std::uint64_t size_bytes) {
       return system_failure("cannot read a disk template");
     std::vector<char> bytes(static_cast<std::size_t>(end - begin));
     for (std::size_t done = 0; done < bytes.size();) {
-      auto count = ::pread(file.get(), bytes.data() + done, bytes.size() - done, begin + static_cast<off_t>(done));
+      auto count =
+          ::pread(file.get(), bytes.data() + done, bytes.size() - done, begin + static_cast<off_t>(done));
       if (count <= 0)
         return system_failure("cannot read a disk template", count < 0 ? errno : EIO);
       done += static_cast<std::size_t>(count);
@@ -100,22 +102,46 @@ result<disk_template> build(const std::string& scratch, std::uint64_t size_bytes
     return done.error();
   if (::truncate(file.c_str(), static_cast<off_t>(size_bytes)) != 0)
     return system_failure("cannot size a disk template");
-  // No journal: the disk never outlives a crash of the host. Inode tables stay holes, so an image is 100 KiB, not 1.6 %.
-  // One inode per 16 KiB bounds the number of files.
-  auto ran = run_child({{"/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-O",
-                         "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard", "-d", root, file},
+  // No journal: the disk never outlives a crash of the host. Inode tables stay holes, so an image is 100 KiB,
+  // not 1.6 %. One inode per 16 KiB bounds the number of files.
+  auto ran = run_child({{"/sbin/mke2fs",
+                         "-q",
+                         "-F",
+                         "-t",
+                         "ext4",
+                         "-b",
+                         "4096",
+                         "-I",
+                         "256",
+                         "-i",
+                         "16384",
+                         "-m",
+                         "0",
+                         "-O",
+                         "^has_journal,^resize_inode",
+                         "-E",
+                         "lazy_itable_init=1,nodiscard",
+                         "-d",
+                         root,
+                         file},
                         {},
                         std::chrono::steady_clock::now() + 30s});
   if (!ran)
     return ran.error();
   if (ran->exit_status != 0)
-    return fail(errc::sandbox_failed, "mke2fs failed");
+    return fail(mentions_exhaustion(ran->errors) ? errc::capacity_exhausted : errc::sandbox_failed,
+                "cannot make a disk: " + ran->errors);
   return load(file, size_bytes);
 }
 
 } // namespace
 
-disk_maker::disk_maker(std::string scratch_directory) : scratch_(std::move(scratch_directory)) {}
+disk_maker::disk_maker(std::string directory)
+    : scratch_(std::move(directory) + "/disk-template") {
+  std::error_code ignored; // there is one only after a server was killed while building, and the next build
+                           // removes it too
+  std::filesystem::remove_all(scratch_, ignored);
+}
 
 result<disk_maker::shared_template> disk_maker::find(std::uint64_t size_bytes) {
   std::lock_guard guard{mutex_};
@@ -125,7 +151,7 @@ result<disk_maker::shared_template> disk_maker::find(std::uint64_t size_bytes) {
     recent_.splice(recent_.begin(), recent_, at);
     return recent_.front();
   }
-  auto built = build(scratch_ + "/disk-template", size_bytes);
+  auto built = build(scratch_, size_bytes);
   if (!built)
     return built.error();
   recent_.push_front(std::make_shared<const disk_template>(std::move(*built)));
@@ -146,7 +172,8 @@ result<void> disk_maker::make(const std::string& path, std::uint64_t size_bytes)
     return system_failure("cannot size the sandbox's disk");
   for (const auto& [offset, bytes] : (*found)->pieces)
     for (std::size_t done = 0; done < bytes.size();) {
-      auto count = ::pwrite(file.get(), bytes.data() + done, bytes.size() - done, offset + static_cast<off_t>(done));
+      auto count =
+          ::pwrite(file.get(), bytes.data() + done, bytes.size() - done, offset + static_cast<off_t>(done));
       if (count < 0)
         return system_failure("cannot write the sandbox's disk");
       done += static_cast<std::size_t>(count);

@@ -12,7 +12,8 @@
 
 namespace sandy::runtime {
 
-/// What a freshly made ext4 image of one size consists of: its size and the few blocks that are not zero (about 90 KiB).
+/// What a freshly made ext4 image of one size consists of: its size and the few blocks that are not zero
+/// (about 90 KiB).
 struct disk_template {
   struct piece {
     std::int64_t offset = 0;
@@ -22,19 +23,19 @@ struct disk_template {
   std::vector<piece> pieces;
 };
 
-/// Makes the disks of sandboxes: sparse ext4 images without journal, whose size is the hard bound of what the sandbox
-/// writes, in bytes and in files. An image is made with mke2fs once per size (about 15 ms) and copied block by block from
-/// memory after (0.1 ms). Thread safe.
+/// Makes the disks of sandboxes: sparse ext4 images without journal, whose size is the hard bound of what the
+/// sandbox writes, in bytes and in files. An image is made with mke2fs once per size (about 15 ms) and copied
+/// block by block from memory after (0.1 ms). Thread safe.
 ///
-/// The root of the file system holds the directories the launcher mounts with: `lower`, `upper`, `work`, `merged`; `upper`
-/// comes with the files every sandbox needs, see `disk_files`.
+/// The root of the file system holds the directories the launcher mounts with: `lower`, `upper`, `work`,
+/// `merged`; `upper` comes with the files every sandbox needs, see `disk_files`.
 class disk_maker {
 public:
-  /// @param scratch_directory where templates are built; exists, nobody else uses it.
-  explicit disk_maker(std::string scratch_directory);
+  /// @param directory where templates are built, in a directory "disk-template" that is gone when they are.
+  explicit disk_maker(std::string directory);
 
-  /// Creates a disk at `path`, which must not exist. Blocking. @param size_bytes rounded up to MiB, at least 16 MiB.
-  /// Fails with capacity_exhausted when the host's disk is full.
+  /// Creates a disk at `path`, which must not exist. Blocking. @param size_bytes rounded up to MiB, at least
+  /// 16 MiB. Fails with capacity_exhausted when the host's disk is full.
   result<void> make(const std::string& path, std::uint64_t size_bytes);
 
 private:

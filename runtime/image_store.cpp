@@ -13,18 +13,20 @@ bool valid_name(std::string_view name) {
   auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
   };
-  return !name.empty() && name.size() <= 128 && name.front() != '.' && std::all_of(name.begin(), name.end(), allowed);
+  return !name.empty() && name.size() <= 128 && name.front() != '.' &&
+         std::all_of(name.begin(), name.end(), allowed);
 }
 
 } // namespace
 
-image_store::image_store(std::string directory) : directory_(std::move(directory)) {}
+image_store::image_store(std::string directory)
+    : directory_(std::move(directory)) {}
 
 bool image_store::complete(const std::string& name) const {
   std::error_code ignored;
   auto base = directory_ + "/" + name;
-  return std::filesystem::is_regular_file(base + "/image.json", ignored)
-         && std::filesystem::is_directory(base + "/rootfs", ignored);
+  return std::filesystem::is_regular_file(base + "/image.json", ignored) &&
+         std::filesystem::is_directory(base + "/rootfs", ignored);
 }
 
 result<image> image_store::find(std::string_view name) const {

@@ -14,8 +14,9 @@ struct image {
   std::string rootfs; ///< host path
 };
 
-/// Finds images below one directory: `<directory>/<name>/rootfs` and `<directory>/<name>/image.json`, the latter written
-/// last by whoever builds the image. Several servers may share a directory. Thread safe; blocks on the disk only.
+/// Finds images below one directory: `<directory>/<name>/rootfs` and `<directory>/<name>/image.json`, the
+/// latter written last by whoever builds the image. Several servers may share a directory. Thread safe;
+/// blocks on the disk only.
 class image_store {
 public:
   explicit image_store(std::string directory);

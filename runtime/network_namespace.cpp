@@ -1,5 +1,6 @@
 #include "runtime/network_namespace.hpp"
 
+#include "runtime/foreign_namespace.hpp"
 #include "runtime/system_failure.hpp"
 
 #include <netinet/in.h>
@@ -7,8 +8,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
-
-#include <thread>
 
 namespace sandy::runtime {
 
@@ -37,19 +36,13 @@ int connect_now(int socket, const sockaddr* address, socklen_t size) {
 result<unique_fd> open_socket_inside(int pidfd, int family) {
   unique_fd made;
   int error = 0;
-  try {
-    // A thread of its own that ends in the other namespace: none of ours can be left there by a failure on the way back.
-    std::thread{[&] {
-      if (::setns(pidfd, CLONE_NEWNET) != 0)
-        error = errno;
-      else if (made.reset(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); !made)
-        error = errno;
-    }}.join();
-  } catch (const std::system_error& thrown) {
-    error = thrown.code().value();
-  }
+  auto entered = run_in_namespaces(pidfd, CLONE_NEWNET, [&] {
+    made.reset(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    error = errno;
+  });
   if (!made)
-    return system_failure("cannot enter the sandbox's network", error, errc::sandbox_ended);
+    return system_failure("cannot enter the sandbox's network", entered != 0 ? entered : error,
+                          errc::sandbox_ended);
   return made;
 }
 
@@ -65,7 +58,8 @@ result<unique_fd> connect_inside(int pidfd, std::uint16_t port) {
   struct {
     const sockaddr* address;
     socklen_t size;
-  } const targets[] = {{reinterpret_cast<const sockaddr*>(&v4), sizeof v4}, {reinterpret_cast<const sockaddr*>(&v6), sizeof v6}};
+  } const targets[] = {{reinterpret_cast<const sockaddr*>(&v4), sizeof v4},
+                       {reinterpret_cast<const sockaddr*>(&v6), sizeof v6}};
   for (const auto& target : targets) {
     auto socket = open_socket_inside(pidfd, target.address->sa_family);
     if (!socket && target.address == targets[0].address)

@@ -5,13 +5,14 @@
 
 namespace sandy::runtime {
 
-/// A non-blocking TCP socket that belongs to the network namespace of another process: what it connects to, it reaches
-/// from there. Blocking for tens of microseconds. Needs CAP_SYS_ADMIN and kernel 5.8 (setns(2) with a pidfd).
+/// A non-blocking TCP socket that belongs to the network namespace of another process: what it connects to,
+/// it reaches from there. Blocking for tens of microseconds. Needs CAP_SYS_ADMIN and kernel 5.8 (setns(2)
+/// with a pidfd).
 /// @param family AF_INET or AF_INET6
 result<unique_fd> open_socket_inside(int pidfd, int family);
 
-/// A TCP connection to the loopback address of that namespace, IPv4 first, then IPv6. Blocks at most a second, and only
-/// when the listener's queue is full. Fails with upstream_error when nothing listens.
+/// A TCP connection to the loopback address of that namespace, IPv4 first, then IPv6. Blocks at most a
+/// second, and only when the listener's queue is full. Fails with upstream_error when nothing listens.
 result<unique_fd> connect_inside(int pidfd, std::uint16_t port);
 
 } // namespace sandy::runtime

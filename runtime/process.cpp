@@ -19,7 +19,8 @@ std::optional<std::uint64_t> process_start_ticks(pid_t pid) {
   auto stat = read_small_file("/proc/" + std::to_string(pid) + "/stat");
   if (!stat)
     return std::nullopt;
-  // The command name, in parentheses, may hold anything: count fields behind the last parenthesis, which ends field 2.
+  // The command name, in parentheses, may hold anything: count fields behind the last parenthesis, which ends
+  // field 2.
   auto at = stat->rfind(')');
   if (at == std::string::npos)
     return std::nullopt;
@@ -45,7 +46,8 @@ result<unique_fd> open_pidfd(pid_t pid) {
 void kill_process(int pidfd) noexcept { ::syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0); }
 
 int milliseconds_until(steady_time deadline) {
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+  auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
   return static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(left, 0, 1'000'000));
 }
 
@@ -54,7 +56,8 @@ bool wait_for_exit(int pidfd, steady_time deadline) {
     pollfd item{pidfd, POLLIN, 0};
     auto count = ::poll(&item, 1, milliseconds_until(deadline));
     if (count > 0) {
-      // A server that is process 1 of a container, or a subreaper, inherits the sandbox's process 1 from crun.
+      // A server that is process 1 of a container, or a subreaper, inherits the sandbox's process 1 from
+      // crun.
       siginfo_t info{};
       ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG);
       return true;
@@ -77,7 +80,8 @@ std::vector<pid_t> processes_holding(const std::string& path) {
     auto directory = "/proc/" + name + "/fd/";
     for (const auto& fd : names_in(directory)) {
       struct stat held{};
-      if (::stat((directory + fd).c_str(), &held) == 0 && held.st_ino == wanted.st_ino && held.st_dev == wanted.st_dev) {
+      if (::stat((directory + fd).c_str(), &held) == 0 && held.st_ino == wanted.st_ino &&
+          held.st_dev == wanted.st_dev) {
         found.push_back(pid);
         break;
       }

@@ -6,15 +6,25 @@ namespace sandy::runtime {
 
 bool is_exhaustion(int error) noexcept {
   switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-    case ENOMEM:
-    case EAGAIN:
-    case EMFILE:
-    case ENFILE:
-    case EUSERS: return true;
-    default: return false;
+  case ENOSPC:
+  case EDQUOT:
+  case ENOMEM:
+  case EAGAIN:
+  case EMFILE:
+  case ENFILE:
+  case EUSERS:
+    return true;
+  default:
+    return false;
   }
+}
+
+bool mentions_exhaustion(std::string_view complaint) noexcept {
+  for (auto sign : {"No space left on device", "Disk quota exceeded", "Cannot allocate memory",
+                    "Resource temporarily unavailable", "Too many open files"})
+    if (complaint.find(sign) != std::string_view::npos)
+      return true;
+  return false;
 }
 
 caf::error system_failure(std::string_view what, int error, errc code) {

@@ -14,20 +14,23 @@ struct crun_options {
   std::string data_dir;  ///< everything of ours on disk is below; absolute, at most `longest_data_dir` bytes
   std::string image_dir; ///< see image_store; may be shared with other servers
   std::string crun = "/usr/bin/crun";
-  std::string guest;     ///< path of sandy-guest
-  std::string launcher;  ///< path of sandy-launch
+  std::string guest;    ///< path of sandy-guest
+  std::string launcher; ///< path of sandy-launch
   std::vector<std::string> guest_arguments;
   std::string cgroup_parent; ///< absolute; nobody else's. Empty: "/sandy-" and a number made from data_dir
-  std::uint32_t uid_base = 0x10000000;  ///< host uid of the root in slot 0
-  std::chrono::milliseconds create_timeout = std::chrono::seconds{10}; ///< for all of create; about 20 ms is normal
+  std::uint32_t uid_base = 0x10000000; ///< host uid of the root in slot 0
+  std::chrono::milliseconds create_timeout =
+      std::chrono::seconds{10}; ///< for all of create; about 20 ms is normal
 };
 
-/// Sandboxes as crun containers, each with every namespace of its own and process 1 the guest. Works with control groups of
-/// v1 and v2. Needs root and kernel 5.19. See README.md beside this file for how a sandbox is put together.
+/// Sandboxes as crun containers, each with every namespace of its own and process 1 the guest. Works with
+/// control groups of v1 and v2. Needs root and kernel 5.19. See README.md beside this file for how a sandbox
+/// is put together.
 class crun_driver final : public driver {
 public:
-  /// Prepares what all sandboxes share. Two drivers may live on one machine as long as their data directories differ.
-  /// Blocking, about 20 ms. Fails with invalid_argument (options) or internal (the machine cannot do it).
+  /// Prepares what all sandboxes share. Two drivers may live on one machine as long as their data directories
+  /// differ. Blocking, about 20 ms. Fails with invalid_argument (options) or internal (the machine cannot do
+  /// it).
   static result<std::unique_ptr<crun_driver>> make(crun_options options);
 
   /// Sandboxes live on; only what is empty is tidied away.
@@ -46,13 +49,17 @@ public:
   const std::string& cgroup_parent() const noexcept { return cgroup_parent_; }
 
 private:
-  crun_driver(crun_options options, cgroup_layout layout, std::string seccomp, unique_fd guest, std::string stage);
+  crun_driver(crun_options options, cgroup_layout layout, std::string seccomp, unique_fd guest,
+              std::string stage);
 
   result<void> prepare(const sandbox_spec& spec, const sandbox_files& files);
-  result<void> launch(const sandbox_spec& spec, const sandbox_files& files, const image& from, steady_time deadline);
+  result<void> launch(const sandbox_spec& spec, const sandbox_files& files, const image& from,
+                      steady_time deadline);
   result<instance> start(const sandbox_spec& spec, const sandbox_files& files, const image& from);
-  result<instance> find_running(const sandbox_id& id, const sandbox_files& files, std::chrono::milliseconds patience);
+  result<instance> find_running(const sandbox_id& id, const sandbox_files& files,
+                                std::chrono::milliseconds patience);
   cgroup group(const sandbox_id& id) const { return {layout_, cgroup_parent_ + "/" + id.value}; }
+  std::uint32_t root_uid(const sandbox_spec& spec) const;
   std::string without_host_paths(std::string text) const;
 
   crun_options options_;

@@ -1,12 +1,13 @@
 // sandy-launch STAGE BOX ROOTFS UID -- CRUN ARGUMENT...
 //
-// Prepares the mounts of one sandbox in a mount namespace of its own and becomes crun there. A program rather than a part of
-// the server because a mount namespace belongs to a process; small and static because it starts with every sandbox.
-// No mount made here ever shows in the host's table, and all of them go with the sandbox's last process.
+// Prepares the mounts of one sandbox in a mount namespace of its own and becomes crun there. A program rather
+// than a part of the server because a mount namespace belongs to a process; small and static because it
+// starts with every sandbox. No mount made here ever shows in the host's table, and all of them go with the
+// sandbox's last process.
 //
-// STAGE: an existing directory that every user can reach, covered here. BOX: the sandbox's directory, holding `disk`.
-// ROOTFS: the image. UID: the host's uid of the sandbox's root. Descriptors from 3 on are passed through.
-// Needs root (CAP_SYS_ADMIN, CAP_SETUID) and kernel 5.19 (id-mapped mounts below overlayfs).
+// STAGE: an existing directory that every user can reach, covered here. BOX: the sandbox's directory, holding
+// `disk`. ROOTFS: the image. UID: the host's uid of the sandbox's root. Descriptors from 3 on are passed
+// through. Needs root (CAP_SYS_ADMIN, CAP_SETUID) and kernel 5.19 (id-mapped mounts below overlayfs).
 
 #include "runtime/disk_files.hpp"
 #include "runtime/unique_fd.hpp"
@@ -60,7 +61,8 @@ void leave_host_mounts() {
     give_up("hide the second control group tree");
 }
 
-/// Attaches the disk to a free loop device that detaches itself when its last user is gone, and mounts it on the stage.
+/// Attaches the disk to a free loop device that detaches itself when its last user is gone, and mounts it on
+/// the stage.
 void mount_disk(const char* stage) {
   unique_fd control{check(::open("/dev/loop-control", O_RDWR | O_CLOEXEC), "open /dev/loop-control")};
   unique_fd disk{check(::open("disk", O_RDWR | O_CLOEXEC), "open the disk")};
@@ -84,7 +86,8 @@ void mount_disk(const char* stage) {
       give_up("attach the disk");
   }
   // Nothing here has to survive a crash of the host: no barriers, and no thread that fills inode tables.
-  check(::mount(path, stage, "ext4", MS_NODEV | MS_NOSUID | MS_NOATIME, "nobarrier,noinit_itable"), "mount the disk");
+  check(::mount(path, stage, "ext4", MS_NODEV | MS_NOSUID | MS_NOATIME, "nobarrier,noinit_itable"),
+        "mount the disk");
 }
 
 void give_files_to(unsigned uid) {
@@ -97,13 +100,14 @@ void give_files_to(unsigned uid) {
   }
 }
 
-/// A user namespace that maps the sandbox's ids: made by a child, because a process can enter one but not leave it.
+/// A user namespace that maps the sandbox's ids: made by a child, because a process can enter one but not
+/// leave it.
 unique_fd make_user_namespace(unsigned uid) {
   int ends[2];
   check(::pipe2(ends, O_CLOEXEC), "pipe");
   unique_fd read_end{ends[0]}, write_end{ends[1]};
-  auto child = static_cast<pid_t>(
-    check(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, 0L), "new user namespace"));
+  auto child = static_cast<pid_t>(check(
+      ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, 0L), "new user namespace"));
   if (child == 0) {
     write_end.reset();
     char end;
@@ -123,17 +127,17 @@ unique_fd make_user_namespace(unsigned uid) {
   return made;
 }
 
-/// The image, read-only, its owners shown as the sandbox's.
-void mount_image(const char* rootfs, unsigned uid) {
+/// The image, read-only, its owners shown as the sandbox's: a mount that is nowhere yet.
+unique_fd open_image(const char* rootfs, unsigned uid) {
   auto ids = make_user_namespace(uid);
-  unique_fd tree{static_cast<int>(
-    check(::syscall(SYS_open_tree, AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), "open the image"))};
+  unique_fd tree{static_cast<int>(check(
+      ::syscall(SYS_open_tree, AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), "open the image"))};
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
   attributes.userns_fd = static_cast<std::uint64_t>(ids.get());
   check(::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes),
         "map the image's owners (does its file system support id-mapped mounts?)");
-  check(::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, "lower", MOVE_MOUNT_F_EMPTY_PATH), "mount the image");
+  return tree;
 }
 
 } // namespace
@@ -147,12 +151,15 @@ int main(int count, char** arguments) {
   const char *stage = arguments[1], *box = arguments[2], *rootfs = arguments[3];
   auto uid = static_cast<unsigned>(std::strtoul(arguments[4], nullptr, 10));
   leave_host_mounts();
+  auto image = open_image(rootfs, uid); // before the stage is covered: it may lie there
   check(::chdir(box), "enter the sandbox's directory");
   mount_disk(stage);
   check(::chdir(stage), "enter the disk");
   give_files_to(uid);
-  mount_image(rootfs, uid);
-  // Relative names, because the sandbox reads them in /proc/mounts. "volatile": nothing to sync, not even at the end.
+  check(::syscall(SYS_move_mount, image.get(), "", AT_FDCWD, "lower", MOVE_MOUNT_F_EMPTY_PATH),
+        "mount the image");
+  // Relative names, because the sandbox reads them in /proc/mounts. "volatile": nothing to sync, not even at
+  // the end.
   check(::mount("overlay", "merged", "overlay", MS_NODEV | MS_NOSUID | MS_NOATIME,
                 "lowerdir=lower,upperdir=upper,workdir=work,volatile"),
         "mount the file system");

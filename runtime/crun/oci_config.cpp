@@ -19,32 +19,35 @@ json mount(const char* destination, const char* type, std::vector<std::string> o
   return {{"destination", destination}, {"type", type}, {"source", type}, {"options", std::move(options)}};
 }
 
-/// Memory of a tmpfs is the sandbox's, and killing processes does not free it: together they stay under half of the limit,
-/// in bytes and in what their inodes cost the kernel, so that whoever fills them dies and process 1 does not.
+/// Memory of a tmpfs is the sandbox's, and killing processes does not free it: together they stay under half
+/// of the limit, in bytes and in what their inodes cost the kernel, so that whoever fills them dies and
+/// process 1 does not.
 json mounts(const oci_options& oci) {
   auto memory_bytes = oci.limits.memory_bytes;
   auto text = [](const char* key, std::uint64_t value) { return key + std::to_string(value); };
-  auto tmp_inodes = std::max<std::uint64_t>(1024, memory_bytes / 16384); // at about 1 KiB of kernel memory each
+  auto tmp_inodes =
+      std::max<std::uint64_t>(1024, memory_bytes / 16384); // at about 1 KiB of kernel memory each
   auto shm_bytes = std::min<std::uint64_t>(64 << 20, memory_bytes / 8);
   json list{
-    mount("/proc", "proc", {"nosuid", "noexec", "nodev"}),
-    mount("/dev", "tmpfs", {"nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"}),
-    mount("/dev/pts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
-    mount("/dev/shm", "tmpfs",
-          {"nosuid", "noexec", "nodev", "mode=1777", text("size=", shm_bytes), "nr_inodes=4096"}),
-    mount("/dev/mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
-    mount("/sys", "sysfs", {"nosuid", "noexec", "nodev", "ro"}),
-    mount("/tmp", "tmpfs",
+      mount("/proc", "proc", {"nosuid", "noexec", "nodev"}),
+      mount("/dev", "tmpfs", {"nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"}),
+      mount("/dev/pts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
+      mount("/dev/shm", "tmpfs",
+            {"nosuid", "noexec", "nodev", "mode=1777", text("size=", shm_bytes), "nr_inodes=4096"}),
+      mount("/dev/mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
+      mount("/sys", "sysfs", {"nosuid", "noexec", "nodev", "ro"}),
+      mount(
+          "/tmp", "tmpfs",
           {"nosuid", "nodev", "mode=1777", text("size=", memory_bytes / 4), text("nr_inodes=", tmp_inodes)}),
   };
-  // Language runtimes size themselves by the limits they read. crun's own "cgroup" mount would do, but with v1 it is ten
-  // mounts, on a tmpfs that the sandbox can write to.
+  // Language runtimes size themselves by the limits they read. crun's own "cgroup" mount would do, but with
+  // v1 it is ten mounts, on a tmpfs that the sandbox can write to.
   if (oci.visible_groups.empty()) {
     list.push_back(mount("/sys/fs/cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"}));
     return list;
   }
-  list.push_back(
-    mount("/sys/fs/cgroup", "tmpfs", {"nosuid", "noexec", "nodev", "ro", "mode=755", "size=16k", "nr_inodes=16"}));
+  list.push_back(mount("/sys/fs/cgroup", "tmpfs",
+                       {"nosuid", "noexec", "nodev", "ro", "mode=755", "size=16k", "nr_inodes=16"}));
   for (const auto& [directory, name] : oci.visible_groups)
     list.push_back({{"destination", "/sys/fs/cgroup/" + name},
                     {"type", "bind"},
@@ -65,22 +68,22 @@ json resources(const oci_options& options) {
     memory["swap"] = options.limits.memory_bytes; // of both together: none of it is swap
   constexpr std::uint64_t shares_of_a_core = 1024;
   return {
-    {"memory", memory},
-    {"pids", {{"limit", options.limits.pids}}},
-    {"cpu",
-     {{"quota", cpu_quota_usec(options.limits.cpu_millis)},
-      {"period", cpu_period_usec},
-      {"shares", std::max<std::uint64_t>(2, options.limits.cpu_millis * shares_of_a_core / 1000)}}},
-    {"devices",
-     {{{"allow", false}, {"access", "rwm"}},
-      device("c", 1, 3),     // null
-      device("c", 1, 5),     // zero
-      device("c", 1, 7),     // full
-      device("c", 1, 8),     // random
-      device("c", 1, 9),     // urandom
-      device("c", 5, 0),     // tty
-      device("c", 5, 2),     // ptmx
-      device("c", 136, -1)}} // pts
+      {"memory", memory},
+      {"pids", {{"limit", options.limits.pids}}},
+      {"cpu",
+       {{"quota", cpu_quota_usec(options.limits.cpu_millis)},
+        {"period", cpu_period_usec},
+        {"shares", std::max<std::uint64_t>(2, options.limits.cpu_millis * shares_of_a_core / 1000)}}},
+      {"devices",
+       {{{"allow", false}, {"access", "rwm"}},
+        device("c", 1, 3),     // null
+        device("c", 1, 5),     // zero
+        device("c", 1, 7),     // full
+        device("c", 1, 8),     // random
+        device("c", 1, 9),     // urandom
+        device("c", 5, 0),     // tty
+        device("c", 5, 2),     // ptmx
+        device("c", 136, -1)}} // pts
   };
 }
 
@@ -95,19 +98,21 @@ json limits_of_processes() {
 }
 
 json process(const oci_options& options) {
-  // Root-like inside: enough for package managers and dropping to another user; nothing that reaches the kernel's own.
+  // Root-like inside: enough for package managers and dropping to another user; nothing that reaches the
+  // kernel's own.
   static const json capabilities{"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
                                  "CAP_SETUID", "CAP_SETGID",       "CAP_KILL",   "CAP_NET_BIND_SERVICE"};
   return {
-    {"terminal", false},
-    {"user", {{"uid", 0}, {"gid", 0}}},
-    {"args", options.arguments},
-    {"env", {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}},
-    {"cwd", "/"},
-    {"capabilities", {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}},
-    {"noNewPrivileges", true},
-    {"oomScoreAdj", options.oom_score},
-    {"rlimits", limits_of_processes()},
+      {"terminal", false},
+      {"user", {{"uid", 0}, {"gid", 0}}},
+      {"args", options.arguments},
+      {"env", {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}},
+      {"cwd", "/"},
+      {"capabilities",
+       {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}},
+      {"noNewPrivileges", true},
+      {"oomScoreAdj", options.oom_score},
+      {"rlimits", limits_of_processes()},
   };
 }
 
@@ -118,29 +123,27 @@ json oci_config(const oci_options& options) {
   for (auto type : {"pid", "ipc", "uts", "mount", "cgroup", "network", "user"})
     namespaces.push_back({{"type", type}});
   json ids{{{"containerID", 0}, {"hostID", options.host_uid}, {"size", ids_per_sandbox}}};
-  auto shared_pages = std::to_string(options.limits.memory_bytes / 8 / 4096);
   return {
-    {"ociVersion", "1.0.0"},
-    {"process", process(options)},
-    {"root", {{"path", options.rootfs}, {"readonly", false}}},
-    {"hostname", sandbox_hostname},
-    {"mounts", mounts(options)},
-    {"annotations", {{"run.oci.seccomp_bpf_data", *options.seccomp_base64}}},
-    {"linux",
-     {{"namespaces", namespaces},
-      {"uidMappings", ids},
-      {"gidMappings", ids},
-      {"cgroupsPath", options.cgroup_path},
-      {"resources", resources(options)},
-      // Shared memory segments outlive their processes as files of a tmpfs do: bounded the same way, and gone with their users.
-      {"sysctl", {{"kernel.shmall", shared_pages}, {"kernel.shm_rmid_forced", "1"}}},
-      // crun wants a filter here to look at the annotation; it loads the annotation's.
-      {"seccomp", {{"defaultAction", "SCMP_ACT_ALLOW"}}},
-      {"maskedPaths",
-       {"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-        "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/kmsg", "/proc/interrupts", "/proc/config.gz",
-        "/proc/kallsyms", "/proc/cmdline", "/sys/firmware", "/sys/devices/virtual/powercap", "/sys/kernel", "/sys/fs/pstore"}},
-      {"readonlyPaths", {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}}},
+      {"ociVersion", "1.0.0"},
+      {"process", process(options)},
+      {"root", {{"path", options.rootfs}, {"readonly", false}}},
+      {"hostname", sandbox_hostname},
+      {"mounts", mounts(options)},
+      {"annotations", {{"run.oci.seccomp_bpf_data", *options.seccomp_base64}}},
+      {"linux",
+       {{"namespaces", namespaces},
+        {"uidMappings", ids},
+        {"gidMappings", ids},
+        {"cgroupsPath", options.cgroup_path},
+        {"resources", resources(options)},
+        // crun wants a filter here to look at the annotation; it loads the annotation's.
+        {"seccomp", {{"defaultAction", "SCMP_ACT_ALLOW"}}},
+        {"maskedPaths",
+         {"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+          "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/kmsg",
+          "/proc/interrupts", "/proc/config.gz", "/proc/kallsyms", "/proc/cmdline", "/sys/firmware",
+          "/sys/devices/virtual/powercap", "/sys/kernel", "/sys/fs/pstore"}},
+        {"readonlyPaths", {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}}},
   };
 }
 
@@ -149,7 +152,9 @@ std::string base64(std::string_view bytes) {
   std::string text;
   text.reserve((bytes.size() + 2) / 3 * 4);
   for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    auto byte = [&](std::size_t i) { return at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0u; };
+    auto byte = [&](std::size_t i) {
+      return at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0u;
+    };
     auto group = byte(0) << 16 | byte(1) << 8 | byte(2);
     for (std::size_t digit = 0; digit < 4; ++digit)
       text += at + digit <= bytes.size() ? digits[group >> (18 - 6 * digit) & 63] : '=';

@@ -20,7 +20,8 @@ using namespace std::chrono_literals;
 result<unique_fd> lock_file(const std::string& path, int flags) {
   unique_fd file{::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0600)};
   if (!file)
-    return system_failure("cannot open the sandbox's lock", errno, errno == ENOENT ? errc::sandbox_not_found : errc::internal);
+    return system_failure("cannot open the sandbox's lock", errno,
+                          errno == ENOENT ? errc::sandbox_not_found : errc::internal);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK)
       return fail(errc::conflict, "the sandbox is still being made");
@@ -35,9 +36,13 @@ std::string boxes_directory(const std::string& data_dir) { return data_dir + "/s
 std::string states_directory(const std::string& data_dir) { return data_dir + "/crun"; }
 
 sandbox_files::sandbox_files(const std::string& data_dir, const sandbox_id& id)
-    : box(boxes_directory(data_dir) + "/" + id.value), config(box + "/config.json"), disk(box + "/disk"),
-      loop(box + "/loop"), lock(box + "/lock"), socket(box + "/sock"),
-      state(states_directory(data_dir) + "/" + id.value) {}
+    : box(boxes_directory(data_dir) + "/" + id.value)
+    , config(box + "/config.json")
+    , disk(box + "/disk")
+    , loop(box + "/loop")
+    , lock(box + "/lock")
+    , socket(box + "/sock")
+    , state(states_directory(data_dir) + "/" + id.value) {}
 
 std::optional<crun_status> read_status(const sandbox_files& files) {
   auto text = read_small_file(files.state + "/status");
@@ -47,7 +52,8 @@ std::optional<crun_status> read_status(const sandbox_files& files) {
   if (!parsed.is_object())
     return std::nullopt; // crun was killed while writing it
   auto pid = parsed.find("pid"), start = parsed.find("process-start-time");
-  if (pid == parsed.end() || start == parsed.end() || !pid->is_number_integer() || !start->is_number_integer())
+  if (pid == parsed.end() || start == parsed.end() || !pid->is_number_integer() ||
+      !start->is_number_integer())
     return std::nullopt;
   return crun_status{pid->get<std::int32_t>(), start->get<std::uint64_t>()};
 }
@@ -70,8 +76,9 @@ result<void> stop_creation(const sandbox_files& files, steady_time deadline) {
       return caf::unit;
     if (code_of(held.error()) != errc::conflict || std::chrono::steady_clock::now() > deadline)
       return held.error();
-    // Rare: only when a server died, or crun hung, in the middle of a creation. For a moment the lock may also be in a
-    // helper that another thread is just starting and that has not closed what it inherited; that one is let be.
+    // Rare: only when a server died, or crun hung, in the middle of a creation. For a moment the lock may
+    // also be in a helper that another thread is just starting and that has not closed what it inherited;
+    // that one is let be.
     if (std::chrono::steady_clock::now() > patience_ends)
       for (auto pid : processes_holding(files.lock))
         ::kill(pid, SIGKILL);

@@ -40,14 +40,17 @@ struct crun_status {
 /// Nothing when crun did not get that far.
 std::optional<crun_status> read_status(const sandbox_files& files);
 
-/// A pidfd of the sandbox's process 1; empty when it has ended. Sure to be that process, not another with its pid.
+/// A pidfd of the sandbox's process 1; empty when it has ended. Sure to be that process, not another with its
+/// pid.
 unique_fd open_init(const crun_status& status);
 
-/// The sandbox's creation lock, held until the result is closed. The launcher and crun inherit it, so it tells whether
-/// anything is still at work on the sandbox when the server that started it was killed. Fails with conflict when held.
+/// The sandbox's creation lock, held until the result is closed. The launcher and crun inherit it, so it
+/// tells whether anything is still at work on the sandbox when the server that started it was killed. Fails
+/// with conflict when held.
 result<unique_fd> lock_creation(const sandbox_files& files);
 
-/// Ends whatever a killed server left at work on the sandbox. Fails with internal when it does not die by the deadline.
+/// Ends whatever a killed server left at work on the sandbox. Fails with internal when it does not die by the
+/// deadline.
 result<void> stop_creation(const sandbox_files& files, steady_time deadline);
 
 } // namespace sandy::runtime

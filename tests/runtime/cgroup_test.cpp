@@ -12,15 +12,17 @@ namespace {
 
 const auto soon = [] { return std::chrono::steady_clock::now() + std::chrono::seconds{1}; };
 
-/// A directory tree that looks like control groups. What the kernel would do on a write it does not do; what we write where
-/// can be read back.
+/// A directory tree that looks like control groups. What the kernel would do on a write it does not do; what
+/// we write where can be read back.
 struct fake_tree : temporary_directory {
   void put(const std::string& name, const std::string& text) {
     auto file = std::filesystem::path{path} / name;
     std::filesystem::create_directories(file.parent_path());
     REQUIRE(write_new_file(file, text));
   }
-  std::string get(const std::string& name) const { return read_small_file(path + "/" + name).value_or("(none)"); }
+  std::string get(const std::string& name) const {
+    return read_small_file(path + "/" + name).value_or("(none)");
+  }
 
   void make_v2() {
     put("cgroup.controllers", "cpu memory pids\n");
@@ -139,7 +141,8 @@ TEST_CASE_METHOD(fake_tree, "v1: limits are written to its files, those that are
   CHECK(get("memory/sandy/one/memory.limit_in_bytes") == "9000");
 }
 
-TEST_CASE_METHOD(fake_tree, "v2: a group is removed with what is nested in it, and removing it again is fine", "[cgroup]") {
+TEST_CASE_METHOD(fake_tree, "v2: a group is removed with what is nested in it, and removing it again is fine",
+                 "[cgroup]") {
   put("cgroup.controllers", "");
   std::filesystem::create_directories(path + "/sandy/one/nested/deep");
   auto layout = detected(*this);
@@ -151,14 +154,16 @@ TEST_CASE_METHOD(fake_tree, "v2: a group is removed with what is nested in it, a
   CHECK(std::filesystem::exists(path + "/sandy"));
 }
 
-TEST_CASE_METHOD(fake_tree, "an empty group has nothing to kill, and a process outside is not in it", "[cgroup]") {
+TEST_CASE_METHOD(fake_tree, "an empty group has nothing to kill, and a process outside is not in it",
+                 "[cgroup]") {
   make_v2();
   auto layout = detected(*this);
   cgroup group{layout, "/sandy/one"};
   CHECK(group.processes().empty());
   CHECK(group.kill_all(soon()));
   CHECK_FALSE(group.contains(::getpid()));
-  put("sandy/one/cgroup.procs", "0\n1\n"); // never ours to kill: somebody outside our namespace, and process 1
+  put("sandy/one/cgroup.procs",
+      "0\n1\n"); // never ours to kill: somebody outside our namespace, and process 1
   CHECK(group.processes().empty());
 }
 

@@ -11,8 +11,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-child_outcome shell(const std::string& script, std::vector<int> descriptors = {}, std::chrono::milliseconds timeout = 20s) {
-  auto ran = run_child({{"/bin/sh", "-c", script}, std::move(descriptors), std::chrono::steady_clock::now() + timeout});
+child_outcome shell(const std::string& script, std::vector<int> descriptors = {},
+                    std::chrono::milliseconds timeout = 20s) {
+  auto ran = run_child(
+      {{"/bin/sh", "-c", script}, std::move(descriptors), std::chrono::steady_clock::now() + timeout});
   REQUIRE(ran);
   return *ran;
 }

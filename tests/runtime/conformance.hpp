@@ -1,6 +1,7 @@
 #pragma once
 
-// What every driver promises (runtime/driver.hpp), as checks that a driver's own test runs: give it a subject.
+// What every driver promises (runtime/driver.hpp), as checks that a driver's own test runs: give it a
+// subject.
 
 #include "runtime/driver.hpp"
 
@@ -13,9 +14,10 @@ namespace sandy::test {
 /// A driver under test and how to look at it from the outside.
 struct conformance_subject {
   runtime::driver* driver;
-  std::function<runtime::sandbox_spec()> spec;               ///< a new, valid specification each time
-  std::function<std::vector<std::string>()> traces;          ///< what the machine holds for its sandboxes
-  std::function<std::string(const runtime::instance&, const std::string&)> output_of; ///< runs a script, its output
+  std::function<runtime::sandbox_spec()> spec;      ///< a new, valid specification each time
+  std::function<std::vector<std::string>()> traces; ///< what the machine holds for its sandboxes
+  std::function<std::string(const runtime::instance&, const std::string&)>
+      output_of; ///< runs a script, its output
 };
 
 void check_life_cycle(const conformance_subject& subject);

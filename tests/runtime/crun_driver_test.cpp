@@ -50,13 +50,27 @@ struct failing_crun : machine {
 
 } // namespace
 
-TEST_CASE_METHOD(crun_subject, "crun: a sandbox is made, found again and destroyed", "[privileged]") { check_life_cycle(subject()); }
-TEST_CASE_METHOD(crun_subject, "crun: living sandboxes are listed", "[privileged]") { check_listing(subject()); }
-TEST_CASE_METHOD(crun_subject, "crun: what cannot be made is refused", "[privileged]") { check_refusals(subject()); }
-TEST_CASE_METHOD(crun_subject, "crun: neighbours see nothing of each other", "[privileged]") { check_isolation_from_neighbours(subject()); }
-TEST_CASE_METHOD(crun_subject, "crun: ports are reached inside the sandbox's network", "[privileged]") { check_ports(subject()); }
-TEST_CASE_METHOD(crun_subject, "crun: use is counted and limits can change", "[privileged]") { check_stats_and_limits(subject()); }
-TEST_CASE_METHOD(crun_subject, "crun: many are made at once", "[privileged]") { check_parallel_creation(subject()); }
+TEST_CASE_METHOD(crun_subject, "crun: a sandbox is made, found again and destroyed", "[privileged]") {
+  check_life_cycle(subject());
+}
+TEST_CASE_METHOD(crun_subject, "crun: living sandboxes are listed", "[privileged]") {
+  check_listing(subject());
+}
+TEST_CASE_METHOD(crun_subject, "crun: what cannot be made is refused", "[privileged]") {
+  check_refusals(subject());
+}
+TEST_CASE_METHOD(crun_subject, "crun: neighbours see nothing of each other", "[privileged]") {
+  check_isolation_from_neighbours(subject());
+}
+TEST_CASE_METHOD(crun_subject, "crun: ports are reached inside the sandbox's network", "[privileged]") {
+  check_ports(subject());
+}
+TEST_CASE_METHOD(crun_subject, "crun: use is counted and limits can change", "[privileged]") {
+  check_stats_and_limits(subject());
+}
+TEST_CASE_METHOD(crun_subject, "crun: many are made at once", "[privileged]") {
+  check_parallel_creation(subject());
+}
 
 TEST_CASE_METHOD(failing_crun, "a missing crun is an error that says so", "[privileged]") {
   auto error = create_with("/nonexistent/crun");
@@ -65,30 +79,33 @@ TEST_CASE_METHOD(failing_crun, "a missing crun is an error that says so", "[priv
 }
 
 TEST_CASE_METHOD(failing_crun, "what crun complains about is passed on", "[privileged]") {
-  auto error = create_with(script("crun", "echo 'the moon is full' >&2; exit 1\n"));
+  auto error = create_with(script("stand-in", "echo 'the moon is full' >&2; exit 1\n"));
   CHECK(code_of(error) == errc::sandbox_failed);
   CHECK(text_of(error) == "the sandbox could not be started: the moon is full");
 }
 
 TEST_CASE_METHOD(failing_crun, "a host out of room is told apart", "[privileged]") {
-  auto error = create_with(script("crun", "echo 'fork: Resource temporarily unavailable' >&2; exit 1\n"));
+  auto error = create_with(script("stand-in", "echo 'fork: Resource temporarily unavailable' >&2; exit 1\n"));
   CHECK(code_of(error) == errc::capacity_exhausted);
 }
 
-TEST_CASE_METHOD(failing_crun, "a crun that hangs is ended at the deadline, with its children", "[privileged]") {
+TEST_CASE_METHOD(failing_crun, "a crun that hangs is ended at the deadline, with its children",
+                 "[privileged]") {
   auto begin = std::chrono::steady_clock::now();
-  auto error = create_with(script("crun", "sleep 1000 & wait\n"), 300ms);
+  auto error = create_with(script("stand-in", "sleep 1000 & wait\n"), 300ms);
   CHECK(code_of(error) == errc::sandbox_failed);
   CHECK(text_of(error).find("in time") != std::string::npos);
   CHECK(std::chrono::steady_clock::now() - begin < 3s);
 }
 
-TEST_CASE_METHOD(failing_crun, "a crun that does nothing and says it went well is not believed", "[privileged]") {
-  CHECK(code_of(create_with(script("crun", "exit 0\n"))) == errc::sandbox_failed);
+TEST_CASE_METHOD(failing_crun, "a crun that does nothing and says it went well is not believed",
+                 "[privileged]") {
+  CHECK(code_of(create_with(script("stand-in", "exit 0\n"))) == errc::sandbox_failed);
 }
 
 TEST_CASE_METHOD(failing_crun, "a crun that dies after starting the sandbox leaves nothing", "[privileged]") {
-  CHECK(code_of(create_with(script("crun", "/usr/bin/crun \"$@\"; kill -9 $$\n"))) == errc::sandbox_failed);
+  CHECK(code_of(create_with(script("stand-in", "/usr/bin/crun \"$@\"; kill -9 $$\n"))) ==
+        errc::sandbox_failed);
 }
 
 TEST_CASE_METHOD(failing_crun, "a guest that does not answer leaves nothing", "[privileged]") {
@@ -106,13 +123,15 @@ TEST_CASE_METHOD(machine, "a full host disk refuses a sandbox and keeps nothing 
   // In a process of its own: the small disk must not show in the machine's mounts.
   auto child = ::fork();
   if (child == 0) {
-    auto full = ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0
-                && ::mount("tmpfs", options().data_dir.c_str(), "tmpfs", 0, "size=64k") == 0;
+    auto full = ::unshare(CLONE_NEWNS) == 0 &&
+                ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                ::mount("tmpfs", options().data_dir.c_str(), "tmpfs", 0, "size=64k") == 0;
     auto made = crun_driver::make(options());
     if (!full || !made)
       ::_exit(2);
     auto refused = (*made)->create(spec());
-    ::_exit(!refused && code_of(refused.error()) == errc::capacity_exhausted && (*made)->list()->empty() ? 0 : 1);
+    ::_exit(!refused && code_of(refused.error()) == errc::capacity_exhausted && (*made)->list()->empty() ? 0
+                                                                                                         : 1);
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
@@ -180,6 +199,11 @@ TEST_CASE("options that cannot work are refused with a reason", "[privileged]") 
   changed = options;
   changed.cgroup_parent = "/../escape";
   CHECK(refused(changed) == errc::invalid_argument);
+  changed = options;
+  for (auto base : {0u, 0xf0000000u}) {
+    changed.uid_base = base;
+    CHECK(refused(changed) == errc::invalid_argument);
+  }
   ::rmdir((options.data_dir + "/sandboxes").c_str());
   ::rmdir((options.data_dir + "/crun").c_str());
   ::rmdir(options.data_dir.c_str());

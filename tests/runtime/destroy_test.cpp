@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <thread>
 
 using namespace sandy;
@@ -25,7 +24,8 @@ const std::vector<std::string> nothing;
 /// A process of ours that sleeps; ended with its owner.
 class sleeper {
 public:
-  sleeper() : pid(::fork()) {
+  sleeper()
+      : pid(::fork()) {
     if (pid == 0) {
       ::pause();
       ::_exit(0);
@@ -42,7 +42,10 @@ public:
 void put(const std::string& path, const std::string& text) { REQUIRE(write_new_file(path, text)); }
 
 struct half_made : machine {
-  half_made() : id(make_sandbox_id()), where(files(id)), layout(*cgroup_layout::detect()) {}
+  half_made()
+      : id(make_sandbox_id())
+      , where(files(id))
+      , layout(*cgroup_layout::detect()) {}
 
   void make_groups(std::size_t count) {
     for (std::size_t i = 0; i < std::min(count, layout.trees().size()); ++i) {
@@ -82,7 +85,8 @@ TEST_CASE_METHOD(half_made, "files without a sandbox are destroyed", "[privilege
 }
 
 TEST_CASE_METHOD(half_made, "state of crun that cannot be read is destroyed", "[privileged]") {
-  auto content = GENERATE(as<std::string>{}, "", "{", "[]", "{\"pid\": \"x\"}", "{\"pid\": 1, \"process-start-time\": -1}");
+  auto content = GENERATE(as<std::string>{}, "", "{", "[]", "{\"pid\": \"x\"}",
+                          "{\"pid\": 1, \"process-start-time\": -1}");
   REQUIRE(::mkdir(where.state.c_str(), 0700) == 0);
   put(where.state + "/status", content);
   check_destroyed();
@@ -93,13 +97,15 @@ TEST_CASE_METHOD(half_made, "a process that only has the pid of a sandbox's is n
   auto start = process_start_ticks(other.pid);
   REQUIRE(start);
   REQUIRE(::mkdir(where.state.c_str(), 0700) == 0);
-  put(where.state + "/status", "{\"pid\": " + std::to_string(other.pid) + ", \"process-start-time\": " + std::to_string(*start + 1) + "}");
+  put(where.state + "/status", "{\"pid\": " + std::to_string(other.pid) +
+                                   ", \"process-start-time\": " + std::to_string(*start + 1) + "}");
   CHECK(code_of(driver().attach(id).error()) == errc::sandbox_not_found);
   check_destroyed();
   CHECK(other.alive());
 }
 
-TEST_CASE_METHOD(half_made, "control groups without processes are destroyed, in some trees or all", "[privileged]") {
+TEST_CASE_METHOD(half_made, "control groups without processes are destroyed, in some trees or all",
+                 "[privileged]") {
   make_groups(GENERATE(1u, 3u, 100u));
   check_destroyed();
 }
@@ -108,11 +114,12 @@ TEST_CASE_METHOD(half_made, "processes that nobody recorded are destroyed, froze
   auto frozen = GENERATE(false, true);
   make_groups(100);
   sleeper stray;
-  for (const auto& tree : layout.trees())
-    REQUIRE(write_control_file(tree + cgroup_of(id) + "/cgroup.procs", std::to_string(stray.pid)) == 0);
+  for (auto controller : {"freezer", "pids", "memory"})
+    REQUIRE(write_control_file(layout.tree(controller) + cgroup_of(id) + "/cgroup.procs",
+                               std::to_string(stray.pid)) == 0);
   if (frozen)
-    REQUIRE((write_control_file(layout.tree("freezer") + cgroup_of(id) + "/freezer.state", "FROZEN") == 0
-             || write_control_file(layout.tree("") + cgroup_of(id) + "/cgroup.freeze", "1") == 0));
+    REQUIRE((write_control_file(layout.tree("freezer") + cgroup_of(id) + "/freezer.state", "FROZEN") == 0 ||
+             write_control_file(layout.tree("") + cgroup_of(id) + "/cgroup.freeze", "1") == 0));
   check_destroyed();
   CHECK_FALSE(stray.alive());
 }
@@ -122,12 +129,13 @@ TEST_CASE_METHOD(half_made, "a frozen sandbox is destroyed", "[privileged]") {
   wanted.id = id;
   auto made = create(wanted);
   REQUIRE(start_inside(made, "while :; do :; done").failure == "");
-  REQUIRE((write_control_file(layout.tree("freezer") + cgroup_of(id) + "/freezer.state", "FROZEN") == 0
-           || write_control_file(layout.tree("") + cgroup_of(id) + "/cgroup.freeze", "1") == 0));
+  REQUIRE((write_control_file(layout.tree("freezer") + cgroup_of(id) + "/freezer.state", "FROZEN") == 0 ||
+           write_control_file(layout.tree("") + cgroup_of(id) + "/cgroup.freeze", "1") == 0));
   check_destroyed();
 }
 
-TEST_CASE_METHOD(half_made, "a sandbox is destroyed while it is forking, writing and holding on", "[privileged]") {
+TEST_CASE_METHOD(half_made, "a sandbox is destroyed while it is forking, writing and holding on",
+                 "[privileged]") {
   auto wanted = spec();
   wanted.id = id;
   auto made = create(wanted);
@@ -161,7 +169,7 @@ TEST_CASE_METHOD(half_made, "a sandbox is destroyed by a later server", "[privil
 TEST_CASE_METHOD(half_made, "destroy ends what a killed server left at work", "[privileged]") {
   // A crun that never finishes: process and grandchild hold the creation's lock.
   auto stuck = options();
-  stuck.crun = script("stuck-crun", "sleep 1000 & wait\n");
+  stuck.crun = script("stuck-crun", "sleep 1000 & mkdir \"$0.started\"; wait\n");
   restart(stuck);
   auto wanted = spec();
   wanted.id = id;
@@ -171,8 +179,9 @@ TEST_CASE_METHOD(half_made, "destroy ends what a killed server left at work", "[
     ::_exit(1);
   }
   auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (processes_holding(where.lock).size() < 3 && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::yield();
+  while (::access((stuck.crun + ".started").c_str(), F_OK) != 0 &&
+         std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(1ms);
   ::kill(server, SIGKILL);
   ::waitpid(server, nullptr, 0);
   REQUIRE(processes_holding(where.lock).size() == 2);
@@ -180,7 +189,12 @@ TEST_CASE_METHOD(half_made, "destroy ends what a killed server left at work", "[
   check_destroyed();
 }
 
-TEST_CASE_METHOD(half_made, "a server killed at any moment of a creation leaves nothing that destroy does not find", "[privileged]") {
+TEST_CASE_METHOD(half_made,
+                 "a server killed at any moment of a creation leaves nothing that destroy does not find",
+                 "[privileged]") {
+  auto first = spec(); // builds the disk's template, which would take most of the time
+  create(first);
+  REQUIRE(driver().destroy(first.id));
   for (auto delay = 0ms; delay <= 60ms; delay += 4ms) {
     INFO(delay.count() << " ms");
     auto wanted = spec();

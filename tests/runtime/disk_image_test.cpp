@@ -1,6 +1,6 @@
-#include "runtime/disk_image.hpp"
-#include "runtime/disk_files.hpp"
 #include "runtime/child_process.hpp"
+#include "runtime/disk_files.hpp"
+#include "runtime/disk_image.hpp"
 #include "tests/runtime/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
@@ -21,7 +21,9 @@ TEST_CASE("a disk is as large as asked, takes little room and is sound", "[disk]
   CHECK(about.st_size == 2ll << 30);
   CHECK(about.st_blocks * 512 < 512 * 1024);
   CHECK((about.st_mode & 0777) == 0600);
-  auto checked = run_child({{"/sbin/fsck.ext4", "-n", "-f", file}, {}, std::chrono::steady_clock::now() + std::chrono::seconds{30}});
+  auto checked = run_child({{"/sbin/fsck.ext4", "-n", "-f", file},
+                            {},
+                            std::chrono::steady_clock::now() + std::chrono::seconds{30}});
   REQUIRE(checked);
   CHECK(checked->exit_status == 0);
 }
@@ -45,7 +47,9 @@ TEST_CASE("disks of one size are the same, also those of many sizes later", "[di
     REQUIRE(maker.make(scratch.path + "/other" + std::to_string(size), size << 20));
   REQUIRE(maker.make(scratch.path + "/again", 16 << 20));
   for (auto name : {"/first", "/again"}) {
-    auto checked = run_child({{"/sbin/fsck.ext4", "-n", "-f", scratch.path + name}, {}, std::chrono::steady_clock::now() + std::chrono::seconds{30}});
+    auto checked = run_child({{"/sbin/fsck.ext4", "-n", "-f", scratch.path + name},
+                              {},
+                              std::chrono::steady_clock::now() + std::chrono::seconds{30}});
     REQUIRE(checked);
     CHECK(checked->exit_status == 0);
   }
@@ -63,7 +67,7 @@ TEST_CASE("a disk never replaces a file, and no scratch is left", "[disk]") {
 TEST_CASE("every sandbox's host name is in its hosts file", "[disk]") {
   auto found = false;
   for (const auto& file : disk_files)
-    found = found || (std::string_view{file.path} == "etc/hosts"
-                      && std::string_view{file.content}.find(sandbox_hostname) != std::string_view::npos);
+    found = found || (std::string_view{file.path} == "etc/hosts" &&
+                      std::string_view{file.content}.find(sandbox_hostname) != std::string_view::npos);
   CHECK(found);
 }

@@ -1,5 +1,5 @@
-#include "runtime/image_store.hpp"
 #include "runtime/files.hpp"
+#include "runtime/image_store.hpp"
 #include "tests/runtime/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
@@ -33,7 +33,8 @@ TEST_CASE_METHOD(images, "complete images are found and listed", "[image_store]"
   REQUIRE(found);
   CHECK(found->name == "basic");
   CHECK(found->rootfs == path + "/basic/rootfs");
-  for (auto name : {"no-description", "no-rootfs", ".building", "Upper", "missing", "", "..", ".", "basic/", "a/b", "basic\n"}) {
+  for (auto name : {"no-description", "no-rootfs", ".building", "Upper", "missing", "", "..", ".", "basic/",
+                    "a/b", "basic\n"}) {
     INFO(name);
     CHECK(code_of(store.find(name).error()) == errc::image_not_found);
   }

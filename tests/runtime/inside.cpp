@@ -17,7 +17,8 @@ using namespace sandy::guest;
 
 class connection {
 public:
-  explicit connection(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit connection(const std::string& path)
+      : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
@@ -41,7 +42,8 @@ public:
     used_ = 0;
     raw_frame frame;
     while (failure.empty() && find_frame(buffer_, max_reply_payload, frame) != frame_search::found) {
-      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       pollfd item{socket_.get(), POLLIN, 0};
       char piece[65536];
       if (left.count() <= 0 || ::poll(&item, 1, static_cast<int>(left.count())) != 1)
@@ -63,13 +65,14 @@ private:
   std::size_t used_ = 0;
 };
 
-command_outcome run(const runtime::instance& where, const std::string& script, std::chrono::milliseconds timeout,
-                    std::uint8_t flags) {
+command_outcome run(const runtime::instance& where, const std::string& script,
+                    std::chrono::milliseconds timeout, std::uint8_t flags) {
   connection guest{where.guest_socket};
   spawn_request request;
   request.flags = flags;
   request.directory = "/";
-  request.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"};
+  request.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+                 "LANG=C.UTF-8"};
   request.timeout_ms = static_cast<std::uint64_t>(timeout.count());
   request.ring_bytes = 1 << 20;
   std::string frames;
@@ -85,25 +88,32 @@ command_outcome run(const runtime::instance& where, const std::string& script, s
     if (!guest.failure.empty())
       break;
     switch (static_cast<frame_type>(frame.type)) {
-      case frame_type::started: done = flags & spawn_request::background; break;
-      case frame_type::chunk: {
-        auto from = static_cast<stream_id>(frame.payload.at(0));
-        (from == stream_id::standard_error ? outcome.errors : outcome.output) += frame.payload.substr(chunk_head::size);
-        break;
-      }
-      case frame_type::exited: {
-        auto exit = decode<exited>(frame.payload);
-        outcome.exit_code = exit ? exit->exit_code : -1;
-        outcome.timed_out = exit && exit->timed_out;
-        done = true;
-        break;
-      }
-      case frame_type::failed: {
-        auto failed = decode<failure>(frame.payload);
-        guest.failure = failed ? "the guest refused: " + failed->subject + " " + std::strerror(failed->error) : "?";
-        break;
-      }
-      default: guest.failure = "unexpected frame " + std::to_string(frame.type);
+    case frame_type::started:
+      break;
+    case frame_type::process_entry:
+      done = true;
+      break; // the answer to a start in the background
+    case frame_type::chunk: {
+      auto from = static_cast<stream_id>(frame.payload.at(0));
+      (from == stream_id::standard_error ? outcome.errors : outcome.output) +=
+          frame.payload.substr(chunk_head::size);
+      break;
+    }
+    case frame_type::exited: {
+      auto exit = decode<exited>(frame.payload);
+      outcome.exit_code = exit ? exit->exit_code : -1;
+      outcome.timed_out = exit && exit->timed_out;
+      done = true;
+      break;
+    }
+    case frame_type::failed: {
+      auto failed = decode<failure>(frame.payload);
+      guest.failure =
+          failed ? "the guest refused: " + failed->subject + " " + std::strerror(failed->error) : "?";
+      break;
+    }
+    default:
+      guest.failure = "unexpected frame " + std::to_string(frame.type);
     }
   }
   outcome.failure = guest.failure;
@@ -112,7 +122,8 @@ command_outcome run(const runtime::instance& where, const std::string& script, s
 
 } // namespace
 
-command_outcome run_inside(const runtime::instance& where, const std::string& script, std::chrono::milliseconds timeout) {
+command_outcome run_inside(const runtime::instance& where, const std::string& script,
+                           std::chrono::milliseconds timeout) {
   return run(where, script, timeout, 0);
 }
 

@@ -12,8 +12,8 @@ struct command_outcome {
   std::string failure; ///< why it could not run, or why its guest's answer broke off; else empty
   int exit_code = -1;
   bool timed_out = false;
-  std::string output;  ///< standard output
-  std::string errors;  ///< standard error
+  std::string output; ///< standard output
+  std::string errors; ///< standard error
 };
 
 /// Runs a shell script in a sandbox through its guest and waits for it.

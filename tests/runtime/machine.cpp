@@ -21,7 +21,9 @@ namespace {
 
 std::vector<std::string> process_names() {
   auto names = names_in("/proc");
-  std::erase_if(names, [](const std::string& name) { return name.find_first_not_of("0123456789") != std::string::npos; });
+  std::erase_if(names, [](const std::string& name) {
+    return name.find_first_not_of("0123456789") != std::string::npos;
+  });
   return names;
 }
 
@@ -56,10 +58,12 @@ std::vector<std::string> traces_of(const std::string& data_dir, const std::strin
   std::vector<std::string> found;
   for (const auto& process : process_names()) {
     auto base = "/proc/" + process;
-    add_lines_with(read_small_file(base + "/mountinfo", 1 << 20).value_or(""), data_dir, "mount of " + process + ": ", found);
-    add_lines_with(read_small_file(base + "/cgroup").value_or(""), cgroup_parent + "/", "process " + process + ": ", found);
-    if (process != std::to_string(::getpid())
-        && read_small_file(base + "/cmdline").value_or("").find(data_dir) != std::string::npos)
+    add_lines_with(read_small_file(base + "/mountinfo", 1 << 20).value_or(""), data_dir,
+                   "mount of " + process + ": ", found);
+    add_lines_with(read_small_file(base + "/cgroup").value_or(""), cgroup_parent + "/",
+                   "process " + process + ": ", found);
+    if (process != std::to_string(::getpid()) &&
+        read_small_file(base + "/cmdline").value_or("").find(data_dir) != std::string::npos)
       found.push_back("process " + process + ": its command line names the data directory");
   }
   auto layout = cgroup_layout::detect();
@@ -68,7 +72,8 @@ std::vector<std::string> traces_of(const std::string& data_dir, const std::strin
     for (const auto& name : directories_in(tree + cgroup_parent))
       found.push_back("control group: " + tree + cgroup_parent + "/" + name);
   for (const auto& device : directories_in("/sys/block"))
-    add_lines_with(read_small_file("/sys/block/" + device + "/loop/backing_file").value_or(""), data_dir, device + ": ", found);
+    add_lines_with(read_small_file("/sys/block/" + device + "/loop/backing_file").value_or(""), data_dir,
+                   device + ": ", found);
   for (const auto& directory : {boxes_directory(data_dir), states_directory(data_dir)})
     for (const auto& name : names_in(directory))
       found.push_back("file: " + directory + "/" + name);
@@ -92,7 +97,10 @@ crun_options test_options() {
   return options;
 }
 
-machine::machine() : options_(test_options()) { restart(options_); }
+machine::machine()
+    : options_(test_options()) {
+  restart(options_);
+}
 
 void machine::restart() { restart(options_); }
 

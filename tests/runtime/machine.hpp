@@ -8,8 +8,8 @@
 
 namespace sandy::test {
 
-/// What the machine holds for sandboxes of one data directory, a line each: mounts in any mount namespace, processes,
-/// control groups, loop devices, files.
+/// What the machine holds for sandboxes of one data directory, a line each: mounts in any mount namespace,
+/// processes, control groups, loop devices, files.
 std::vector<std::string> traces_of(const std::string& data_dir, const std::string& cgroup_parent);
 
 /// Processes of the machine that live in this namespace, as /proc/PID/ns/NAME reads.
@@ -18,8 +18,8 @@ std::vector<pid_t> processes_in_namespace(const std::string& kind, const std::st
 /// The bytes in /proc/PID/ns/KIND, e.g. "net:[4026531840]".
 std::string namespace_of(pid_t pid, const std::string& kind);
 
-/// A crun driver on a data directory of its own. Needs root: fails the test otherwise. On destruction every sandbox is
-/// destroyed and it is an error if anything of them is left.
+/// A crun driver on a data directory of its own. Needs root: fails the test otherwise. On destruction every
+/// sandbox is destroyed and it is an error if anything of them is left.
 class machine {
 public:
   machine();
@@ -32,7 +32,8 @@ public:
   void restart();
   void restart(const runtime::crun_options& options);
 
-  /// A specification with modest limits: 256 MiB, one core, 64 processes, 64 MiB of disk. Each has its own id and slot.
+  /// A specification with modest limits: 256 MiB, one core, 64 processes, 64 MiB of disk. Each has its own id
+  /// and slot.
   runtime::sandbox_spec spec();
   /// Creates a sandbox and requires that it works.
   runtime::instance create(const runtime::sandbox_spec& spec);

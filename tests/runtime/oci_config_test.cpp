@@ -59,9 +59,10 @@ TEST_CASE("limits are those asked for, swap included", "[oci]") {
 TEST_CASE("memory file systems together stay under half of the memory", "[oci]") {
   auto memory = GENERATE(as<std::uint64_t>{}, 64 << 20, 512 << 20, 8ull << 30);
   std::uint64_t sum = 0;
-  for (const auto& one : example(memory)["mounts"]) {
+  auto config = example(memory);
+  for (const auto& one : config["mounts"]) {
     auto writable = one["type"] == "tmpfs" && one["destination"] != "/dev";
-    for (const std::string option : one["options"])
+    for (const auto& option : one["options"].get<std::vector<std::string>>())
       if (writable && option.starts_with("size=") && !option.ends_with('k'))
         sum += std::stoull(option.substr(5));
   }
@@ -70,12 +71,13 @@ TEST_CASE("memory file systems together stay under half of the memory", "[oci]")
 }
 
 TEST_CASE("nothing of the host is mounted but what is made for the sandbox", "[oci]") {
-  for (const auto& one : example()["mounts"])
+  auto config = example();
+  for (const auto& one : config["mounts"])
     CHECK(one["type"] != "bind");
-  CHECK(example()["process"]["noNewPrivileges"] == true);
-  CHECK(example()["process"]["capabilities"]["bounding"].size() == 8);
-  CHECK_FALSE(example()["process"]["capabilities"].contains("ambient"));
-  CHECK(example()["annotations"]["run.oci.seccomp_bpf_data"] == filter);
+  CHECK(config["process"]["noNewPrivileges"] == true);
+  CHECK(config["process"]["capabilities"]["bounding"].size() == 8);
+  CHECK_FALSE(config["process"]["capabilities"].contains("ambient"));
+  CHECK(config["annotations"]["run.oci.seccomp_bpf_data"] == filter);
 }
 
 TEST_CASE("base64 is that of RFC 4648", "[oci]") {

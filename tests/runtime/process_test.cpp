@@ -1,5 +1,5 @@
-#include "runtime/process.hpp"
 #include "runtime/files.hpp"
+#include "runtime/process.hpp"
 #include "tests/runtime/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>

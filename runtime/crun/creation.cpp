@@ -1,0 +1,156 @@
+// How crun_driver makes a sandbox; the rest of the driver is in crun_driver.cpp.
+
+#include "runtime/child_process.hpp"
+#include "runtime/crun/crun_driver.hpp"
+#include "runtime/crun/oci_config.hpp"
+#include "runtime/files.hpp"
+#include "runtime/ipc_limits.hpp"
+#include "runtime/system_failure.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace sandy::runtime {
+
+namespace {
+
+result<unique_fd> listen_at(const std::string& path) {
+  unique_fd listener{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path,
+            sizeof address.sun_path - 1); // its length was checked with the data directory's
+  constexpr int queue = 512;              // connections that wait for the guest; one is one operation
+  if (!listener || ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listener.get(), queue) != 0)
+    return system_failure("cannot listen for the guest");
+  return listener;
+}
+
+int own_oom_score() {
+  auto text = read_small_file("/proc/self/oom_score_adj").value_or("0");
+  int score = 0;
+  std::from_chars(text.data(), text.data() + text.size(), score);
+  return std::max(0, score); // a protected server does not protect its sandboxes
+}
+
+} // namespace
+
+result<instance> crun_driver::create(const sandbox_spec& spec) {
+  if (!is_sandbox_id(spec.id.value) || spec.uid_slot >= uid_slots)
+    return fail(errc::invalid_argument, "not the id or uid slot of a sandbox");
+  auto from = images_.find(spec.image);
+  if (!from)
+    return from.error();
+  sandbox_files files{options_.data_dir, spec.id};
+  if (::mkdir(files.box.c_str(), 0700) != 0) {
+    if (errno == EEXIST) // not ours to clean up
+      return fail(errc::conflict, "a sandbox of this id exists");
+    return system_failure("cannot create the sandbox's directory", errno, errc::sandbox_failed);
+  }
+  auto made = start(spec, files, *from);
+  if (made)
+    return made;
+  auto undone = destroy(spec.id);
+  auto text = without_host_paths(text_of(made.error()));
+  if (!undone)
+    text += "; what was made of it could not be removed: " + without_host_paths(text_of(undone.error()));
+  return fail(code_of(made.error()), text);
+}
+
+result<instance> crun_driver::start(const sandbox_spec& spec, const sandbox_files& files, const image& from) {
+  auto deadline = std::chrono::steady_clock::now() + options_.create_timeout;
+  if (auto done = prepare(spec, files); !done)
+    return done.error();
+  if (auto done = launch(spec, files, from, deadline); !done)
+    return done.error();
+  auto running = find_running(spec.id, files, std::chrono::milliseconds{milliseconds_until(deadline)});
+  if (!running)
+    return fail(errc::sandbox_failed,
+                "the sandbox started but its guest does not answer: " + text_of(running.error()));
+  if (auto done = limit_ipc(running->init.get(), root_uid(spec), spec.limits.memory_bytes); !done)
+    return done.error();
+  return running;
+}
+
+result<void> crun_driver::prepare(const sandbox_spec& spec, const sandbox_files& files) {
+  if (auto done = disks_.make(files.disk, spec.limits.disk_bytes); !done)
+    return done;
+  oci_options oci;
+  oci.rootfs = stage_ + "/merged";
+  oci.cgroup_path = cgroup_parent_ + "/" + spec.id.value;
+  if (layout_.kind() == cgroup_layout::version::v1)
+    for (auto controller : {"memory", "cpu"})
+      oci.visible_groups.emplace_back(layout_.tree(controller) + oci.cgroup_path, controller);
+  oci.limits = spec.limits;
+  oci.host_uid = root_uid(spec);
+  oci.swap_accounting = layout_.swap_accounting();
+  oci.oom_score = own_oom_score();
+  oci.arguments = {"/proc/self/fd/4"};
+  oci.arguments.insert(oci.arguments.end(), options_.guest_arguments.begin(), options_.guest_arguments.end());
+  oci.seccomp_base64 = &seccomp_base64_;
+  return write_new_file(files.config, oci_config(oci).dump());
+}
+
+result<void> crun_driver::launch(const sandbox_spec& spec, const sandbox_files& files, const image& from,
+                                 steady_time deadline) {
+  auto lock = lock_creation(files);
+  if (!lock)
+    return lock.error();
+  auto listener = listen_at(files.socket);
+  if (!listener)
+    return listener.error();
+  auto uid = std::to_string(root_uid(spec));
+  child_command command;
+  // 3 and 4 reach the guest; the lock is closed when crun's child becomes the guest.
+  command.arguments = {options_.launcher,
+                       stage_,
+                       files.box,
+                       from.rootfs,
+                       uid,
+                       "--",
+                       options_.crun,
+                       "--root",
+                       states_directory(options_.data_dir),
+                       "--cgroup-manager=cgroupfs",
+                       "run",
+                       "--detach",
+                       "--preserve-fds=2",
+                       "--bundle",
+                       files.box,
+                       spec.id.value};
+  command.descriptors = {listener->get(), guest_.get(), lock->get()};
+  command.deadline = deadline;
+  auto outcome = run_child(command);
+  if (!outcome)
+    return outcome.error();
+  if (outcome->timed_out)
+    return fail(errc::sandbox_failed, "the sandbox could not be started in time");
+  if (outcome->exit_status != 0) {
+    while (outcome->errors.ends_with('\n'))
+      outcome->errors.pop_back();
+    return fail(mentions_exhaustion(outcome->errors) ? errc::capacity_exhausted : errc::sandbox_failed,
+                "the sandbox could not be started: " + outcome->errors);
+  }
+  return caf::unit;
+}
+
+std::uint32_t crun_driver::root_uid(const sandbox_spec& spec) const {
+  return options_.uid_base + spec.uid_slot * ids_per_sandbox;
+}
+
+std::string crun_driver::without_host_paths(std::string text) const {
+  for (const auto& path :
+       {options_.data_dir, options_.image_dir, options_.crun, options_.launcher, stage_, cgroup_parent_})
+    for (std::size_t at = 0; !path.empty() && (at = text.find(path, at)) != std::string::npos; at += 3)
+      text.replace(at, path.size(), "...");
+  return text;
+}
+
+} // namespace sandy::runtime
