@@ -20,7 +20,9 @@ constexpr auto reverse = [] {
 }();
 
 void append_group(std::string& out, std::string_view bytes) {
-  auto at = [&](std::size_t i) -> std::uint32_t { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0; };
+  auto at = [&](std::size_t i) -> std::uint32_t {
+    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0;
+  };
   auto bits = at(0) << 16 | at(1) << 8 | at(2);
   out.push_back(alphabet[bits >> 18]);
   out.push_back(alphabet[bits >> 12 & 63]);

@@ -9,7 +9,8 @@ namespace sandy::http::codec {
 /// Standard base64 (RFC 4648, section 4) with padding.
 std::string base64_encode(std::string_view bytes);
 
-/// Strict about the alphabet and padding, but white space is skipped and missing padding forgiven. None for anything else.
+/// Strict about the alphabet and padding, but white space is skipped and missing padding forgiven. None for
+/// anything else.
 std::optional<std::string> base64_decode(std::string_view text);
 
 /// Encodes bytes that come in pieces into one base64 text.

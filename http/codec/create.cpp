@@ -27,18 +27,21 @@ struct base_image {
   std::string_view warning; ///< empty: nothing is missing
 };
 constexpr base_image base_images[] = {
-  {"default", "", ""},
-  {"sandy-runtime:base", "basic", ""},
-  {"sandy-runtime:agent-ready", "agent-ready", ""},
-  {"sandy-runtime:playwright", "agent-ready", ""},
-  {"janus-runtime", "", "There is no container runtime in this sandbox: the image janus-runtime is the default image."},
-  {"sandy-docker", "", "There is no Docker engine in this sandbox: the image sandy-docker is the default image."},
+    {"default", "", ""},
+    {"sandy-runtime:base", "basic", ""},
+    {"sandy-runtime:agent-ready", "agent-ready", ""},
+    {"sandy-runtime:playwright", "agent-ready", ""},
+    {"janus-runtime", "",
+     "There is no container runtime in this sandbox: the image janus-runtime is the default image."},
+    {"sandy-docker", "",
+     "There is no Docker engine in this sandbox: the image sandy-docker is the default image."},
 };
 
 std::uint32_t in_seconds(double seconds) {
   if (!(seconds > 0))
     return 0; // zero and negative mean the default
-  return static_cast<std::uint32_t>(std::min(std::ceil(seconds), double{std::numeric_limits<std::uint32_t>::max()}));
+  return static_cast<std::uint32_t>(
+      std::min(std::ceil(seconds), double{std::numeric_limits<std::uint32_t>::max()}));
 }
 
 std::uint32_t read_ttl(field_reader& fields) {
@@ -131,7 +134,8 @@ resource_limits read_limits(field_reader& outer, std::vector<std::string>& warni
     limits.disk_bytes = amount_of_bytes(fields, {"disk", "disk_bytes", "diskBytes"});
   limits.pids = static_cast<std::uint32_t>(fields.whole({"pids"}, 0, 4'194'304).value_or(0));
   if (limits.memory_bytes != 0 && limits.memory_bytes < smallest_memory)
-    fields.refuse(errc::invalid_argument, "resources.memory must be at least 4 MiB; a number without a unit is bytes");
+    fields.refuse(errc::invalid_argument,
+                  "resources.memory must be at least 4 MiB; a number without a unit is bytes");
   if (fields.boolean({"gpu"}).value_or(false))
     warnings.emplace_back("There is no GPU in this sandbox.");
   if (fields.failed())
@@ -214,7 +218,8 @@ result<create_request> parse_create(const json& body) {
 std::vector<std::string> differences(const create_sandbox& wish, const sandbox_info& made) {
   std::vector<std::string> out;
   if (wish.flavor != made.flavor)
-    out.push_back("There is no flavor " + wish.flavor + " here: the sandbox has the flavor " + made.flavor + ".");
+    out.push_back("There is no flavor " + wish.flavor + " here: the sandbox has the flavor " + made.flavor +
+                  ".");
   auto less = [&](auto wanted, auto given, std::string_view what) {
     if (wanted > given && given > 0)
       out.push_back("The sandbox has less " + std::string{what} + " than asked for: the maximum is lower.");

@@ -16,13 +16,15 @@ struct create_request {
   std::vector<std::string> warnings; ///< one sentence each, for the answer
 };
 
-/// Reads the body of `POST /api/sandboxes`. Fails with validation_failed or invalid_argument, naming the field.
+/// Reads the body of `POST /api/sandboxes`. Fails with validation_failed or invalid_argument, naming the
+/// field.
 result<create_request> parse_create(const nlohmann::json& body);
 
 /// What differs between the wish and the sandbox that came out, one sentence each.
 std::vector<std::string> differences(const create_sandbox& wish, const sandbox_info& made);
 
-/// The lifetime asked for, from the first lifetime field present; 0: the default. Shared by create and refresh.
+/// The lifetime asked for, from the first lifetime field present; 0: the default. Shared by create and
+/// refresh.
 result<std::uint32_t> parse_ttl(const nlohmann::json& body);
 
 /// "NORMAL" of 2.

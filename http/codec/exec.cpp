@@ -22,10 +22,11 @@ using std::chrono::milliseconds;
 constexpr double timeout_max_ms = 2'147'483'647.0;
 
 constexpr std::pair<std::string_view, int> signals[] = {
-  {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},     {"ABRT", SIGABRT},
-  {"BUS", SIGBUS},   {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},     {"USR2", SIGUSR2},
-  {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CHLD", SIGCHLD}, {"CONT", SIGCONT},     {"STOP", SIGSTOP},
-  {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"URG", SIGURG},   {"WINCH", SIGWINCH},   {"PROF", SIGPROF},
+    {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"ILL", SIGILL},   {"TRAP", SIGTRAP},
+    {"ABRT", SIGABRT}, {"BUS", SIGBUS},   {"FPE", SIGFPE},     {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+    {"SEGV", SIGSEGV}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},   {"ALRM", SIGALRM}, {"TERM", SIGTERM},
+    {"CHLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP},   {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
+    {"TTOU", SIGTTOU}, {"URG", SIGURG},   {"WINCH", SIGWINCH}, {"PROF", SIGPROF},
 };
 
 /// The timeout asked for: the milliseconds field wins, and `timeout` is never read as milliseconds.
@@ -62,9 +63,11 @@ result<exec_request> parse_exec(const json& body, milliseconds standard) {
   spec.open_stdin = fields.boolean({"stdin", "open_stdin", "openStdin"}).value_or(false);
   auto ring = fields.whole({"ring_bytes", "ringBytes"}, 0, 64 * 1024 * 1024).value_or(0);
   if (stream && background)
-    fields.refuse(errc::invalid_argument, "stream and background exclude each other: a background process has an output stream");
+    fields.refuse(errc::invalid_argument,
+                  "stream and background exclude each other: a background process has an output stream");
   if (spec.open_stdin && !background)
-    fields.refuse(errc::invalid_argument, "stdin needs background: only a background process can be written to");
+    fields.refuse(errc::invalid_argument,
+                  "stdin needs background: only a background process can be written to");
   if (fields.failed())
     return fields.error();
   if (background) {
@@ -103,8 +106,8 @@ json exec_fields(const process_exit& exit, std::uint64_t stdout_cut, std::uint64
 json to_json(const process_info& info) {
   auto exited = info.status == process_status::exited;
   json body = exited ? exit_json(info.exit)
-                     : json{{"exitCode", nullptr}, {"exit_code", nullptr}, {"signal", nullptr},
-                            {"timedOut", false},   {"timed_out", false},   {"durationMs", nullptr},
+                     : json{{"exitCode", nullptr},   {"exit_code", nullptr}, {"signal", nullptr},
+                            {"timedOut", false},     {"timed_out", false},   {"durationMs", nullptr},
                             {"duration_ms", nullptr}};
   body["pid"] = info.process_id;
   body["processId"] = info.process_id;

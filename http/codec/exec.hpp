@@ -21,8 +21,8 @@ struct exec_request {
   exec_form form = exec_form::whole;
 };
 
-/// Reads the body of exec. @param standard the timeout of a command whose request names none; background commands have none
-/// then. Fails with validation_failed or invalid_argument, naming the field.
+/// Reads the body of exec. @param standard the timeout of a command whose request names none; background
+/// commands have none then. Fails with validation_failed or invalid_argument, naming the field.
 result<exec_request> parse_exec(const nlohmann::json& body, std::chrono::milliseconds standard);
 
 /// Output of one stream as far as it is kept.

@@ -13,13 +13,13 @@ using nlohmann::json;
 
 // The kernel's PATH_MAX, its terminator included.
 constexpr std::size_t path_max = 4096;
-// Many variables in one request are a mistake: the kernel refuses arguments and environment over a share of the stack, and
-// all of it travels to the sandbox in one bounded frame.
+// Many variables in one request are a mistake: the kernel refuses arguments and environment over a share of
+// the stack, and all of it travels to the sandbox in one bounded frame.
 constexpr std::size_t env_bytes_max = 512 * 1024;
 constexpr std::size_t ports_max = 256;
 
-/// True when brackets outside of strings nest deeper than allowed. The parser itself recurses nowhere, but copying and
-/// printing its tree does.
+/// True when brackets outside of strings nest deeper than allowed. The parser itself recurses nowhere, but
+/// copying and printing its tree does.
 bool too_deep(std::string_view text) {
   std::size_t depth = 0;
   bool quoted = false;
@@ -134,7 +134,9 @@ caf::error check_path(std::string_view path, std::string_view name) {
   return {};
 }
 
-field_reader::field_reader(const json& object, std::string prefix) : object_(object), prefix_(std::move(prefix)) {}
+field_reader::field_reader(const json& object, std::string prefix)
+    : object_(object)
+    , prefix_(std::move(prefix)) {}
 
 const json* field_reader::find(spellings names) const {
   if (failed())
@@ -198,9 +200,10 @@ std::optional<std::int64_t> field_reader::whole(spellings names, std::int64_t lo
   auto value = number(names);
   if (!value)
     return std::nullopt;
-  if (*value != std::floor(*value) || *value < static_cast<double>(low) || *value > static_cast<double>(high)) {
-    refuse(errc::invalid_argument, prefix_ + std::string{*names.begin()} + " must be a whole number from "
-                                     + std::to_string(low) + " to " + std::to_string(high));
+  if (*value != std::floor(*value) || *value < static_cast<double>(low) ||
+      *value > static_cast<double>(high)) {
+    refuse(errc::invalid_argument, prefix_ + std::string{*names.begin()} + " must be a whole number from " +
+                                       std::to_string(low) + " to " + std::to_string(high));
     return std::nullopt;
   }
   return static_cast<std::int64_t>(*value);
@@ -222,7 +225,8 @@ std::optional<std::uint32_t> field_reader::mode(spellings names) {
     return std::nullopt;
   }
   if (!bits)
-    refuse(errc::invalid_argument, prefix_ + std::string{*names.begin()} + " must be permission bits, such as \"0644\"");
+    refuse(errc::invalid_argument,
+           prefix_ + std::string{*names.begin()} + " must be permission bits, such as \"0644\"");
   return bits;
 }
 
@@ -249,7 +253,8 @@ void field_reader::ports(spellings names, std::vector<std::uint16_t>& ports) {
     if (!port)
       return wrong_type(*names.begin(), "an array of port numbers");
     if (*port < 1 || *port > 65535 || *port != std::floor(*port))
-      return refuse(errc::invalid_argument, prefix_ + std::string{*names.begin()} + ": a port is a number from 1 to 65535");
+      return refuse(errc::invalid_argument,
+                    prefix_ + std::string{*names.begin()} + ": a port is a number from 1 to 65535");
     auto number = static_cast<std::uint16_t>(*port);
     if (std::find(ports.begin(), ports.end(), number) == ports.end())
       ports.push_back(number);
@@ -268,9 +273,11 @@ void field_reader::merge_env(std::string_view name, const json& object, environm
     if (!text)
       return wrong_type(name, "an object of strings");
     if (key.empty() || key.find('=') != std::string::npos || key.find('\0') != std::string::npos)
-      return refuse(errc::invalid_argument, prefix_ + std::string{name} + " has a name that no variable can have");
+      return refuse(errc::invalid_argument,
+                    prefix_ + std::string{name} + " has a name that no variable can have");
     if (text->find('\0') != std::string::npos)
-      return refuse(errc::invalid_argument, prefix_ + std::string{name} + " has a value with a NUL character");
+      return refuse(errc::invalid_argument,
+                    prefix_ + std::string{name} + " has a value with a NUL character");
     auto same = [&](const auto& pair) { return pair.first == key; };
     if (std::none_of(into.begin(), into.end(), same))
       into.emplace_back(key, std::move(*text));

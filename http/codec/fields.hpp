@@ -14,18 +14,20 @@
 
 namespace sandy::http::codec {
 
-/// The deepest nesting that a request may have: clients use three levels, parsers of hostile input need a bound.
+/// The deepest nesting that a request may have: clients use three levels, parsers of hostile input need a
+/// bound.
 inline constexpr std::size_t max_json_depth = 64;
 
-/// The body as a JSON object; nothing but white space, and `null`, mean {}. Fails with invalid_argument for what is no JSON
-/// and with validation_failed for JSON that is no object.
+/// The body as a JSON object; nothing but white space, and `null`, mean {}. Fails with invalid_argument for
+/// what is no JSON and with validation_failed for JSON that is no object.
 result<nlohmann::json> parse_object(std::string_view body);
 
 /// The spellings of one field, the preferred first: mistakes are reported under that name.
 using spellings = std::initializer_list<std::string_view>;
 
-/// Reads the fields of one object tolerantly: several spellings, numbers and booleans as strings, null as absent, unknown
-/// fields ignored. The first mistake is kept; afterwards the rest reads as absent. Refers to the object, does not own it.
+/// Reads the fields of one object tolerantly: several spellings, numbers and booleans as strings, null as
+/// absent, unknown fields ignored. The first mistake is kept; afterwards the rest reads as absent. Refers to
+/// the object, does not own it.
 class field_reader {
 public:
   /// @param prefix put before names in messages, e.g. "resources.".
@@ -68,12 +70,14 @@ private:
 /// A number from JSON's number or from a numeric string; none for anything else, and for what is not finite.
 std::optional<double> loose_number(const nlohmann::json& value);
 std::optional<double> loose_number(std::string_view text);
-/// "true", "1", "yes", "on" or empty (a bare query parameter) are true; "false", "0", "no", "off" false; others none.
+/// "true", "1", "yes", "on" or empty (a bare query parameter) are true; "false", "0", "no", "off" false;
+/// others none.
 std::optional<bool> loose_boolean(std::string_view text);
 /// Permission bits in octal: "0644", "755", "0o755"; none when it is not that or over 07777.
 std::optional<std::uint32_t> octal_mode(std::string_view text);
 
-/// Says what is wrong with a path inside a sandbox; no error for a good one. @param name of the field, for the message.
+/// Says what is wrong with a path inside a sandbox; no error for a good one. @param name of the field, for
+/// the message.
 caf::error check_path(std::string_view path, std::string_view name);
 
 std::string lower(std::string_view text);

@@ -14,10 +14,14 @@ using nlohmann::json;
 
 std::string kind_word(file_kind kind) {
   switch (kind) {
-  case file_kind::regular: return "file";
-  case file_kind::directory: return "directory";
-  case file_kind::symlink: return "symlink";
-  case file_kind::other: return "other";
+  case file_kind::regular:
+    return "file";
+  case file_kind::directory:
+    return "directory";
+  case file_kind::symlink:
+    return "symlink";
+  case file_kind::other:
+    return "other";
   }
   return "other";
 }

@@ -20,7 +20,9 @@ std::string_view next_part(std::string_view& rest, char separator) {
   return trim(part);
 }
 
-bool is_hex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+bool is_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 } // namespace
 
@@ -37,9 +39,12 @@ result<std::optional<byte_range>> parse_range(std::string_view header, std::uint
   auto to = trim(spec.substr(dash + 1));
   auto first = parse_count(from);
   auto last = parse_count(to);
-  if ((!from.empty() && !first) || (!to.empty() && !last) || (!first && !last) || (first && last && *last < *first))
+  if ((!from.empty() && !first) || (!to.empty() && !last) || (!first && !last) ||
+      (first && last && *last < *first))
     return answer{};
-  auto outside = [&] { return fail(errc::range_not_satisfiable, "The file has only " + std::to_string(size) + " bytes"); };
+  auto outside = [&] {
+    return fail(errc::range_not_satisfiable, "The file has only " + std::to_string(size) + " bytes");
+  };
   if (!first) { // the last N bytes
     if (*last == 0 || size == 0)
       return outside();
@@ -52,7 +57,8 @@ result<std::optional<byte_range>> parse_range(std::string_view header, std::uint
   return answer{byte_range{*first, end - *first + 1}};
 }
 
-result<std::optional<std::string>> announced_sha256(std::string_view x_content_sha256, std::string_view digest_field) {
+result<std::optional<std::string>> announced_sha256(std::string_view x_content_sha256,
+                                                    std::string_view digest_field) {
   using answer = std::optional<std::string>;
   if (auto hex = lower(trim(x_content_sha256)); !hex.empty()) {
     if (hex.size() != 2 * sha256_bytes || !is_hex(hex))

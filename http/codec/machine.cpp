@@ -109,7 +109,8 @@ json to_json(const std::vector<resource_sample>& samples) {
 }
 
 std::string health_body(const worker_health& health, std::string_view version) {
-  std::string body = health.accepting ? R"({"status":"ok","sandboxes":)" : R"({"status":"draining","sandboxes":)";
+  std::string body =
+      health.accepting ? R"({"status":"ok","sandboxes":)" : R"({"status":"draining","sandboxes":)";
   body += std::to_string(health.sandboxes);
   body += R"(,"warmPool":{)";
   for (const auto& pool : health.pools) {
@@ -117,7 +118,8 @@ std::string health_body(const worker_health& health, std::string_view version) {
       body.push_back(',');
     body.push_back('"');
     append_json_escaped(body, pool.flavor);
-    body += R"(":{"available":)" + std::to_string(pool.available) + R"(,"target":)" + std::to_string(pool.target) + "}";
+    body += R"(":{"available":)" + std::to_string(pool.available) + R"(,"target":)" +
+            std::to_string(pool.target) + "}";
   }
   body += R"(},"version":")";
   append_json_escaped(body, version);

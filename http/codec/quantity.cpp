@@ -44,7 +44,8 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   text = trim(text);
   auto unit_at = text.find_first_not_of("0123456789.+");
   auto amount = loose_number(text.substr(0, unit_at));
-  auto factor = factor_of(unit_at == std::string_view::npos ? std::string{} : lower(trim(text.substr(unit_at))));
+  auto factor =
+      factor_of(unit_at == std::string_view::npos ? std::string{} : lower(trim(text.substr(unit_at))));
   if (!amount || !factor)
     return std::nullopt;
   return in_bytes(*amount * *factor);

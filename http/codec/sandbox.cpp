@@ -16,10 +16,14 @@ using nlohmann::json;
 
 std::string status_word(sandbox_state state) {
   switch (state) {
-  case sandbox_state::creating: return "creating";
-  case sandbox_state::ready: return "running";
-  case sandbox_state::draining: return "terminating";
-  case sandbox_state::gone: return "terminated";
+  case sandbox_state::creating:
+    return "creating";
+  case sandbox_state::ready:
+    return "running";
+  case sandbox_state::draining:
+    return "terminating";
+  case sandbox_state::gone:
+    return "terminated";
   }
   return "terminated";
 }
@@ -120,24 +124,20 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
 }
 
 json to_json(const sandbox_ended& ended) {
-  return {{"status", "terminated"},
-          {"sandboxId", ended.id.value},
-          {"sandbox_id", ended.id.value},
-          {"id", ended.id.value},
-          {"reason", to_string(ended.reason)},
-          {"ok", true}};
+  return {{"status", "terminated"}, {"sandboxId", ended.id.value},       {"sandbox_id", ended.id.value},
+          {"id", ended.id.value},   {"reason", to_string(ended.reason)}, {"ok", true}};
 }
 
 json to_json(const std::vector<log_line>& lines) {
   auto logs = json::array();
   for (const auto& line : lines)
     logs.push_back(
-      {{"timestamp", iso_time(line.timestamp)}, {"source", line.source}, {"line", repair_utf8(line.line)}});
+        {{"timestamp", iso_time(line.timestamp)}, {"source", line.source}, {"line", repair_utf8(line.line)}});
   return {{"logs", std::move(logs)}};
 }
 
-json preview_json(const public_address& address, const sandbox_id& id, std::uint16_t port, std::string_view path,
-                  bool ready) {
+json preview_json(const public_address& address, const sandbox_id& id, std::uint16_t port,
+                  std::string_view path, bool ready) {
   auto url = public_url(address, id, port);
   if (!path.empty() && path != "/") {
     if (!path.starts_with('/'))

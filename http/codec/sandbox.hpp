@@ -15,9 +15,10 @@ namespace sandy::http::codec {
 /// The port that a sandbox's public URL reaches when none is named.
 inline constexpr std::uint16_t runtime_port = 5173;
 
-/// "http://{id}.sandy.localhost:7330": absolute, no trailing slash. Another port than the runtime port stands before the id,
-/// so that one listener serves them all.
-std::string public_url(const public_address& address, const sandbox_id& id, std::uint16_t port = runtime_port);
+/// "http://{id}.sandy.localhost:7330": absolute, no trailing slash. Another port than the runtime port stands
+/// before the id, so that one listener serves them all.
+std::string public_url(const public_address& address, const sandbox_id& id,
+                       std::uint16_t port = runtime_port);
 
 /// The sandbox object, with every spelling that a client reads. @param now for what remains of the lifetime.
 nlohmann::json to_json(const sandbox_info& info, const public_address& address, unix_millis now);
@@ -28,8 +29,8 @@ nlohmann::json to_json(const sandbox_info& info, const public_address& address, 
 nlohmann::json to_json(const sandbox_ended& ended);
 nlohmann::json to_json(const std::vector<log_line>& lines);
 /// @param path of the page to show; a leading slash is added.
-nlohmann::json preview_json(const public_address& address, const sandbox_id& id, std::uint16_t port, std::string_view path,
-                            bool ready);
+nlohmann::json preview_json(const public_address& address, const sandbox_id& id, std::uint16_t port,
+                            std::string_view path, bool ready);
 /// VNC is off: that is what this says.
 nlohmann::json vnc_json(const sandbox_id& id);
 

@@ -38,8 +38,9 @@ broken_down split(unix_millis when) {
 std::string iso_time(unix_millis when) {
   auto at = split(when);
   std::array<char, 64> text{};
-  auto length = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03d+00:00", at.tm.tm_year + 1900,
-                              at.tm.tm_mon + 1, at.tm.tm_mday, at.tm.tm_hour, at.tm.tm_min, at.tm.tm_sec, at.millis);
+  auto length = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03d+00:00",
+                              at.tm.tm_year + 1900, at.tm.tm_mon + 1, at.tm.tm_mday, at.tm.tm_hour,
+                              at.tm.tm_min, at.tm.tm_sec, at.millis);
   return {text.data(), static_cast<std::size_t>(length)};
 }
 
@@ -49,9 +50,9 @@ std::string http_date(unix_millis when) {
                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   auto at = split(when);
   std::array<char, 64> text{};
-  auto length = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[at.tm.tm_wday],
-                              at.tm.tm_mday, months[at.tm.tm_mon], at.tm.tm_year + 1900, at.tm.tm_hour, at.tm.tm_min,
-                              at.tm.tm_sec);
+  auto length = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                              days[at.tm.tm_wday], at.tm.tm_mday, months[at.tm.tm_mon], at.tm.tm_year + 1900,
+                              at.tm.tm_hour, at.tm.tm_min, at.tm.tm_sec);
   return {text.data(), static_cast<std::size_t>(length)};
 }
 

@@ -14,8 +14,8 @@ inline bool is_utf8(std::string_view bytes) noexcept { return utf8_prefix(bytes)
 /// How many bytes at the end (0 to 3) may be the begin of a character whose rest is still to come.
 std::size_t utf8_incomplete_tail(std::string_view bytes) noexcept;
 
-/// Replaces what is not UTF-8 by U+FFFD, one per maximal ill-formed part, as browsers and Python do. Text that is UTF-8 is
-/// returned as it is, without a copy.
+/// Replaces what is not UTF-8 by U+FFFD, one per maximal ill-formed part, as browsers and Python do. Text
+/// that is UTF-8 is returned as it is, without a copy.
 std::string repair_utf8(std::string bytes);
 
 /// Checks text that comes in pieces, which may split characters.

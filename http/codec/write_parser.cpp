@@ -56,11 +56,16 @@ struct write_events {
     if (!top())
       return true;
     switch (current) {
-    case field::path: return wrong_type(ec, "path", "a string");
-    case field::content: return wrong_type(ec, "content", "a string");
-    case field::encoding: return wrong_type(ec, "encoding", "a string");
-    case field::mode: return number || wrong_type(ec, "mode", "a number or an octal string");
-    case field::other: return true;
+    case field::path:
+      return wrong_type(ec, "path", "a string");
+    case field::content:
+      return wrong_type(ec, "content", "a string");
+    case field::encoding:
+      return wrong_type(ec, "encoding", "a string");
+    case field::mode:
+      return number || wrong_type(ec, "mode", "a number or an octal string");
+    case field::other:
+      return true;
     }
     return true;
   }
@@ -78,7 +83,8 @@ struct write_events {
       return false;
     if (!top() || current != field::mode)
       return true;
-    auto whole = value >= 0 && value <= 07777 && value == static_cast<double>(static_cast<std::uint32_t>(value));
+    auto whole =
+        value >= 0 && value <= 07777 && value == static_cast<double>(static_cast<std::uint32_t>(value));
     return set_mode(ec, whole ? std::optional{static_cast<std::uint32_t>(value)} : std::nullopt);
   }
 
@@ -92,7 +98,8 @@ struct write_events {
       return true;
     }
     if (small.size() + part.size() > small_value_max)
-      return refuse(ec, errc::invalid_argument, (current == field::path ? "path" : "encoding or mode") + std::string{" is too long"});
+      return refuse(ec, errc::invalid_argument,
+                    (current == field::path ? "path" : "encoding or mode") + std::string{" is too long"});
     small.append(part.data(), part.size());
     return true;
   }
@@ -102,9 +109,13 @@ struct write_events {
     if (!top())
       return true;
     switch (current) {
-    case field::other: return true;
-    case field::content: has_content = true; return true;
-    case field::mode: return set_mode(ec, octal_mode(value));
+    case field::other:
+      return true;
+    case field::content:
+      has_content = true;
+      return true;
+    case field::mode:
+      return set_mode(ec, octal_mode(value));
     case field::encoding: {
       auto word = lower(trim(value));
       base64 = word == "base64";
@@ -173,7 +184,9 @@ struct write_events {
     return key_end(ec);
   }
   bool on_string_part(bj::string_view part, std::size_t, error_code& ec) { return string_part(ec, part); }
-  bool on_string(bj::string_view part, std::size_t, error_code& ec) { return string_part(ec, part) && string_end(ec); }
+  bool on_string(bj::string_view part, std::size_t, error_code& ec) {
+    return string_part(ec, part) && string_end(ec);
+  }
   bool on_number_part(bj::string_view, error_code&) { return true; }
   bool on_int64(std::int64_t value, bj::string_view, error_code& ec) {
     return set_number(ec, static_cast<double>(value));
@@ -213,7 +226,8 @@ struct write_parser::impl {
   }
 };
 
-write_parser::write_parser() : impl_(std::make_unique<impl>()) {}
+write_parser::write_parser()
+    : impl_(std::make_unique<impl>()) {}
 write_parser::~write_parser() = default;
 
 result<void> write_parser::feed(std::string_view piece) {

@@ -10,8 +10,8 @@
 
 namespace sandy::http::codec {
 
-/// Reads the JSON body of `POST .../files/write` as it arrives: {"path", "content", "encoding", "mode"} in any order.
-/// Content comes out in pieces, so a file is never held in memory as a whole.
+/// Reads the JSON body of `POST .../files/write` as it arrives: {"path", "content", "encoding", "mode"} in
+/// any order. Content comes out in pieces, so a file is never held in memory as a whole.
 class write_parser {
 public:
   write_parser();
@@ -19,11 +19,12 @@ public:
   write_parser(const write_parser&) = delete;
   write_parser& operator=(const write_parser&) = delete;
 
-  /// Takes the next bytes of the body. Fails with invalid_argument for bad JSON and bad values, with validation_failed for
-  /// wrong types, naming the field.
+  /// Takes the next bytes of the body. Fails with invalid_argument for bad JSON and bad values, with
+  /// validation_failed for wrong types, naming the field.
   result<void> feed(std::string_view piece);
 
-  /// The body is complete. Fails as `feed` does, and with validation_failed when `path` or `content` is missing.
+  /// The body is complete. Fails as `feed` does, and with validation_failed when `path` or `content` is
+  /// missing.
   result<void> finish();
 
   /// The file's path as soon as it was read.

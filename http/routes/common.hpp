@@ -39,22 +39,26 @@ inline result<void> answered() { return caf::unit; }
 /// The sandbox that `{id}` names. Fails with sandbox_not_found for what cannot be an id.
 result<sandbox_id> named_sandbox(const exchange& ex);
 
-/// The data plane of the sandbox that `{id}` names; counts as activity. Fails with sandbox_not_found and sandbox_failed.
+/// The data plane of the sandbox that `{id}` names; counts as activity. Fails with sandbox_not_found and
+/// sandbox_failed.
 io_task<result<std::shared_ptr<sandbox_io>>> open_io(exchange& ex);
 
 /// The body as a JSON object; an empty one is {}.
 io_task<result<nlohmann::json>> read_json(exchange& ex);
 
-/// A query parameter that is a switch: absent is none, bare or true-like is true. Fails with invalid_argument.
+/// A query parameter that is a switch: absent is none, bare or true-like is true. Fails with
+/// invalid_argument.
 result<std::optional<bool>> query_flag(const exchange& ex, std::string_view name);
 
-/// The query parameter `path`. Fails with validation_failed when it is missing, with invalid_argument when it is no path.
+/// The query parameter `path`. Fails with validation_failed when it is missing, with invalid_argument when it
+/// is no path.
 result<std::string> query_path(const exchange& ex);
 /// The same, with /workspace for a missing one.
 result<std::string> query_directory(const exchange& ex);
 
-using io_timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                                   boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>;
+using io_timer =
+    boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                      boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>;
 inline constexpr boost::asio::use_awaitable_t<io_executor> use_io;
 
 /// Returns after `time`.

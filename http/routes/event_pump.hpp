@@ -14,16 +14,20 @@ namespace sandy::http::routes {
 /// The data of an `error` event: the truth about why a stream ended early.
 std::string error_data(const caf::error& err);
 
-/// Moves events from a stream of the sandbox to the client, as server-sent events. Reading and writing overlap, small events
-/// share a write, and a slow client stops the reading: at most one buffer waits.
+/// Moves events from a stream of the sandbox to the client, as server-sent events. Reading and writing
+/// overlap, small events share a write, and a slow client stops the reading: at most one buffer waits.
 ///
-/// `Stream` has `next()`; `Format` has `bool add(std::string& out, Event event)` (true: that was the last) and
-/// `void flush(std::string& out)`, which gives out what it held back. Lives while `run` does.
+/// `Stream` has `next()`; `Format` has `bool add(std::string& out, Event event)` (true: that was the last)
+/// and `void flush(std::string& out)`, which gives out what it held back. Lives while `run` does.
 template <class Stream, class Format>
 class event_pump {
 public:
   event_pump(exchange& ex, Stream& stream, Format& format, io_executor executor)
-    : ex_(ex), stream_(stream), format_(format), arrived_(executor), taken_(executor) {}
+      : ex_(ex)
+      , stream_(stream)
+      , format_(format)
+      , arrived_(executor)
+      , taken_(executor) {}
 
   /// Returns after the last event was sent, or as soon as the client is gone. The answer has begun.
   io_task<void> run() {

@@ -19,7 +19,8 @@ namespace {
 
 using metrics::exec_outcome;
 
-// The sandbox kills the command at its timeout and says so. Only a sandbox that does not answer any more runs into this.
+// The sandbox kills the command at its timeout and says so. Only a sandbox that does not answer any more runs
+// into this.
 constexpr std::chrono::seconds answer_grace{10};
 // Larger answers are sent in pieces, so that escaping does not double them in memory.
 constexpr std::size_t small_answer = 256 * 1024;
@@ -37,7 +38,9 @@ void keep(codec::kept_output& kept, std::string_view bytes, std::uint64_t limit)
 }
 
 exec_outcome outcome_of(const process_exit& exit) {
-  return exit.timed_out ? exec_outcome::timeout : exit.signal != 0 ? exec_outcome::signaled : exec_outcome::exited;
+  return exit.timed_out     ? exec_outcome::timeout
+         : exit.signal != 0 ? exec_outcome::signaled
+                            : exec_outcome::exited;
 }
 
 void count(context& server, const process_exit& exit) {
@@ -45,15 +48,18 @@ void count(context& server, const process_exit& exit) {
   server.metrics.guest_bytes(metrics::direction::out, exit.output_bytes);
 }
 
-/// Passes on why a command could not start. Clients read 403 and 404 as being about the sandbox or their key: a bad working
-/// directory is a bad request.
+/// Passes on why a command could not start. Clients read 403 and 404 as being about the sandbox or their key:
+/// a bad working directory is a bad request.
 io_task<result<void>> refuse_start(exchange& ex, caf::error err) {
   ex.server().metrics.exec_finished(exec_outcome::failed, 0);
   switch (code_of(err)) {
   case errc::file_not_found:
   case errc::not_a_directory:
-  case errc::permission_denied: co_await ex.reply_bytes(400, "application/json", error_body(err)); break;
-  default: co_await ex.reply_error(err);
+  case errc::permission_denied:
+    co_await ex.reply_bytes(400, "application/json", error_body(err));
+    break;
+  default:
+    co_await ex.reply_error(err);
   }
   co_return answered();
 }
@@ -113,8 +119,8 @@ io_task<void> send_result(exchange& ex, command_result all) {
     co_await ex.end_stream();
 }
 
-/// The answer comes when the command has ended. A client that hangs up does not stop it: clients repeat a command after a
-/// broken connection, and half of an installation is worse than two.
+/// The answer comes when the command has ended. A client that hangs up does not stop it: clients repeat a
+/// command after a broken connection, and half of an installation is worse than two.
 io_task<result<void>> run_whole(exchange& ex, std::shared_ptr<sandbox_io> io, process_spec spec) {
   auto& server = ex.server();
   auto limit = spec.timeout + answer_grace;
@@ -136,7 +142,9 @@ io_task<result<void>> run_whole(exchange& ex, std::shared_ptr<sandbox_io> io, pr
 /// A stream that counts what it sees, however its reader ends.
 class counted_stream {
 public:
-  counted_stream(std::unique_ptr<process_stream> stream, context& server) : stream_(std::move(stream)), server_(server) {}
+  counted_stream(std::unique_ptr<process_stream> stream, context& server)
+      : stream_(std::move(stream))
+      , server_(server) {}
   counted_stream(const counted_stream&) = delete;
   counted_stream& operator=(const counted_stream&) = delete;
   ~counted_stream() {
@@ -199,7 +207,9 @@ io_task<result<void>> exec(exchange& ex) {
   auto form = request->form;
   if (form == codec::exec_form::whole && codec::accepts(ex.header("Accept"), "text/event-stream"))
     form = codec::exec_form::stream;
-  auto run = form == codec::exec_form::whole ? run_whole : form == codec::exec_form::stream ? run_stream : run_background;
+  auto run = form == codec::exec_form::whole    ? run_whole
+             : form == codec::exec_form::stream ? run_stream
+                                                : run_background;
   auto outcome = co_await run(ex, std::move(*io), std::move(request->spec));
   co_return outcome;
 }

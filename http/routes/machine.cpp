@@ -81,7 +81,8 @@ io_task<void> health(exchange& ex) {
   if (!state->accepting)
     extra.emplace_back("Retry-After", "1");
   auto body = codec::health_body(*state, server.version);
-  co_await ex.reply_bytes(state->accepting ? 200 : 503, "application/json", std::move(body), std::move(extra));
+  co_await ex.reply_bytes(state->accepting ? 200 : 503, "application/json", std::move(body),
+                          std::move(extra));
 }
 
 io_task<void> metrics(exchange& ex) {

@@ -15,7 +15,8 @@ namespace sandy::http::routes {
 
 std::string error_data(const caf::error& err) { return error_body(err); }
 
-void process_event_text::emit(std::string& out, output_stream stream, std::uint64_t offset, std::string_view bytes) {
+void process_event_text::emit(std::string& out, output_stream stream, std::uint64_t offset,
+                              std::string_view bytes) {
   if (bytes.empty())
     return;
   auto data = "{\"offset\":" + std::to_string(offset);

@@ -8,11 +8,12 @@
 
 namespace sandy::http::routes {
 
-/// Writes process events as server-sent events: `stdout` and `stderr` with {"offset", "text"}, or "base64" where the bytes
-/// are not UTF-8; `gap` with {"from", "to"}; `exit`. An event's id is the offset after it: a client resumes there.
+/// Writes process events as server-sent events: `stdout` and `stderr` with {"offset", "text"}, or "base64"
+/// where the bytes are not UTF-8; `gap` with {"from", "to"}; `exit`. An event's id is the offset after it: a
+/// client resumes there.
 ///
-/// A character that is split between two chunks is held back until its rest comes. Bytes are never altered: where the rest
-/// does not come, or the other stream cuts in, they go out as base64.
+/// A character that is split between two chunks is held back until its rest comes. Bytes are never altered:
+/// where the rest does not come, or the other stream cuts in, they go out as base64.
 class process_event_text {
 public:
   bool add(std::string& out, process_event event);

@@ -107,7 +107,8 @@ io_task<result<void>> pass_body(exchange& ex, target at, bool close) {
     if (last)
       break;
   }
-  co_await ex.reply(200, {{"success", true}, {"written", total}, {"closed", close}});
+  nlohmann::json done{{"success", true}, {"written", total}, {"closed", close}};
+  co_await ex.reply(200, done);
   co_return answered();
 }
 
@@ -136,7 +137,8 @@ io_task<result<void>> write_stdin(exchange& ex) {
   auto written = co_await at->io->write_stdin(at->process, std::move(request->bytes), request->close);
   if (!written)
     co_return written.error();
-  co_await ex.reply(200, {{"success", true}, {"written", size}, {"closed", request->close}});
+  nlohmann::json done{{"success", true}, {"written", size}, {"closed", request->close}};
+  co_await ex.reply(200, done);
   co_return answered();
 }
 
@@ -154,7 +156,8 @@ io_task<result<void>> send_signal(exchange& ex) {
                               ex.server().limits.control_timeout);
   if (!sent)
     co_return sent.error();
-  co_await ex.reply(200, {{"success", true}, {"pid", at->process}, {"signal", request->signal}});
+  nlohmann::json done{{"success", true}, {"pid", at->process}, {"signal", request->signal}};
+  co_await ex.reply(200, done);
   co_return answered();
 }
 

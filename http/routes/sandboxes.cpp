@@ -20,14 +20,15 @@ using boost::asio::experimental::awaitable_operators::operator||;
 /// Ends a request actor with its handler, however that ends.
 struct request_guard {
   create_request_actor actor;
-  explicit request_guard(create_request_actor a) : actor(std::move(a)) {}
+  explicit request_guard(create_request_actor a)
+      : actor(std::move(a)) {}
   request_guard(const request_guard&) = delete;
   request_guard& operator=(const request_guard&) = delete;
   ~request_guard() { coro::end(actor); }
 };
 
-/// Ends the request actor when the client hangs up. Goes on waiting then: whether the actor had answered already is known
-/// only by its answer.
+/// Ends the request actor when the client hangs up. Goes on waiting then: whether the actor had answered
+/// already is known only by its answer.
 io_task<void> end_on_hang_up(exchange& ex, const create_request_actor& actor, bool& gone) {
   co_await ex.hang_up();
   auto state = co_await boost::asio::this_coro::cancellation_state;
@@ -96,7 +97,8 @@ io_task<result<void>> terminate(exchange& ex) {
   if (!id)
     co_return id.error();
   auto& server = ex.server();
-  auto ended = co_await ask(server.worker, terminate_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+  auto ended =
+      co_await ask(server.worker, terminate_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
   if (!ended)
     co_return ended.error();
   co_await ex.reply(200, codec::to_json(*ended));
@@ -114,7 +116,8 @@ io_task<result<void>> refresh(exchange& ex) {
   if (!ttl)
     co_return ttl.error();
   auto& server = ex.server();
-  auto info = co_await ask(server.worker, refresh_sandbox{ex.tenant(), *id, *ttl}, server.limits.control_timeout);
+  auto info =
+      co_await ask(server.worker, refresh_sandbox{ex.tenant(), *id, *ttl}, server.limits.control_timeout);
   if (!info)
     co_return info.error();
   co_await ex.reply(200, codec::to_json(*info, server.address, unix_now()));
@@ -130,7 +133,8 @@ io_task<result<void>> logs(exchange& ex) {
     auto count = codec::parse_count(*wanted);
     if (!count)
       co_return fail(errc::invalid_argument, "tail must be a number of lines");
-    tail = static_cast<std::uint32_t>(std::min<std::uint64_t>(*count, std::numeric_limits<std::uint32_t>::max()));
+    tail = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(*count, std::numeric_limits<std::uint32_t>::max()));
   }
   auto& server = ex.server();
   auto lines = co_await ask(server.worker, get_logs{ex.tenant(), *id, tail}, server.limits.control_timeout);

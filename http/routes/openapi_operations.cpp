@@ -1,0 +1,344 @@
+#include "http/routes/openapi.hpp"
+
+namespace sandy::http::routes {
+
+namespace {
+
+constexpr std::string_view json_type = "application/json";
+constexpr std::string_view events = "text/event-stream";
+constexpr std::string_view octets = "application/octet-stream";
+
+void describe_sandboxes(std::vector<described_operation>& all) {
+  constexpr std::string_view tag = "sandboxes";
+  all.push_back({"POST",
+                 "/api/sandboxes",
+                 "create_sandbox",
+                 tag,
+                 "Makes a sandbox; it takes commands when this answers",
+                 {},
+                 {{json_type, "CreateSandbox"}},
+                 {{json_type, "CreatedSandbox"}},
+                 {400, 413, 422, 429, 502}});
+  all.push_back({"GET",
+                 "/api/sandboxes",
+                 "list_sandboxes",
+                 tag,
+                 "The caller's living sandboxes, oldest first",
+                 {},
+                 {},
+                 {{json_type, "SandboxList"}},
+                 {}});
+  all.push_back({"GET",
+                 "/api/sandboxes/stats",
+                 "sandbox_stats",
+                 tag,
+                 "What sandboxes use",
+                 {"ids"},
+                 {},
+                 {{json_type, "StatsList"}},
+                 {}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}",
+                 "get_sandbox",
+                 tag,
+                 "One sandbox",
+                 {},
+                 {},
+                 {{json_type, "Sandbox"}},
+                 {}});
+  all.push_back({"DELETE",
+                 "/api/sandboxes/{id}",
+                 "delete_sandbox",
+                 tag,
+                 "Ends a sandbox; may be repeated",
+                 {},
+                 {},
+                 {{json_type, "EndedSandbox"}},
+                 {}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/terminate",
+                 "terminate_sandbox",
+                 tag,
+                 "Ends a sandbox; may be repeated",
+                 {},
+                 {},
+                 {{json_type, "EndedSandbox"}},
+                 {}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/refresh",
+                 "refresh_sandbox",
+                 tag,
+                 "Moves the deadline: a whole lifetime from now",
+                 {},
+                 {{json_type, "RefreshSandbox"}},
+                 {{json_type, "Sandbox"}},
+                 {400, 413, 422}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/logs",
+                 "sandbox_logs",
+                 tag,
+                 "Lines about the sandbox's life",
+                 {"tail"},
+                 {},
+                 {{json_type, "Logs"}},
+                 {400}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/preview",
+                 "preview_sandbox",
+                 tag,
+                 "The URL of a port, and whether it listens",
+                 {},
+                 {{json_type, "PreviewSandbox"}},
+                 {{json_type, "Preview"}},
+                 {400, 413, 422}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/vnc",
+                 "sandbox_vnc",
+                 tag,
+                 "How to see the desktop",
+                 {},
+                 {},
+                 {{json_type, "Vnc"}},
+                 {}});
+}
+
+void describe_commands(std::vector<described_operation>& all) {
+  constexpr std::string_view tag = "commands";
+  all.push_back(
+      {"POST",
+       "/api/sandboxes/{id}/exec",
+       "exec",
+       tag,
+       "Runs a shell script: answers at its end, streams its output, or starts it in the background",
+       {},
+       {{json_type, "Exec"}},
+       {{json_type, "ExecAnswer"}, {events, "OutputEvents"}},
+       {400, 409, 413, 422, 502}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/processes",
+                 "list_processes",
+                 tag,
+                 "The background processes",
+                 {},
+                 {},
+                 {{json_type, "ProcessList"}},
+                 {502}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/processes/{pid}",
+                 "get_process",
+                 tag,
+                 "One background process",
+                 {},
+                 {},
+                 {{json_type, "Process"}},
+                 {502}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/processes/{pid}/output",
+                 "process_output",
+                 tag,
+                 "Output of a background process, from any offset that is still kept",
+                 {"offset", "follow", "Last-Event-ID"},
+                 {},
+                 {{events, "OutputEvents"}},
+                 {400, 502}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/processes/{pid}/stdin",
+                 "write_stdin",
+                 tag,
+                 "Writes to the standard input of a background process",
+                 {"close"},
+                 {{json_type, "Stdin"}, {octets, ""}},
+                 {{json_type, "StdinWritten"}},
+                 {400, 409, 413, 422, 502}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/processes/{pid}/signal",
+                 "signal_process",
+                 tag,
+                 "Signals a background process, and what it started",
+                 {},
+                 {{json_type, "Signal"}},
+                 {{json_type, "SignalSent"}},
+                 {400, 413, 422, 502}});
+}
+
+void describe_files(std::vector<described_operation>& all) {
+  constexpr std::string_view tag = "files";
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/files/write",
+                 "write_file",
+                 tag,
+                 "Writes a file; parents are made, an existing file is replaced at once",
+                 {},
+                 {{json_type, "WriteFile"}},
+                 {{json_type, "FileWritten"}},
+                 {400, 403, 409, 413, 422, 507}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/files/read",
+                 "read_file",
+                 tag,
+                 "Reads a file, as JSON or as bytes",
+                 {"path", "raw", "encoding"},
+                 {},
+                 {{json_type, "FileContent"}, {octets, ""}},
+                 {400, 422}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/files/list",
+                 "list_files",
+                 tag,
+                 "Files below a directory, without node_modules and .git",
+                 {"directory", "recursive_list", "all"},
+                 {},
+                 {{json_type, "FileList"}},
+                 {400}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/files",
+                 "download_file",
+                 tag,
+                 "The bytes of a file of any size; ranges work",
+                 {"path", "sha256", "Range"},
+                 {},
+                 {{octets, ""}},
+                 {400, 416, 422}});
+  all.push_back({"PUT",
+                 "/api/sandboxes/{id}/files",
+                 "upload_file",
+                 tag,
+                 "Replaces a file by the body, of any size, when all of it has arrived",
+                 {"path", "mode", "X-Content-SHA256", "Repr-Digest"},
+                 {{octets, ""}},
+                 {{json_type, "FileUploaded"}},
+                 {400, 403, 409, 422, 507}});
+  all.push_back({"DELETE",
+                 "/api/sandboxes/{id}/files",
+                 "delete_file",
+                 tag,
+                 "Removes a file or a directory",
+                 {"path", "recursive_delete"},
+                 {},
+                 {{json_type, "Done"}},
+                 {400, 403, 409, 422}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/files/mkdir",
+                 "make_directory",
+                 tag,
+                 "Makes a directory and its parents",
+                 {},
+                 {{json_type, "MakeDirectory"}},
+                 {{json_type, "Done"}},
+                 {400, 403, 409, 413, 422, 507}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/files/move",
+                 "move_file",
+                 tag,
+                 "Moves or renames",
+                 {},
+                 {{json_type, "MoveFile"}},
+                 {{json_type, "Done"}},
+                 {400, 403, 409, 413, 422, 507}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/files/stat",
+                 "stat_file",
+                 tag,
+                 "What a path is",
+                 {"path"},
+                 {},
+                 {{json_type, "FileInfo"}},
+                 {400, 422}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/files/archive",
+                 "download_archive",
+                 tag,
+                 "A directory as a tar",
+                 {"directory", "format"},
+                 {},
+                 {{"application/x-tar", ""}, {"application/gzip", ""}},
+                 {400}});
+  all.push_back(
+      {"POST",
+       "/api/sandboxes/{id}/files/archive",
+       "post_archive",
+       tag,
+       "Unpacks the tar in the body into the directory; a JSON body asks for the directory as a tar",
+       {"directory"},
+       {{"application/x-tar", ""}, {"application/gzip", ""}, {json_type, "ArchiveRequest"}},
+       {{json_type, "Done"}, {"application/x-tar", ""}, {"application/gzip", ""}},
+       {400, 403, 409, 413, 422, 507}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/files/watch",
+                 "watch_files",
+                 tag,
+                 "Changes below a directory, as they happen",
+                 {"directory", "recursive_list"},
+                 {},
+                 {{events, "WatchEvents"}},
+                 {400}});
+}
+
+void describe_server(std::vector<described_operation>& all) {
+  constexpr std::string_view tag = "server";
+  all.push_back({"GET",
+                 "/api/resources",
+                 "resources",
+                 tag,
+                 "What this machine has left",
+                 {},
+                 {},
+                 {{json_type, "Resources"}},
+                 {}});
+  all.push_back({"GET",
+                 "/api/metrics/timeseries",
+                 "timeseries",
+                 tag,
+                 "The machine's history, a point a minute",
+                 {"hours"},
+                 {},
+                 {{json_type, "Timeseries"}},
+                 {422}});
+  all.push_back({"GET",
+                 "/api/health",
+                 "api_health",
+                 tag,
+                 "Whether the server takes new work",
+                 {},
+                 {},
+                 {{json_type, "Health"}},
+                 {},
+                 true});
+  all.push_back({"GET",
+                 "/health",
+                 "health",
+                 tag,
+                 "Whether the server takes new work",
+                 {},
+                 {},
+                 {{json_type, "Health"}},
+                 {},
+                 true});
+  all.push_back({"GET",
+                 "/metrics",
+                 "metrics",
+                 tag,
+                 "Everything that is counted, for Prometheus",
+                 {},
+                 {},
+                 {{"text/plain", ""}},
+                 {},
+                 true});
+  all.push_back(
+      {"GET", "/openapi.json", "openapi", tag, "This document", {}, {}, {{json_type, ""}}, {}, true});
+  all.push_back(
+      {"GET", "/", "index", tag, "Name, version and links", {}, {}, {{json_type, "Index"}}, {}, true});
+}
+
+} // namespace
+
+std::vector<described_operation> described_operations() {
+  std::vector<described_operation> all;
+  describe_sandboxes(all);
+  describe_commands(all);
+  describe_files(all);
+  describe_server(all);
+  return all;
+}
+
+} // namespace sandy::http::routes

@@ -1,0 +1,175 @@
+#include "http/routes/openapi.hpp"
+
+#include <nlohmann/json.hpp>
+
+// Written as JSON, because that is what they are. A test parses them and checks every reference.
+
+namespace sandy::http::routes {
+
+namespace {
+
+constexpr std::string_view parameters = R"json({
+"id": {"name": "id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-f]{24}$"}, "description": "Id of a sandbox"},
+"pid": {"name": "pid", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 0}, "description": "Id of a background process"},
+"ids": {"name": "ids", "in": "query", "schema": {"type": "string"}, "description": "Sandbox ids, separated by commas; without it all of the caller's"},
+"tail": {"name": "tail", "in": "query", "schema": {"type": "integer", "minimum": 0}, "description": "At most so many of the newest lines; 0: all that are kept"},
+"hours": {"name": "hours", "in": "query", "schema": {"type": "number", "default": 12}, "description": "How far back, 1 to 48; other values are clamped"},
+"offset": {"name": "offset", "in": "query", "schema": {"type": "integer", "minimum": 0, "default": 0}, "description": "First byte wanted, counted over both streams"},
+"follow": {"name": "follow", "in": "query", "schema": {"type": "boolean", "default": true}, "description": "Wait for more until the process ends"},
+"Last-Event-ID": {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}, "description": "Id of the last event seen: resumes behind it, and wins over offset"},
+"close": {"name": "close", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "With a body of bytes: close standard input behind them"},
+"path": {"name": "path", "in": "query", "required": true, "schema": {"type": "string"}, "description": "Absolute, or relative to /workspace"},
+"directory": {"name": "path", "in": "query", "schema": {"type": "string", "default": "/workspace"}, "description": "Absolute, or relative to /workspace"},
+"raw": {"name": "raw", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Answer the bytes themselves; an Accept of application/octet-stream does the same"},
+"encoding": {"name": "encoding", "in": "query", "schema": {"type": "string", "enum": ["utf-8", "base64", "raw"]}, "description": "base64: always so; raw: the bytes themselves; otherwise text where the file is UTF-8"},
+"recursive_list": {"name": "recursive", "in": "query", "schema": {"type": "boolean", "default": true}, "description": "Directories below, too"},
+"recursive_delete": {"name": "recursive", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Also what is in a directory"},
+"all": {"name": "all", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Also node_modules and .git"},
+"sha256": {"name": "sha256", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Answer the file's digest in X-Content-SHA256; the file is read twice"},
+"Range": {"name": "Range", "in": "header", "schema": {"type": "string"}, "description": "One range of bytes; answered with status 206"},
+"mode": {"name": "mode", "in": "query", "schema": {"type": "string", "default": "0644"}, "description": "Permission bits in octal; without it an existing file keeps its own"},
+"X-Content-SHA256": {"name": "X-Content-SHA256", "in": "header", "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}, "description": "Checked before the file appears"},
+"Repr-Digest": {"name": "Repr-Digest", "in": "header", "schema": {"type": "string"}, "description": "sha-256=:base64: (RFC 9530), checked before the file appears"},
+"format": {"name": "format", "in": "query", "schema": {"type": "string", "enum": ["tar", "tgz"], "default": "tar"}, "description": "tgz: compressed"}
+})json";
+
+constexpr std::string_view request_schemas = R"json({
+"CreateSandbox": {"type": "object", "properties": {
+  "priority": {"type": ["integer", "string"], "default": 2, "description": "0 CRITICAL, 1 HIGH, 2 NORMAL, 3 LOW; number or word"},
+  "preemptable": {"type": "boolean", "default": false},
+  "flavor": {"type": "string", "default": "basic"},
+  "image": {"type": "string", "description": "Name in the image store; default: the flavor's"},
+  "ttl_seconds": {"type": "number", "description": "Lifetime; also timeout_seconds, timeout, timeout_minutes; the first present counts, 0 is the default, more than the maximum is clamped"},
+  "expose_ports": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}, "description": "Also ports; the union counts"},
+  "resources": {"type": "object", "properties": {
+    "cpu": {"type": ["number", "string"], "description": "Cores: 2, \"2\" or \"500m\""},
+    "memory_mb": {"type": "number"}, "memory": {"type": ["string", "number"], "description": "\"4Gi\", \"512Mi\"; a bare number is bytes"},
+    "disk_gb": {"type": "number"}, "disk": {"type": ["string", "number"]}, "pids": {"type": "integer"},
+    "gpu": {"type": "boolean", "description": "Accepted; the answer warns that there is none"}}},
+  "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "For every command; also envVars"},
+  "working_directory": {"type": "string", "default": "/workspace"},
+  "upstream": {"type": "string", "description": "A wish, echoed"},
+  "enableDockerSocket": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
+  "enableVnc": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
+  "enableBrowser": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
+  "browserSession": {"type": "object", "description": "Accepted; the answer warns that it was not restored"},
+  "agent": {"type": "object", "description": "Accepted; the answer warns that there is none"}}},
+"RefreshSandbox": {"type": "object", "properties": {"ttl_seconds": {"type": "number", "description": "0 or absent: the original lifetime"}}},
+"PreviewSandbox": {"type": "object", "properties": {"port": {"type": "integer", "default": 5173}, "path": {"type": "string", "default": "/"}}},
+"Exec": {"type": "object", "required": ["command"], "properties": {
+  "command": {"type": "string", "description": "A script for bash"},
+  "cwd": {"type": "string", "description": "Absolute, or relative to the sandbox's working directory"},
+  "env": {"type": "object", "additionalProperties": {"type": "string"}},
+  "timeoutMs": {"type": "number", "description": "Milliseconds; wins over timeout"},
+  "timeout": {"type": "number", "description": "Seconds"},
+  "stream": {"type": "boolean", "default": false, "description": "Answer server-sent events; an Accept of text/event-stream does the same"},
+  "background": {"type": "boolean", "default": false, "description": "Answer the process at once"},
+  "stdin": {"type": "boolean", "default": false, "description": "Background only: keep standard input open for writing"},
+  "ring_bytes": {"type": "integer", "maximum": 67108864, "description": "Background only: how much output is kept; default 1 MiB"}}},
+"Stdin": {"type": "object", "properties": {"data": {"type": "string"}, "encoding": {"type": "string", "enum": ["utf-8", "base64"]}, "close": {"type": "boolean", "default": false}}},
+"Signal": {"type": "object", "required": ["signal"], "properties": {"signal": {"type": ["string", "integer"], "description": "\"TERM\", \"SIGTERM\" or 15"}, "tree": {"type": "boolean", "default": true, "description": "Everything the process started, too"}}},
+"WriteFile": {"type": "object", "required": ["path", "content"], "properties": {
+  "path": {"type": "string"}, "content": {"type": "string"}, "encoding": {"type": "string", "enum": ["utf-8", "base64"], "default": "utf-8"},
+  "mode": {"type": ["integer", "string"], "description": "A number, or a string in octal; without it 0644 or the existing file's"}}},
+"MakeDirectory": {"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}, "mode": {"type": ["integer", "string"], "default": "0755"}}},
+"MoveFile": {"type": "object", "required": ["from", "to"], "properties": {"from": {"type": "string"}, "to": {"type": "string"}, "overwrite": {"type": "boolean", "default": false}}},
+"ArchiveRequest": {"type": "object", "properties": {"path": {"type": "string", "default": "/workspace"}, "format": {"type": "string", "enum": ["tar", "tgz"], "default": "tar"}}}
+})json";
+
+constexpr std::string_view sandbox_schemas = R"json({
+"Error": {"type": "object", "required": ["detail", "error"], "properties": {
+  "detail": {"type": "string"},
+  "error": {"type": "object", "required": ["code", "message"], "properties": {"code": {"type": "string"}, "message": {"type": "string"}}}}},
+"Sandbox": {"type": "object", "required": ["id", "url", "status", "createdAt", "timeoutAt", "ttl_remaining"], "properties": {
+  "id": {"type": "string"}, "sandboxId": {"type": "string"}, "sandbox_id": {"type": "string"},
+  "url": {"type": "string"}, "public_url": {"type": "string"}, "publicUrl": {"type": "string"}, "sandbox_url": {"type": "string"}, "sandboxUrl": {"type": "string"},
+  "host": {"type": "string"}, "port": {"type": "integer"},
+  "status": {"type": "string", "enum": ["creating", "running", "terminating", "terminated"]},
+  "flavor": {"type": "string"}, "image": {"type": "string"},
+  "priority": {"type": "integer"}, "priorityName": {"type": "string"}, "priority_name": {"type": "string"},
+  "preemptable": {"type": "boolean"}, "preemptible": {"type": "boolean"}, "upstream": {"type": ["string", "null"]},
+  "expose_ports": {"type": "array", "items": {"type": "integer"}}, "exposePorts": {"type": "array", "items": {"type": "integer"}},
+  "resources": {"type": "object", "properties": {"cpu": {"type": "number"}, "memory_mb": {"type": "integer"}, "memory_bytes": {"type": "integer"}, "disk_gb": {"type": "number"}, "disk_bytes": {"type": "integer"}, "pids": {"type": "integer"}}},
+  "working_directory": {"type": "string"}, "workingDirectory": {"type": "string"},
+  "createdAt": {"type": "string", "format": "date-time"}, "created_at": {"type": "string", "format": "date-time"},
+  "timeoutAt": {"type": "string", "format": "date-time"}, "timeout_at": {"type": "string", "format": "date-time"},
+  "expiresAt": {"type": "string", "format": "date-time"}, "expires_at": {"type": "string", "format": "date-time"},
+  "ttl_remaining": {"type": "integer"}, "ttlRemaining": {"type": "integer"}, "ttl_seconds": {"type": "integer"}, "ttlSeconds": {"type": "integer"},
+  "vnc": {"type": "object", "properties": {"enabled": {"type": "boolean"}}}, "vncPort": {"type": ["integer", "null"]}, "vnc_port": {"type": ["integer", "null"]},
+  "capabilities": {"type": "object", "properties": {"vnc": {"type": "boolean"}, "browser": {"type": "boolean"}, "agentBrowser": {"type": "boolean"}, "playwright": {"type": "boolean"}, "agents": {"type": "array", "items": {"type": "string"}}}},
+  "parent_sandbox_id": {"type": ["string", "null"]}, "parentSandboxId": {"type": ["string", "null"]}}},
+"CreatedSandbox": {"allOf": [{"$ref": "#/components/schemas/Sandbox"}, {"type": "object", "required": ["warnings"], "properties": {
+  "warnings": {"type": "array", "items": {"type": "string"}, "description": "What was asked for and not granted, one sentence each"}}}]},
+"SandboxList": {"type": "object", "required": ["sandboxes", "total"], "properties": {"sandboxes": {"type": "array", "items": {"$ref": "#/components/schemas/Sandbox"}}, "total": {"type": "integer"}}},
+"EndedSandbox": {"type": "object", "required": ["status", "ok"], "properties": {
+  "status": {"type": "string", "const": "terminated"}, "id": {"type": "string"}, "sandboxId": {"type": "string"}, "sandbox_id": {"type": "string"},
+  "reason": {"type": "string"}, "ok": {"type": "boolean"}}},
+"Logs": {"type": "object", "required": ["logs"], "properties": {"logs": {"type": "array", "items": {"type": "object", "properties": {"timestamp": {"type": "string", "format": "date-time"}, "source": {"type": "string"}, "line": {"type": "string"}}}}}},
+"Preview": {"type": "object", "required": ["url", "port", "ready"], "properties": {"url": {"type": "string"}, "previewUrl": {"type": "string"}, "preview_url": {"type": "string"}, "port": {"type": "integer"}, "ready": {"type": "boolean"}}},
+"Vnc": {"type": "object", "required": ["enabled"], "properties": {"enabled": {"type": "boolean"}, "port": {"type": ["integer", "null"]}, "url": {"type": ["string", "null"]}, "websocketUrl": {"type": ["string", "null"]}, "path": {"type": "string"}, "resolution": {"type": ["string", "null"]}, "passwordRequired": {"type": "boolean"}}},
+"StatsList": {"type": "array", "items": {"type": "object", "required": ["sandbox_id"], "properties": {
+  "sandbox_id": {"type": "string"}, "sandboxId": {"type": "string"}, "container_id": {"type": ["string", "null"]},
+  "cpu_ratio": {"type": ["number", "null"]}, "memory_ratio": {"type": ["number", "null"]}, "cpu_cores_used": {"type": "number"}, "cpu_cores_total": {"type": ["integer", "null"]},
+  "memory_usage_bytes": {"type": "integer"}, "memory_limit_bytes": {"type": "integer"}, "disk_bytes": {"type": "integer"}, "disk_limit_bytes": {"type": "integer"},
+  "pids": {"type": "integer"}, "pids_limit": {"type": "integer"}, "oom_kills": {"type": "integer"}, "updated_at": {"type": "string", "format": "date-time"}}}}
+})json";
+
+constexpr std::string_view work_schemas = R"json({
+"Exit": {"type": "object", "required": ["exitCode", "exit_code", "timedOut"], "properties": {
+  "exitCode": {"type": "integer", "description": "128 + signal for a signal, 124 for a timeout"}, "exit_code": {"type": "integer"}, "signal": {"type": ["integer", "null"]},
+  "timedOut": {"type": "boolean"}, "timed_out": {"type": "boolean"}, "durationMs": {"type": "integer"}, "duration_ms": {"type": "integer"},
+  "outputBytes": {"type": "integer"}, "output_bytes": {"type": "integer"}}},
+"ExecResult": {"allOf": [{"$ref": "#/components/schemas/Exit"}, {"type": "object", "required": ["stdout", "stderr", "truncated"], "properties": {
+  "stdout": {"type": "string"}, "stderr": {"type": "string"}, "truncated": {"type": "boolean"},
+  "stdoutTruncatedBytes": {"type": "integer"}, "stdout_truncated_bytes": {"type": "integer"}, "stderrTruncatedBytes": {"type": "integer"}, "stderr_truncated_bytes": {"type": "integer"}}}]},
+"ExecAnswer": {"anyOf": [{"$ref": "#/components/schemas/ExecResult"}, {"$ref": "#/components/schemas/Process"}], "description": "The result, or with background the process"},
+"OutputEvents": {"type": "string", "description": "Events stdout and stderr with {offset, text} or {offset, base64}, gap with {from, to}, and last exit with an Exit, or error with an Error. The id of an event is the offset behind it."},
+"Process": {"type": "object", "required": ["pid", "status"], "properties": {
+  "pid": {"type": "integer"}, "processId": {"type": "integer"}, "process_id": {"type": "integer"}, "command": {"type": "string"}, "status": {"type": "string", "enum": ["running", "exited"]},
+  "exitCode": {"type": ["integer", "null"]}, "exit_code": {"type": ["integer", "null"]}, "signal": {"type": ["integer", "null"]},
+  "timedOut": {"type": "boolean"}, "timed_out": {"type": "boolean"}, "durationMs": {"type": ["integer", "null"]}, "duration_ms": {"type": ["integer", "null"]},
+  "startedAt": {"type": "string", "format": "date-time"}, "started_at": {"type": "string", "format": "date-time"},
+  "outputBytes": {"type": "integer"}, "output_bytes": {"type": "integer"}, "outputStart": {"type": "integer", "description": "The oldest byte still kept"}, "output_start": {"type": "integer"}}},
+"ProcessList": {"type": "object", "required": ["processes", "total"], "properties": {"processes": {"type": "array", "items": {"$ref": "#/components/schemas/Process"}}, "total": {"type": "integer"}}},
+"StdinWritten": {"type": "object", "properties": {"success": {"type": "boolean"}, "written": {"type": "integer"}, "closed": {"type": "boolean"}}},
+"SignalSent": {"type": "object", "properties": {"success": {"type": "boolean"}, "pid": {"type": "integer"}, "signal": {"type": "integer"}}},
+"Done": {"type": "object", "required": ["success", "path"], "properties": {"success": {"type": "boolean"}, "path": {"type": "string"}}},
+"FileWritten": {"type": "object", "required": ["success", "path", "size"], "properties": {"success": {"type": "boolean"}, "path": {"type": "string"}, "size": {"type": "integer"}}},
+"FileUploaded": {"type": "object", "required": ["success", "path", "size", "sha256"], "properties": {"success": {"type": "boolean"}, "path": {"type": "string"}, "size": {"type": "integer"}, "sha256": {"type": "string"}}},
+"FileInfo": {"type": "object", "required": ["path", "type", "size"], "properties": {
+  "path": {"type": "string"}, "type": {"type": "string", "enum": ["file", "directory", "symlink", "other"]}, "size": {"type": "integer"}, "mode": {"type": "string"},
+  "modifiedAt": {"type": "string", "format": "date-time"}, "modified_at": {"type": "string", "format": "date-time"}, "target": {"type": ["string", "null"]}}},
+"FileContent": {"allOf": [{"$ref": "#/components/schemas/FileInfo"}, {"type": "object", "required": ["content", "encoding"], "properties": {"content": {"type": "string"}, "encoding": {"type": "string", "enum": ["utf-8", "base64"]}}}]},
+"FileList": {"type": "object", "required": ["path", "files", "entries"], "properties": {
+  "path": {"type": "string"}, "files": {"type": "array", "items": {"type": "string"}, "description": "Names of what is no directory, relative to the path"},
+  "entries": {"type": "array", "items": {"$ref": "#/components/schemas/FileInfo"}}}},
+"WatchEvents": {"type": "string", "description": "Events created, modified, deleted, moved and overflow with {kind, path, from, directory}; error when the sandbox ends."}
+})json";
+
+constexpr std::string_view server_schemas = R"json({
+"Resources": {"type": "object", "required": ["canCreateSandbox", "limits", "priorityBreakdown", "warmPool"], "properties": {
+  "canCreateSandbox": {"type": "boolean"}, "rejectReason": {"type": ["string", "null"]}, "sandboxCount": {"type": "integer"},
+  "limits": {"type": "object", "additionalProperties": {"type": ["number", "null"]}}, "priorityBreakdown": {"type": "object", "additionalProperties": {"type": "integer"}},
+  "cpuCount": {"type": "integer"}, "cpuRatio": {"type": "number"}, "cpuPercent": {"type": "number"}, "memoryPercent": {"type": "number"},
+  "memoryTotalGb": {"type": "number"}, "memoryAvailableGb": {"type": "number"}, "memoryTotalBytes": {"type": "integer"}, "memoryUsedBytes": {"type": "integer"}, "memoryAvailableBytes": {"type": "integer"},
+  "diskTotalBytes": {"type": "integer"}, "diskUsedBytes": {"type": "integer"}, "diskFreeBytes": {"type": "integer"}, "diskUsedRatio": {"type": "number"},
+  "load1": {"type": "number"}, "load5": {"type": "number"}, "load15": {"type": "number"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"}},
+  "description": "Every value also in snake_case; the loads as load_avg_1m, load_avg_5m, load_avg_15m"},
+"WarmPool": {"type": "object", "additionalProperties": {"type": "object", "properties": {"available": {"type": "integer"}, "target": {"type": "integer"}}}},
+"Timeseries": {"type": "array", "items": {"type": "object", "required": ["timestamp"], "properties": {"timestamp": {"type": "string", "format": "date-time"}, "cpu_ratio": {"type": "number"}, "memory_ratio": {"type": "number"}, "disk_ratio": {"type": "number"}}}},
+"Health": {"type": "object", "required": ["status", "warmPool"], "properties": {"status": {"type": "string", "enum": ["ok", "draining"]}, "sandboxes": {"type": "integer"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"}, "version": {"type": "string"}}},
+"Index": {"type": "object", "properties": {"name": {"type": "string"}, "version": {"type": "string"}, "links": {"type": "object", "additionalProperties": {"type": "string"}}}}
+})json";
+
+} // namespace
+
+nlohmann::json described_parameters() { return nlohmann::json::parse(parameters); }
+
+nlohmann::json described_schemas() {
+  auto all = nlohmann::json::object();
+  for (auto part : {request_schemas, sandbox_schemas, work_schemas, server_schemas})
+    all.update(nlohmann::json::parse(part));
+  return all;
+}
+
+} // namespace sandy::http::routes

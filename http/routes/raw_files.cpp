@@ -1,0 +1,254 @@
+#include "http/routes/routes.hpp"
+
+#include "http/codec/fields.hpp"
+#include "http/codec/files.hpp"
+#include "http/codec/header_values.hpp"
+#include "http/codec/time_format.hpp"
+#include "http/errors.hpp"
+#include "http/routes/common.hpp"
+#include "http/routes/file_bytes.hpp"
+#include "http/routes/sha256.hpp"
+#include "metrics/registry.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+#include <optional>
+
+// Files as bytes: upload and download of any size, nothing held in memory.
+
+namespace sandy::http::routes {
+
+namespace {
+
+constexpr std::string_view octets = "application/octet-stream";
+
+/// Changes when the file does, as far as its size and time tell: that is all that "weak" promises.
+std::string entity_tag(const file_info& info) {
+  char text[40];
+  auto* end = std::to_chars(text, text + 20, static_cast<std::uint64_t>(info.modified_at), 16).ptr;
+  *end++ = '-';
+  end = std::to_chars(end, text + sizeof text, info.size, 16).ptr;
+  return "W/\"" + std::string{text, end} + "\"";
+}
+
+bool same_version(const file_info& a, const file_info& b) {
+  return a.size == b.size && a.modified_at == b.modified_at;
+}
+
+header_list file_headers(const file_info& info) {
+  return {{"Accept-Ranges", "bytes"},
+          {"ETag", entity_tag(info)},
+          {"Last-Modified", codec::http_date(info.modified_at)}};
+}
+
+io_task<result<std::string>> digest_of(byte_source& source) {
+  sha256 digest;
+  for (;;) {
+    auto piece = co_await source.read();
+    if (!piece)
+      co_return piece.error();
+    if (piece->empty())
+      co_return digest.hex();
+    digest.update(*piece);
+  }
+}
+
+/// A file that was opened, and its digest where the client wants it: then its bytes were read, and are gone.
+struct described_file {
+  open_file file;
+  std::optional<std::string> sha256;
+};
+
+io_task<result<described_file>> describe(sandbox_io& io, std::string path, bool with_digest) {
+  auto file = co_await io.read_file(std::move(path), 0, 0);
+  if (!file)
+    co_return file.error();
+  described_file described{std::move(*file), std::nullopt};
+  if (with_digest) {
+    auto digest = co_await digest_of(*described.file.bytes);
+    if (!digest)
+      co_return digest.error();
+    described.sha256 = std::move(*digest);
+    described.file.bytes = nullptr;
+  }
+  co_return described;
+}
+
+/// The range wanted, unless `If-Range` says that it was meant for another version.
+result<std::optional<codec::byte_range>> wanted_range(const exchange& ex, const file_info& info) {
+  auto condition = codec::trim(ex.header("If-Range"));
+  // Our tags are weak, and those never match here (RFC 9110, section 13.1.5): only the date can.
+  if (!condition.empty() && condition != codec::http_date(info.modified_at))
+    return std::optional<codec::byte_range>{};
+  return codec::parse_range(ex.header("Range"), info.size);
+}
+
+io_task<result<void>> send_unsatisfiable(exchange& ex, const file_info& info, const caf::error& err) {
+  header_list extra{{"Content-Range", "bytes */" + std::to_string(info.size)}};
+  co_await ex.reply_bytes(416, "application/json", error_body(err), std::move(extra));
+  co_return answered();
+}
+
+io_task<result<void>> send_range(exchange& ex, sandbox_io& io, std::string path, const file_info& info,
+                                 codec::byte_range range, header_list extra) {
+  auto part = co_await io.read_file(std::move(path), range.first, range.length);
+  if (!part)
+    co_return part.error();
+  if (!same_version(part->info, info))
+    co_return fail(errc::conflict, "The file changed while it was read");
+  extra.emplace_back("Content-Range", "bytes " + std::to_string(range.first) + "-" +
+                                          std::to_string(range.first + range.length - 1) + "/" +
+                                          std::to_string(info.size));
+  auto begun = co_await ex.begin_stream(206, octets, range.length, std::move(extra));
+  if (begun)
+    co_await copy_to_client(ex, *part->bytes, range.length);
+  co_return answered();
+}
+
+io_task<result<void>> send_whole(exchange& ex, sandbox_io& io, std::string path, open_file file,
+                                 header_list extra) {
+  if (ex.method() == "HEAD") {
+    auto begun = co_await ex.begin_stream(200, octets, file.info.size, std::move(extra));
+    if (begun)
+      co_await ex.end_stream();
+    co_return answered();
+  }
+  if (!file.bytes) {
+    auto again = co_await io.read_file(std::move(path), 0, 0);
+    if (!again)
+      co_return again.error();
+    if (!same_version(again->info, file.info))
+      co_return fail(errc::conflict, "The file changed while it was read");
+    file = std::move(*again);
+  }
+  auto sent = co_await send_raw(ex, std::move(file), std::move(extra));
+  co_return sent;
+}
+
+io_task<result<void>> download(exchange& ex) {
+  auto path = query_path(ex);
+  if (!path)
+    co_return path.error();
+  auto with_digest = query_flag(ex, "sha256");
+  if (!with_digest)
+    co_return with_digest.error();
+  auto io = co_await open_io(ex);
+  if (!io)
+    co_return io.error();
+  auto described = co_await describe(**io, *path, with_digest->value_or(false));
+  if (!described)
+    co_return described.error();
+  const auto info = described->file.info;
+  auto extra = file_headers(info);
+  if (described->sha256)
+    extra.emplace_back("X-Content-SHA256", *described->sha256);
+  if (auto known = codec::trim(ex.header("If-None-Match")); !known.empty() && known == entity_tag(info)) {
+    co_await ex.reply_bytes(304, octets, {}, std::move(extra));
+    co_return answered();
+  }
+  auto range = wanted_range(ex, info);
+  if (!range) {
+    auto sent = co_await send_unsatisfiable(ex, info, range.error());
+    co_return sent;
+  }
+  if (*range && ex.method() != "HEAD") { // a range of HEAD has no meaning
+    auto sent = co_await send_range(ex, **io, std::move(*path), info, **range, std::move(extra));
+    co_return sent;
+  }
+  auto sent = co_await send_whole(ex, **io, std::move(*path), std::move(described->file), std::move(extra));
+  co_return sent;
+}
+
+/// Path, mode and announced digest of an upload, all checked before a byte is read.
+struct upload_request {
+  write_options options;
+  std::optional<std::string> sha256;
+};
+
+result<upload_request> read_upload(const exchange& ex) {
+  if (!ex.header("Content-Range").empty())
+    return fail(errc::invalid_argument, "Content-Range is not supported: a file is replaced as a whole");
+  auto path = query_path(ex);
+  if (!path)
+    return path.error();
+  upload_request request;
+  request.options.path = std::move(*path);
+  if (auto text = ex.query("mode")) {
+    auto mode = codec::octal_mode(*text);
+    if (!mode)
+      return fail(errc::invalid_argument, "mode must be permission bits, such as 0644");
+    request.options.mode = *mode;
+    request.options.keep_mode = false;
+  }
+  auto field = ex.header("Repr-Digest").empty() ? ex.header("Content-Digest") : ex.header("Repr-Digest");
+  auto digest = codec::announced_sha256(ex.header("X-Content-SHA256"), field);
+  if (!digest)
+    return digest.error();
+  request.sha256 = std::move(*digest);
+  return request;
+}
+
+io_task<result<void>> upload(exchange& ex) {
+  auto request = read_upload(ex);
+  if (!request)
+    co_return request.error();
+  auto io = co_await open_io(ex);
+  if (!io)
+    co_return io.error();
+  auto sink = co_await (*io)->write_file(std::move(request->options));
+  if (!sink)
+    co_return sink.error();
+  sha256 digest;
+  for (;;) {
+    auto piece = co_await ex.read_some();
+    if (!piece)
+      co_return piece.error(); // the sink goes, and the file stays as it was
+    if (piece->empty())
+      break;
+    digest.update(*piece);
+    auto written = co_await (*sink)->write(*piece);
+    if (!written)
+      co_return written;
+    ex.server().metrics.guest_bytes(metrics::direction::in, piece->size());
+  }
+  auto hex = digest.hex();
+  if (request->sha256 && *request->sha256 != hex)
+    co_return fail(errc::digest_mismatch,
+                   "The bytes received do not have the announced SHA-256; nothing was written");
+  auto info = co_await (*sink)->commit(false);
+  if (!info)
+    co_return info.error();
+  auto body = codec::done_json(info->path);
+  body["size"] = info->size;
+  body["sha256"] = hex;
+  co_await ex.reply(200, body);
+  co_return answered();
+}
+
+io_task<result<void>> remove(exchange& ex) {
+  auto path = query_path(ex);
+  if (!path)
+    co_return path.error();
+  auto recursive = query_flag(ex, "recursive");
+  if (!recursive)
+    co_return recursive.error();
+  auto io = co_await open_io(ex);
+  if (!io)
+    co_return io.error();
+  auto removed = co_await (*io)->remove(*path, recursive->value_or(false));
+  if (!removed)
+    co_return removed;
+  co_await ex.reply(200, codec::done_json(*path));
+  co_return answered();
+}
+
+} // namespace
+
+void add_raw_file_routes(std::vector<route>& table) {
+  table.insert(table.end(), {{"GET", "/api/sandboxes/{id}/files", answer<download>},
+                             {"PUT", "/api/sandboxes/{id}/files", answer<upload>},
+                             {"DELETE", "/api/sandboxes/{id}/files", answer<remove>}});
+}
+
+} // namespace sandy::http::routes
