@@ -139,9 +139,10 @@ TEST_CASE_METHOD(half_made, "a sandbox is destroyed while it is forking, writing
   auto wanted = spec();
   wanted.id = id;
   auto made = create(wanted);
-  for (auto script : {"bomb() { bomb | bomb & }; while :; do bomb 2>/dev/null; done",
-                      "while :; do head -c 20M /dev/zero > /root/file; done",
-                      "trap '' TERM HUP INT; cd /tmp; exec sleep 1000 > /root/held"})
+  // The bomb comes last: it leaves no process for the others.
+  for (auto script : {"while :; do head -c 20M /dev/zero > /root/file; done",
+                      "trap '' TERM HUP INT; cd /tmp; exec sleep 1000 > /root/held",
+                      "bomb() { bomb | bomb & }; while :; do bomb 2>/dev/null; done"})
     REQUIRE(start_inside(made, script).failure == "");
   check_destroyed();
 }
