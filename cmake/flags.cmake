@@ -27,3 +27,18 @@ function(sandy_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT 600)
 endfunction()
+
+# A libFuzzer target (LLVMFuzzerTestOneInput) and its CTest entry: a fixed number of inputs, from a fixed seed. Only in the
+# address sanitizer's build; a fuzzer of its own runs longer there: build/asan/<name> -max_total_time=600
+function(sandy_fuzz_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINK" ${ARGN})
+  if(NOT SANDY_SANITIZER MATCHES "address")
+    return()
+  endif()
+  add_executable(${name} ${TEST_SOURCES})
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${name} PRIVATE ${TEST_LINK})
+  add_test(NAME ${name} COMMAND ${name} -runs=20000 -seed=1)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600)
+endfunction()

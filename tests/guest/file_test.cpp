@@ -1,0 +1,190 @@
+#include "guest/guest_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+using namespace sandy;
+using namespace sandy::tests;
+namespace fs = std::filesystem;
+
+TEST_CASE_METHOD(guest_fixture, "a file comes back as it was written, with its directories made", "[guest]") {
+  std::string bytes(5'000'000, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<char>(i * 31);
+  auto placed = put(directory + "/a/b/c.bin", bytes);
+  REQUIRE(placed);
+  CHECK(placed->size == bytes.size());
+  CHECK(placed->mode == 0644);
+  CHECK(*get(directory + "/a/b/c.bin") == bytes);
+  CHECK(run(io->stat(directory + "/a"))->kind == file_kind::directory);
+}
+
+TEST_CASE_METHOD(guest_fixture, "base64 is decoded when the file is put in place, strictly", "[guest]") {
+  CHECK(put(directory + "/x", "aGVs\nbG8=", true)->size == 5);
+  CHECK(*get(directory + "/x") == "hello");
+  for (auto bad : {"a", "aGVsbG8", "a*==", "====", "aGVsbG8=x"}) {
+    CHECK(code_of(put(directory + "/y", bad, true).error()) == errc::invalid_argument);
+    CHECK_FALSE(fs::exists(directory + "/y"));
+  }
+}
+
+TEST_CASE_METHOD(guest_fixture, "a file that is not committed leaves nothing", "[guest]") {
+  {
+    write_options options;
+    options.path = directory + "/half";
+    auto sink = run(io->write_file(options));
+    REQUIRE(sink);
+    REQUIRE(run((*sink)->write("part")));
+    CHECK_FALSE(fs::exists(directory + "/half"));
+  }
+  shell("true"); // the guest has seen the connection close
+  auto left = shell("ls -A " + directory);
+  CHECK(left->out == ".socket\n");
+}
+
+TEST_CASE_METHOD(guest_fixture, "an existing file keeps its mode", "[guest]") {
+  REQUIRE(put(directory + "/run.sh", "one"));
+  ::chmod((directory + "/run.sh").c_str(), 0755);
+  CHECK(put(directory + "/run.sh", "two")->mode == 0755);
+}
+
+TEST_CASE_METHOD(guest_fixture, "what cannot be read or written is named", "[guest]") {
+  CHECK(code_of(get(directory + "/none").error()) == errc::file_not_found);
+  CHECK(text_of(get(directory + "/none").error()) == "File not found: " + directory + "/none");
+  CHECK(code_of(get(directory).error()) == errc::is_directory);
+  CHECK(code_of(put(directory, "x").error()) == errc::is_directory);
+  REQUIRE(put(directory + "/file", "x"));
+  CHECK(code_of(get(directory + "/file/below").error()) == errc::not_a_directory);
+  CHECK(code_of(put("/proc/sys/kernel/hostname", "x").error()) == errc::permission_denied);
+  CHECK(code_of(get(std::string("/a\0b", 4)).error()) == errc::invalid_argument);
+  CHECK_FALSE(get("/" + std::string(5000, 'x')));
+  CHECK(code_of(run(io->stat(directory + "/none")).error()) == errc::file_not_found);
+  ::mkfifo((directory + "/fifo").c_str(), 0600);
+  CHECK_FALSE(get(directory + "/fifo")); // and nobody waits for a writer
+  CHECK(shell("echo well")->out == "well\n");
+}
+
+TEST_CASE_METHOD(guest_fixture, "a range of a file is read", "[guest]") {
+  REQUIRE(put(directory + "/digits", "0123456789"));
+  auto work = [](guest_fixture* self) -> io_task<result<std::string>> {
+    auto file = co_await self->io->read_file(self->directory + "/digits", 3, 4);
+    if (!file)
+      co_return std::move(file.error());
+    auto bytes = co_await file->bytes->read();
+    co_return std::move(bytes);
+  };
+  CHECK(*run(work(this)) == "3456");
+}
+
+TEST_CASE_METHOD(guest_fixture, "a listing is recursive, sorted, relative, and leaves out dependencies", "[guest]") {
+  for (auto name : {"b.txt", "a/x", "node_modules/m/i.js", ".git/HEAD", "a/node_modules/n", "dist/out.js"})
+    REQUIRE(put(directory + "/" + name, "x"));
+  list_options options;
+  options.path = directory;
+  auto names = [&] {
+    std::vector<std::string> all;
+    auto listed = run(io->list(options));
+    REQUIRE(listed);
+    for (const auto& each : *listed)
+      if (each.kind == file_kind::regular)
+        all.push_back(each.path);
+    return all;
+  };
+  CHECK(names() == std::vector<std::string>{"a/x", "b.txt", "dist/out.js"});
+  options.path = directory + "/node_modules";
+  CHECK(names() == std::vector<std::string>{"m/i.js"});
+  options.path = directory;
+  options.max_entries = 2;
+  CHECK(code_of(run(io->list(options)).error()) == errc::limit_reached);
+  options.path = directory + "/none";
+  CHECK(code_of(run(io->list(options)).error()) == errc::file_not_found);
+}
+
+TEST_CASE_METHOD(guest_fixture, "directories are made, moved and removed", "[guest]") {
+  REQUIRE(run(io->make_directory(directory + "/d/e/f", 0755)));
+  REQUIRE(put(directory + "/d/e/file", "1"));
+  REQUIRE(run(io->move(directory + "/d/e", directory + "/moved", false)));
+  CHECK(*get(directory + "/moved/file") == "1");
+  REQUIRE(put(directory + "/other", "2"));
+  CHECK(code_of(run(io->move(directory + "/other", directory + "/moved/file", false)).error()) == errc::file_exists);
+  REQUIRE(run(io->move(directory + "/other", directory + "/moved/file", true)));
+  CHECK(*get(directory + "/moved/file") == "2");
+  CHECK(code_of(run(io->remove(directory + "/moved", false)).error()) == errc::directory_not_empty);
+  REQUIRE(run(io->remove(directory + "/moved", true)));
+  CHECK_FALSE(fs::exists(directory + "/moved"));
+  CHECK(code_of(run(io->remove(directory + "/moved", true)).error()) == errc::file_not_found);
+}
+
+TEST_CASE_METHOD(guest_fixture, "a directory goes out as an archive and comes back, plain and compressed", "[guest]") {
+  REQUIRE(put(directory + "/in/one", "1"));
+  REQUIRE(put(directory + "/in/sub/two", std::string(300'000, '2')));
+  auto gzip = GENERATE(false, true);
+  auto work = [](guest_fixture* self, bool zip) -> io_task<result<std::string>> {
+    auto out = co_await self->io->archive(self->directory + "/in", zip);
+    if (!out)
+      co_return std::move(out.error());
+    auto in = co_await self->io->unarchive(self->directory + "/out");
+    if (!in)
+      co_return std::move(in.error());
+    std::string start;
+    for (;;) {
+      auto piece = co_await (*out)->read();
+      if (!piece)
+        co_return std::move(piece.error());
+      if (piece->empty())
+        break;
+      if (start.empty())
+        start = piece->substr(0, 2);
+      auto sent = co_await (*in)->write(*piece);
+      if (!sent)
+        co_return std::move(sent.error());
+    }
+    auto finished = co_await (*in)->finish();
+    if (!finished)
+      co_return std::move(finished.error());
+    co_return std::move(start);
+  };
+  auto start = run(work(this, gzip));
+  REQUIRE(start);
+  CHECK((*start == "\x1f\x8b") == gzip);
+  CHECK(*get(directory + "/out/one") == "1");
+  CHECK(get(directory + "/out/sub/two")->size() == 300'000);
+}
+
+TEST_CASE_METHOD(guest_fixture, "what is no archive is refused with tar's words", "[guest]") {
+  auto work = [](guest_fixture* self) -> io_task<result<void>> {
+    auto in = co_await self->io->unarchive(self->directory + "/out");
+    if (!in)
+      co_return std::move(in.error());
+    auto sent = co_await (*in)->write(std::string(2'000'000, 'x'));
+    if (!sent)
+      co_return std::move(sent);
+    auto finished = co_await (*in)->finish();
+    co_return std::move(finished);
+  };
+  auto refused = run(work(this));
+  REQUIRE_FALSE(refused);
+  CHECK(code_of(refused.error()) == errc::invalid_argument);
+}
+
+TEST_CASE_METHOD(guest_fixture, "changes below a watched directory are told, also in new directories", "[guest]") {
+  REQUIRE(run(io->make_directory(directory + "/w", 0755)));
+  auto watch = run(io->watch(directory + "/w", true));
+  REQUIRE(watch);
+  shell("cd " + directory + "/w && mkdir sub && echo 1 > sub/f && mv sub/f sub/g && rm sub/g");
+  std::vector<std::string> seen;
+  while (seen.empty() || seen.back() != "deleted sub/g") {
+    auto event = run((*watch)->next());
+    REQUIRE(event);
+    seen.push_back(event->kind + " " + event->path + (event->from.empty() ? "" : " from " + event->from));
+  }
+  auto has = [&](const std::string& what) { return std::find(seen.begin(), seen.end(), what) != seen.end(); };
+  CHECK(has("created sub"));
+  // A file may come and go before the guest looks into its new directory; what it says is in order and true.
+  CHECK((has("moved sub/g from sub/f") || has("created sub/g") || has("moved sub/g")));
+  CHECK(code_of(run(io->watch(directory + "/none", true)).error()) == errc::file_not_found);
+}
