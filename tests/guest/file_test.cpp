@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -80,7 +81,7 @@ TEST_CASE_METHOD(guest_fixture, "a range of a file is read", "[guest]") {
   CHECK(*run(work(this)) == "3456");
 }
 
-TEST_CASE_METHOD(guest_fixture, "a listing is recursive, sorted, relative, and leaves out dependencies", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "a listing is recursive, relative, and leaves out dependencies", "[guest]") {
   for (auto name : {"b.txt", "a/x", "node_modules/m/i.js", ".git/HEAD", "a/node_modules/n", "dist/out.js"})
     REQUIRE(put(directory + "/" + name, "x"));
   list_options options;
@@ -92,6 +93,7 @@ TEST_CASE_METHOD(guest_fixture, "a listing is recursive, sorted, relative, and l
     for (const auto& each : *listed)
       if (each.kind == file_kind::regular)
         all.push_back(each.path);
+    std::sort(all.begin(), all.end()); // in any order: the edge sorts
     return all;
   };
   CHECK(names() == std::vector<std::string>{"a/x", "b.txt", "dist/out.js"});
