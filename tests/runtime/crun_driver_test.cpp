@@ -182,7 +182,8 @@ TEST_CASE_METHOD(machine, "nothing of a living sandbox shows in the host's mount
 }
 
 TEST_CASE("options that cannot work are refused with a reason", "[privileged]") {
-  auto options = test_options();
+  temporary_directory directory;
+  auto options = test_options(directory.path);
   auto refused = [](crun_options changed) {
     auto made = crun_driver::make(std::move(changed));
     REQUIRE_FALSE(made);
@@ -204,7 +205,4 @@ TEST_CASE("options that cannot work are refused with a reason", "[privileged]") 
     changed.uid_base = base;
     CHECK(refused(changed) == errc::invalid_argument);
   }
-  ::rmdir((options.data_dir + "/sandboxes").c_str());
-  ::rmdir((options.data_dir + "/crun").c_str());
-  ::rmdir(options.data_dir.c_str());
 }

@@ -10,7 +10,6 @@
 
 #include <climits>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 
 namespace sandy::test {
@@ -80,7 +79,7 @@ std::vector<std::string> traces_of(const std::string& data_dir, const std::strin
   return found;
 }
 
-crun_options test_options() {
+crun_options test_options(const std::string& data_dir) {
   if (::geteuid() != 0)
     FAIL("these tests make real sandboxes and need root");
   crun_options options;
@@ -88,9 +87,6 @@ crun_options test_options() {
   options.image_dir = image_dir != nullptr ? image_dir : "/var/lib/sandy/images";
   if (!image_store{options.image_dir}.find("basic"))
     FAIL("no image \"basic\" in " + options.image_dir + ": run script/image");
-  // Unreachable for others on purpose: sandboxes must not need it.
-  char data_dir[] = "/tmp/sandy-test-XXXXXX";
-  REQUIRE(::mkdtemp(data_dir) != nullptr);
   options.data_dir = data_dir;
   options.guest = SANDY_GUEST_PATH;
   options.launcher = SANDY_LAUNCH_PATH;
@@ -98,7 +94,7 @@ crun_options test_options() {
 }
 
 machine::machine()
-    : options_(test_options()) {
+    : options_(test_options(directory_.path)) {
   restart(options_);
 }
 
@@ -121,7 +117,6 @@ machine::~machine() {
   auto left = traces();
   for (const auto& line : left)
     std::cerr << "left behind: " << line << '\n';
-  std::filesystem::remove_all(options_.data_dir);
   if (!left.empty())
     std::abort(); // a destructor cannot fail a test in any milder way
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/crun/crun_driver.hpp"
+#include "tests/runtime/temporary_directory.hpp"
 
 #include <memory>
 #include <string>
@@ -46,13 +47,14 @@ public:
   std::string script(const std::string& name, const std::string& body);
 
 private:
+  temporary_directory directory_; ///< unreachable for others on purpose: sandboxes must not need it
   runtime::crun_options options_;
   std::unique_ptr<runtime::crun_driver> driver_;
   std::string cgroup_parent_;
   std::uint32_t next_slot_ = 0;
 };
 
-/// The options the tests use, for a new data directory. Fails the test without root or without the image.
-runtime::crun_options test_options();
+/// The options the tests use. Fails the test without root or without the image.
+runtime::crun_options test_options(const std::string& data_dir);
 
 } // namespace sandy::test
