@@ -133,6 +133,9 @@ result<std::unique_ptr<application>> application::start(config settings) {
   if (!settings.cgroup_parent.empty())
     options.cgroup_parent = settings.cgroup_parent;
   options.uid_base = settings.uid_base;
+  // The first lease counts from the start of the guest, so that a server that dies at once leaves no sandbox for ever.
+  if (auto lease = settings.worker.guest_lease.count(); lease > 0)
+    options.guest_arguments = {"--lease-ms", std::to_string(lease)};
   auto driver = runtime::crun_driver::make(std::move(options));
   if (!driver)
     return std::move(driver.error());

@@ -63,8 +63,10 @@ public:
 
   void on_exit() override {
     make_state_ = nullptr;
-    if (!scope_.active())
-      this->context(nullptr); // the last reference went away on some other thread: no execution unit to answer on
+    if (!scope_.active()) { // the last reference went away on some thread: no execution unit, and no new references
+      this->context(nullptr);
+      scope_.unreferenced();
+    }
     scope::activation active{&scope_};
     scope_.shutdown();
     state_.reset();

@@ -22,8 +22,8 @@ namespace sandy::coro::detail {
 /// frame, that would be a cycle, and the actor would never die.
 class reply_address {
 public:
-  explicit reply_address(caf::scheduled_actor* self) : self_(self) {
-    auto* element = self->current_mailbox_element();
+  explicit reply_address(scope& owner) : owner_(owner) {
+    auto* element = owner.self()->current_mailbox_element();
     if (element != nullptr && !element->mid.is_answered() && !element->mid.is_response()) {
       source_ = element->sender; // a copy: the handler may ask for current_sender()
       stages_ = std::move(element->stages);
@@ -43,16 +43,15 @@ private:
       auto next = std::move(stages_.back());
       stages_.pop_back();
       next->enqueue(caf::make_mailbox_element(std::move(source_), mid_, std::move(stages_), std::move(content)),
-                    self_->context());
+                    owner_.self()->context());
     } else if (source_ && mid_.is_request()) {
       auto receiver = std::exchange(source_, nullptr);
-      receiver->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{self_->ctrl()}, mid_.response_id(), {},
-                                                  std::move(content)),
-                        self_->context());
+      receiver->enqueue(caf::make_mailbox_element(owner_.sender(), mid_.response_id(), {}, std::move(content)),
+                        owner_.self()->context());
     }
   }
 
-  caf::scheduled_actor* self_;
+  scope& owner_;
   caf::strong_actor_ptr source_;
   caf::mailbox_element::forwarding_stack stages_;
   caf::message_id mid_;
@@ -61,7 +60,7 @@ private:
 template <class T>
 class reply_promise_base : public scope::root {
 public:
-  reply_promise_base() : address_(owner().self()) {}
+  reply_promise_base() : address_(owner()) {}
   ~reply_promise_base() {
     if (!answered_) // the actor ended while this handler was suspended
       address_.deliver(caf::make_error(caf::sec::request_receiver_down));

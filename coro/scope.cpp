@@ -39,6 +39,10 @@ scope& scope::current() {
 
 bool scope::active() const noexcept { return current_scope == this; }
 
+caf::strong_actor_ptr scope::sender() const {
+  return unreferenced_ ? caf::strong_actor_ptr{} : caf::strong_actor_ptr{self_->ctrl()};
+}
+
 std::uint64_t scope::add(operation* op) {
   std::uint32_t index;
   if (first_free_ != UINT32_MAX) {

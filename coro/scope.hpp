@@ -3,6 +3,7 @@
 #include "coro/intrusive_list.hpp"
 
 #include <caf/actor_clock.hpp>
+#include <caf/actor_control_block.hpp>
 #include <caf/fwd.hpp>
 #include <caf/message_id.hpp>
 
@@ -76,6 +77,9 @@ public:
   caf::scheduled_actor* self() const noexcept { return self_; }
   /// True while this scope's actor runs on this thread.
   bool active() const noexcept;
+  /// The actor as a sender. Null once nobody refers to it any more: a new reference would bring a dead object back.
+  caf::strong_actor_ptr sender() const;
+  void unreferenced() noexcept { unreferenced_ = true; }
 
   /// Gives `op` a slot. @returns the request id that its response must carry.
   std::uint64_t add(operation* op);
@@ -156,6 +160,7 @@ private:
   time_point armed_ = time_point::max();
   std::exception_ptr crash_;
   std::size_t frames_ = 0;
+  bool unreferenced_ = false;
 };
 
 } // namespace sandy::coro
