@@ -38,9 +38,7 @@ std::optional<std::uint32_t> in_millis(double cores) {
   return static_cast<std::uint32_t>(std::lround(cores * 1000));
 }
 
-} // namespace
-
-std::optional<std::uint64_t> parse_bytes(std::string_view text) {
+std::optional<std::uint64_t> bytes_of_text(std::string_view text) {
   text = trim(text);
   auto unit_at = text.find_first_not_of("0123456789.+");
   auto amount = loose_number(text.substr(0, unit_at));
@@ -51,14 +49,7 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   return in_bytes(*amount * *factor);
 }
 
-std::optional<std::uint64_t> parse_bytes(const nlohmann::json& value) {
-  if (value.is_string())
-    return parse_bytes(std::string_view{value.get_ref<const std::string&>()});
-  auto number = loose_number(value);
-  return number ? in_bytes(*number) : std::nullopt;
-}
-
-std::optional<std::uint32_t> parse_cores(std::string_view text) {
+std::optional<std::uint32_t> cores_of_text(std::string_view text) {
   text = trim(text);
   double factor = 1;
   if (text.ends_with('m')) {
@@ -69,9 +60,18 @@ std::optional<std::uint32_t> parse_cores(std::string_view text) {
   return number ? in_millis(*number * factor) : std::nullopt;
 }
 
+} // namespace
+
+std::optional<std::uint64_t> parse_bytes(const nlohmann::json& value) {
+  if (value.is_string())
+    return bytes_of_text(std::string_view{value.get_ref<const std::string&>()});
+  auto number = loose_number(value);
+  return number ? in_bytes(*number) : std::nullopt;
+}
+
 std::optional<std::uint32_t> parse_cores(const nlohmann::json& value) {
   if (value.is_string())
-    return parse_cores(std::string_view{value.get_ref<const std::string&>()});
+    return cores_of_text(std::string_view{value.get_ref<const std::string&>()});
   auto number = loose_number(value);
   return number ? in_millis(*number) : std::nullopt;
 }

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -65,6 +66,10 @@ json responses_of(const described_operation& operation) {
   if (operation.path.find("/files") != std::string_view::npos && operation.method == "GET") {
     add(403);
     add(409);
+  }
+  if (std::ranges::find(operation.parameters, "Range") != operation.parameters.end()) {
+    responses["206"] = {{"description", "The range"}, {"content", content_of(operation.reply)}};
+    responses["304"] = {{"description", "If-None-Match names this version"}};
   }
   responses["default"] = reference("responses", "other");
   return responses;
