@@ -60,11 +60,10 @@ private:
 void answer_stat(connection& link, const path_request& request) {
   if (int error = check_path(request.path); error != 0)
     return fail_file(link, error, request.path);
-  struct stat own {}, target {};
-  if (::lstat(request.path.c_str(), &own) != 0)
+  struct stat own {};
+  if (::lstat(request.path.c_str(), &own) != 0) // a link is described as a link
     return fail_file(link, errno, request.path);
-  bool followed = S_ISLNK(own.st_mode) && ::stat(request.path.c_str(), &target) == 0;
-  auto found = describe(request.path, followed ? target : own);
+  auto found = describe(request.path, own);
   if (S_ISLNK(own.st_mode))
     found.target = read_link(AT_FDCWD, request.path.c_str());
   link.send(found);

@@ -23,6 +23,13 @@ struct target_place {
   struct stat info {};
 };
 
+/// Files of the kernel's own file systems are switches, not files: writing them is not what this is for.
+bool is_kernel_file_system(const unique_fd& directory) {
+  struct statfs info {};
+  return ::fstatfs(directory.get(), &info) != 0 || info.f_type == PROC_SUPER_MAGIC || info.f_type == SYSFS_MAGIC
+         || info.f_type == CGROUP_SUPER_MAGIC || info.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 /// Follows symbolic links at the end of the path (like any program that writes a file) and makes missing directories.
 /// @return errno, 0 for success.
 int find_place(std::string path, target_place& place) {
@@ -48,19 +55,15 @@ int find_place(std::string path, target_place& place) {
       return EISDIR;
     if (!S_ISLNK(place.info.st_mode))
       return S_ISREG(place.info.st_mode) ? 0 : EINVAL;
+    // The links of /proc are descriptors, not paths: what they say names nothing.
+    if (is_kernel_file_system(place.directory))
+      return EPERM;
     auto target = read_link(place.directory.get(), parts.name.c_str());
     if (target.empty())
       return ENOENT;
     path = target.front() == '/' ? std::move(target) : parts.directory + '/' + target;
   }
   return ELOOP;
-}
-
-/// Files of the kernel's own file systems are switches, not files: writing them is not what this is for.
-bool is_kernel_file_system(const unique_fd& directory) {
-  struct statfs info {};
-  return ::fstatfs(directory.get(), &info) != 0 || info.f_type == PROC_SUPER_MAGIC || info.f_type == SYSFS_MAGIC
-         || info.f_type == CGROUP_SUPER_MAGIC || info.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 /// Receives a file under a hidden name next to its place and moves it there when it is complete.

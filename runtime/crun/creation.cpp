@@ -40,6 +40,23 @@ int own_oom_score() {
   return std::max(0, score); // a protected server does not protect its sandboxes
 }
 
+/// What a helper said, as one short printable sentence; its status when it said nothing that can be shown.
+std::string complaint(const child_outcome& outcome) {
+  constexpr std::size_t longest = 300;
+  std::string text;
+  for (unsigned char c : outcome.errors) {
+    if (text.size() >= longest)
+      break;
+    if (c > 0x20 && c < 0x7f)
+      text += static_cast<char>(c);
+    else if (!text.empty() && text.back() != ' ')
+      text += ' ';
+  }
+  while (text.ends_with(' '))
+    text.pop_back();
+  return text.empty() ? "its helper ended with status " + std::to_string(outcome.exit_status) : text;
+}
+
 } // namespace
 
 result<instance> crun_driver::create(const sandbox_spec& spec) {
@@ -132,12 +149,9 @@ result<void> crun_driver::launch(const sandbox_spec& spec, const sandbox_files& 
     return outcome.error();
   if (outcome->timed_out)
     return fail(errc::sandbox_failed, "the sandbox could not be started in time");
-  if (outcome->exit_status != 0) {
-    while (outcome->errors.ends_with('\n'))
-      outcome->errors.pop_back();
+  if (outcome->exit_status != 0)
     return fail(mentions_exhaustion(outcome->errors) ? errc::capacity_exhausted : errc::sandbox_failed,
-                "the sandbox could not be started: " + outcome->errors);
-  }
+                "the sandbox could not be started: " + complaint(*outcome));
   return caf::unit;
 }
 
