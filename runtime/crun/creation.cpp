@@ -54,7 +54,10 @@ std::string complaint(const child_outcome& outcome) {
   }
   while (text.ends_with(' '))
     text.pop_back();
-  return text.empty() ? "its helper ended with status " + std::to_string(outcome.exit_status) : text;
+  if (!text.empty())
+    return text;
+  return outcome.exit_status > 128 ? "its helper was ended by signal " + std::to_string(outcome.exit_status - 128)
+                                   : "its helper ended with status " + std::to_string(outcome.exit_status);
 }
 
 } // namespace

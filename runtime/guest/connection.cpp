@@ -88,6 +88,12 @@ io_task<result<void>> connection::send(std::string frames) {
   }
 }
 
+io_task<bool> connection::try_send(std::string frames) {
+  auto [ec, count] = co_await asio::async_write(socket_, asio::buffer(frames), token);
+  static_cast<void>(count);
+  co_return !ec;
+}
+
 io_task<result<connection::frame>> connection::receive() {
   for (;;) {
     raw_frame found;
@@ -104,6 +110,7 @@ io_task<result<connection::frame>> connection::receive() {
         auto why = decode<failure>(next.payload);
         if (!why)
           co_return violation();
+        refusal_ = why->error;
         co_return error_of(*why);
       }
       case frame_search::too_large: co_return violation();

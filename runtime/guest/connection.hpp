@@ -25,8 +25,10 @@ public:
 
   connection(socket connected, std::shared_ptr<end_state> ended) : socket_(std::move(connected)), ended_(std::move(ended)) {}
 
-  /// Sends whole frames. Waits while the guest takes nothing.
+  /// Sends whole frames. Waits while the guest takes nothing. Where the guest has closed, fails with what it said.
   io_task<result<void>> send(std::string frames);
+  /// Sends whole frames; may run beside `receive`. @return false when the guest takes no more: `receive` says why.
+  io_task<bool> try_send(std::string frames);
 
   struct frame {
     frame_type type = frame_type::failed;
@@ -49,6 +51,9 @@ public:
   /// The next frame, which must be of this type, without its payload.
   io_task<result<void>> expect(frame_type type);
 
+  /// Whether the guest answered with a refusal that carries this errno.
+  bool refused_with(int error) const noexcept { return refusal_ == error; }
+
   /// The guest sent nonsense: tells its actor, which ends the sandbox.
   caf::error violation() const;
 
@@ -59,6 +64,7 @@ private:
   std::shared_ptr<end_state> ended_;
   std::string buffer_;   ///< received bytes
   std::size_t used_ = 0; ///< of them, taken already
+  int refusal_ = 0;      ///< errno of the guest's refusal
 };
 
 } // namespace sandy::guest

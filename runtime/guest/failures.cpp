@@ -42,6 +42,10 @@ caf::error file_error(int error, const std::string& path) {
     case ENAMETOOLONG:
     case ENXIO:
     case EXDEV: return fail(errc::invalid_argument, std::string{std::strerror(error)} + ": " + path);
+    case EIO: // memory of a process, and the like: there to be opened, not to be read
+      if (path.starts_with("/proc/") || path.starts_with("/sys/"))
+        return fail(errc::permission_denied, "Cannot be read: " + path);
+      [[fallthrough]];
     default: return fail(errc::sandbox_failed, std::string{std::strerror(error)} + ": " + path);
   }
 }

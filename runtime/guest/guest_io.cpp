@@ -29,4 +29,15 @@ io_task<result<guest_io::link>> guest_io::ask(std::string frames) {
   co_return std::move(*opened);
 }
 
+result<std::string> guest_io::absolute_path(std::string path) {
+  constexpr std::string_view workspace = "/workspace";
+  if (path.find('\0') != std::string::npos)
+    return fail(errc::invalid_argument, "The path contains a NUL byte");
+  if (path.empty())
+    return std::string{workspace};
+  if (path.front() != '/')
+    path.insert(0, std::string{workspace} + "/");
+  return path;
+}
+
 } // namespace sandy::guest

@@ -60,6 +60,14 @@ private:
   /// Sends a command; what comes next depends on `flags`.
   io_task<result<link>> spawn(process_spec spec, std::uint8_t flags);
   io_task<result<link>> start_tar(std::string directory, bool gzip);
+  /// Runs a program of the sandbox to its end; what it says is the error's sentence.
+  io_task<result<void>> run_program(process_spec spec);
+  /// Moves what cannot be renamed, because it changes the file system.
+  io_task<result<void>> move_by_copy(std::string from, std::string to, bool overwrite);
+
+  /// An absolute path: relative ones begin at /workspace, whatever the working directory is. Fails for one that no file can
+  /// have.
+  static result<std::string> absolute_path(std::string path);
 
   std::string socket_path_;
   environment env_;
