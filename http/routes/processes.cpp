@@ -82,6 +82,10 @@ io_task<result<void>> output(exchange& ex) {
   auto at = co_await open_target(ex);
   if (!at)
     co_return at.error();
+  // An unknown process is an answer of its own, not an event of a stream that has begun.
+  auto known = co_await within(at->io->process(at->process), ex.server().limits.control_timeout);
+  if (!known)
+    co_return known.error();
   auto stream = co_await at->io->output(at->process, *offset, follow->value_or(true));
   if (!stream)
     co_return stream.error();

@@ -171,10 +171,6 @@ io_task<result<process_info>> guest_io::process(std::uint32_t process_id) {
 
 io_task<result<std::unique_ptr<process_stream>>> guest_io::output(std::uint32_t process_id, std::uint64_t offset,
                                                                   bool follow) {
-  // Asked first: an unknown process is a refusal, not a stream that fails.
-  auto known = co_await process(process_id);
-  if (!known)
-    co_return std::move(known.error());
   auto asked = co_await ask_with(output_request{process_id, offset, follow});
   if (!asked)
     co_return std::move(asked.error());

@@ -1,0 +1,128 @@
+#include "http/routes_support.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace sandy;
+using namespace sandy::tests;
+using nlohmann::json;
+
+TEST_CASE_METHOD(stage, "create answers the sandbox to the caller's tenant", "[routes]") {
+  auto& ex = call("POST", "/api/sandboxes", R"({"enableVnc":true})");
+  CHECK(ex.status == 200);
+  CHECK(ex.json()["id"] == living.value);
+  CHECK(ex.json()["warnings"].size() == 1);
+  CHECK(script.asked == std::vector<std::string>{"create acme"});
+}
+
+TEST_CASE_METHOD(stage, "create without a body, and without the prefix, takes the defaults", "[routes]") {
+  CHECK(call("POST", "/sandboxes").status == 200);
+  CHECK(call("POST", "/api/sandboxes", "{}").status == 200);
+}
+
+TEST_CASE_METHOD(stage, "create passes on why there is no sandbox", "[routes]") {
+  script.created = fail(errc::capacity_exhausted, "No room");
+  CHECK(call("POST", "/api/sandboxes").status == 503);
+  script.created = fail(errc::image_not_found, "Image not found: x");
+  auto& ex = call("POST", "/api/sandboxes", R"({"image":"x"})");
+  CHECK((ex.status == 400 && ex.json()["detail"] == "Image not found: x"));
+  CHECK(call("POST", "/api/sandboxes", "{").status == 400);
+  CHECK(call("POST", "/api/sandboxes", R"({"ttl_seconds":[]})").status == 422);
+}
+
+TEST_CASE_METHOD(stage, "a client that hangs up ends its creation", "[routes]") {
+  auto& ex = request("POST", "/api/sandboxes");
+  script.create_waits = true;
+  script.on_create = [&] { ex.leave(); };
+  run();
+  CHECK(ex.status == 0);
+  while (request_actors > 0)
+    std::this_thread::yield();
+  CHECK(script.asked == std::vector<std::string>{"create acme"});
+}
+
+TEST_CASE_METHOD(stage, "a sandbox that was made for a client that is gone is ended", "[routes]") {
+  auto& ex = request("POST", "/api/sandboxes");
+  script.on_create = [&] { ex.leave(); }; // and the answer comes all the same
+  run();
+  CHECK(ex.status == 0);
+  CHECK(script.asked == std::vector<std::string>{"create acme", "terminate acme " + living.value});
+}
+
+TEST_CASE_METHOD(stage, "a creation that takes too long is given up", "[routes]") {
+  context->limits.create_timeout = std::chrono::milliseconds{20};
+  script.create_waits = true;
+  CHECK(call("POST", "/api/sandboxes").status == 504);
+  while (request_actors > 0)
+    std::this_thread::yield();
+}
+
+TEST_CASE_METHOD(stage, "every sandbox route asks with tenant and id", "[routes]") {
+  const std::vector<std::tuple<std::string, std::string, std::string, std::string>> table{
+      {"GET", "", "", "get"},
+      {"DELETE", "", "", "terminate"},
+      {"POST", "/terminate", "", "terminate"},
+      {"POST", "/refresh", R"({"ttl_seconds":"50"})", "refresh 50"},
+      {"POST", "/refresh", "", "refresh 0"},
+      {"GET", "/logs?tail=5", "", "logs 5"},
+      {"POST", "/preview", R"({"port":3000})", "probe 3000"},
+      {"POST", "/preview", "", "probe 5173"},
+      {"GET", "/vnc", "", "get"},
+      {"GET", "/processes", "", "open"},
+  };
+  for (const auto& [verb, rest, body, question] : table) {
+    INFO(verb << " " << rest);
+    script.asked.clear();
+    CHECK(call(verb, of_living(rest), body).status == 200);
+    CHECK(script.asked == std::vector<std::string>{question + " acme " + living.value});
+  }
+}
+
+TEST_CASE_METHOD(stage, "what cannot be an id is unknown without asking", "[routes]") {
+  for (std::string id : {"nonsense", "0123456789abcdef", "46DA12D345FB7C0146DA12D3", "%2e%2e"})
+    for (std::string rest :
+         {"", "/logs", "/vnc", "/processes", "/files?path=a", "/files/list", "/files/stat?path=a"}) {
+      auto& ex = call("GET", "/api/sandboxes/" + id + rest);
+      CHECK(ex.status == 404);
+      CHECK(ex.json()["detail"] == "Sandbox not found");
+    }
+  CHECK(script.asked.empty());
+}
+
+TEST_CASE_METHOD(stage, "somebody else's id is unknown", "[routes]") {
+  auto& ex = call("GET", "/api/sandboxes/0123456789abcdef01234567");
+  CHECK((ex.status == 404 && ex.json()["error"]["code"] == "sandbox_not_found"));
+}
+
+TEST_CASE_METHOD(stage, "a sandbox that ends between two questions is unknown", "[routes]") {
+  io = nullptr;
+  CHECK(call("POST", of_living("/exec"), R"({"command":"true"})").json()["detail"] == "Sandbox not found");
+}
+
+TEST_CASE_METHOD(stage, "preview tells the URL and whether something listens", "[routes]") {
+  auto& ex = call("POST", of_living("/preview"), R"({"port":"3000","path":"x"})");
+  CHECK(ex.json()["url"] == "http://3000-" + living.value + ".sandy.localhost:7330/x");
+  CHECK(ex.json()["ready"] == true);
+  CHECK(call("POST", of_living("/preview"), R"({"port":0})").status == 400);
+}
+
+TEST_CASE_METHOD(stage, "stats takes ids, and unknown ones are left out", "[routes]") {
+  script.stats.resize(1);
+  CHECK(call("GET", "/api/sandboxes/stats").json().size() == 1);
+  CHECK(call("GET", "/api/sandboxes/stats?ids=" + living.value + ",%20nonsense,").json().size() == 1);
+  CHECK(call("GET", "/api/sandboxes/stats?ids=nonsense").json() == json::array());
+  CHECK(script.asked == std::vector<std::string>{"stats 0", "stats 1"});
+}
+
+TEST_CASE_METHOD(stage, "the server tells how it is", "[routes]") {
+  for (std::string path : {"/api/health", "/health"})
+    CHECK(call("GET", path).json()["status"] == "ok");
+  CHECK(call("GET", "/api/resources").json().contains("canCreateSandbox"));
+  CHECK(call("GET", "/api/metrics/timeseries").json().size() == 12);
+  CHECK(call("GET", "/api/metrics/timeseries?hours=900").json().size() == 48);
+  CHECK(call("GET", "/api/metrics/timeseries?hours=x").status == 422);
+  CHECK(call("GET", "/metrics").sent.find("sandy_build_info") != std::string::npos);
+  CHECK(call("GET", "/").json()["version"] == "0.1");
+  script.accepting = false;
+  auto& ex = call("GET", "/health");
+  CHECK((ex.status == 503 && ex.json()["status"] == "draining" && ex.sent_header("Retry-After") == "1"));
+}
