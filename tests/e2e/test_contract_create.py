@@ -132,12 +132,14 @@ def test_values_that_make_no_sense_are_refused_with_their_name(api, body):
     assert next(iter(body)) in detail or "memory" in detail
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'"text"', b"7", b"{}{}", b"[" * 100_000, b"\xff\xfe", b'{"a": nul}'])
+@pytest.mark.parametrize("content", [b"{", b"[]", b'"text"', b"7", b"{}{}", b"[" * 100_000, b"\xff\xfe", b'{"a": nul}'],
+                         ids=["cut", "array", "text", "number", "two", "deep", "bytes", "nul"])
 def test_a_body_that_is_no_json_object_is_refused(api, content):
     refusal(api.http.post("/api/sandboxes", content=content, headers={"Content-Type": "application/json"}), (400, 422))
 
 
-@pytest.mark.parametrize("image", ["no-such-image", "../basic", "/etc", "a/../../b", ".", "x" * 5000])
+@pytest.mark.parametrize("image", ["no-such-image", "../basic", "/etc", "a/../../b", ".", "x" * 5000],
+                         ids=["unknown", "up", "absolute", "winding", "dot", "long"])
 def test_an_unknown_image_is_refused_and_nothing_is_looked_up_outside_the_store(api, image):
     detail = refusal(api.http.post("/api/sandboxes", json={"image": image}), (400, 404, 422))
     assert "/var/" not in detail and "Sandbox not found" not in detail

@@ -116,7 +116,7 @@ GONE = [
 
 
 @pytest.mark.parametrize("method, path, body", GONE)
-@pytest.mark.parametrize("box", ["0123456789abcdef", "nonsense", "x" * 300, "%2e%2e"])
+@pytest.mark.parametrize("box", ["0123456789abcdef", "nonsense", "x" * 300, "%2e%2e"], ids=["unknown", "word", "long", "dots"])
 def test_an_unknown_sandbox_is_404_with_the_words_clients_look_for(api, method, path, body, box):
     response = api.http.request(method, f"/api/sandboxes/{box}{path}", json=body)
     assert refusal(response, 404) == "Sandbox not found"
