@@ -14,9 +14,9 @@ PAIRS = [
 ALONE = [("the edge asks an actor", "edge_question"), ("an actor is made and ended", "spawn_and_end")]
 
 
-def run(quick, say):
+def run(session):
     ran = subprocess.run(
-        [PROGRAM.with_name("sandy-bench-coro"), "--benchmark_format=json", f"--benchmark_repetitions={1 if quick else 5}",
+        [PROGRAM.with_name("sandy-bench-coro"), "--benchmark_format=json", f"--benchmark_repetitions={1 if session.quick else 5}",
          "--benchmark_enable_random_interleaving=true"], stdout=subprocess.PIPE, check=True)
     found = {}
     for each in json.loads(ran.stdout)["benchmarks"]:
@@ -25,7 +25,7 @@ def run(quick, say):
             # A batch of round trips counts as items; nanoseconds for one of them.
             found.setdefault(name, []).append(1e9 / each["items_per_second"] if "items_per_second" in each else each["real_time"])
     best = {name: min(times) for name, times in found.items()}
-    say(", ".join(f"{name} {time:.0f} ns" for name, time in best.items()))
+    session.say(", ".join(f"{name} {time:.0f} ns" for name, time in best.items()))
     rows = [Row(f"coroutines vs CAF: {text}", f"{best[ours]:.0f} ns", f"{best[plain]:.0f} ns", f"{best[ours] / best[plain]:.2f} x",
                 details={ours: found[ours], plain: found[plain]}) for text, ours, plain in PAIRS]
     return rows + [Row(text, f"{best[name]:.0f} ns", details={name: found[name]}) for text, name in ALONE]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from report import Row, at_least
 from sandy_peer import SandyServer
+from session import undisturbed
 from timing import children, cpu_seconds, p50
 
 SERVER_CORE, CLIENT_CORE = 0, 1
@@ -20,24 +21,24 @@ PATH = "/api/health"
 WANTED = 0.8
 
 
-def run(quick, say):
-    rounds, seconds = (2, 1) if quick else (6, 4)
+def run(session):
+    rounds, seconds = (2, 1) if session.quick else (10, 3)
     with SandyServer("--threads", 1) as sandy, _nginx(_body(sandy)) as nginx:
         servers = {"Sandy": (sandy.url, sandy.pid), "nginx": nginx}
         for _, pid in servers.values():
             _pin(pid)
-        rps, cost = ({name: [] for name in servers} for _ in range(2))
+        batches = {name: [] for name in servers}
         for number in range(rounds):
             for name in servers if number % 2 == 0 else reversed(servers):
-                measured = _load(*servers[name], seconds)
-                rps[name].append(measured[0])
-                cost[name].append(measured[1])
-                say(f"round {number + 1}/{rounds}: {name}: {measured[0]:.0f} requests/s, {measured[1]:.2f} us of CPU each")
+                batches[name].append(session.measure(lambda: [_load(*servers[name], seconds)]))
+                session.say(f"round {number + 1}/{rounds}: {name}: {batches[name][-1].values[0][0]:.0f} requests/s, "
+                            f"{batches[name][-1].values[0][1]:.2f} us of CPU each" + ", disturbed" * (not batches[name][-1].quiet))
+    rps, cost = ({name: [pair[which] for pair in pairs] for name, pairs in undisturbed(batches).items()} for which in (0, 1))
     return [
         at_least(f"GET {PATH} per second, one core, vs nginx", *(f"{p50(rps[name]):.0f}/s" for name in ("Sandy", "nginx")),
-                 p50(rps["Sandy"]) / p50(rps["nginx"]), WANTED, rps),
+                 p50(rps["Sandy"]) / p50(rps["nginx"]), WANTED, batches),
         Row("CPU per request, the same", *(f"{p50(cost[name]):.2f} us" for name in ("Sandy", "nginx")),
-            f"{p50(cost['Sandy']) / p50(cost['nginx']):.2f} x", details=cost),
+            f"{p50(cost['Sandy']) / p50(cost['nginx']):.2f} x"),
     ]
 
 

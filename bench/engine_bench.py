@@ -7,6 +7,7 @@ import time
 from docker_peer import DockerEngine
 from report import at_least
 from sandy_peer import SandyServer
+from session import undisturbed
 from timing import milliseconds, p50, p90
 
 BURST = 20
@@ -14,8 +15,8 @@ BURST = 20
 SETTLE_SECONDS = 0.3
 
 
-def run(quick, say):
-    rounds, creates, execs = (2, 3, 20) if quick else (6, 10, 100)
+def run(session):
+    rounds, creates, execs = (2, 3, 20) if session.quick else (10, 6, 60)
     with SandyServer() as sandy, DockerEngine() as docker:
         peers = [sandy, docker]
         for peer in peers:
@@ -23,23 +24,28 @@ def run(quick, say):
         first, exec_true, burst = ({peer.name: [] for peer in peers} for _ in range(3))
         for number in range(rounds):
             for peer in peers if number % 2 == 0 else reversed(peers):
-                first[peer.name] += _create_and_run(peer, creates)
-                exec_true[peer.name] += _run_only(peer, execs)
-                burst[peer.name].append(_burst(peer))
-                say(f"round {number + 1}/{rounds}: {peer.name}: create + exec {p50(first[peer.name][-creates:]):.1f} ms, "
-                    f"exec {p50(exec_true[peer.name][-execs:]):.2f} ms, burst {burst[peer.name][-1]:.1f}/s")
+                done = [session.measure(lambda: _create_and_run(peer, creates)),
+                        session.measure(lambda: _run_only(peer, execs)),
+                        session.measure(lambda: [_burst(peer)])]
+                for batches, batch in zip((first, exec_true, burst), done):
+                    batches[peer.name].append(batch)
+                session.say(f"round {number + 1}/{rounds}: {peer.name}: create + exec {p50(done[0].values):.1f} ms, "
+                            f"exec {p50(done[1].values):.2f} ms, burst {done[2].values[0]:.1f}/s"
+                            + "".join(", disturbed" for batch in done if not batch.quiet))
         version = f"Docker {docker.version}"
+    rates = undisturbed(burst)
     return [
         _faster(f"create + first exec, vs {version}", first, 8),
         _faster("exec true", exec_true, 25),
-        at_least(f"{BURST} creates at once, per second", f"{p50(burst['Sandy']):.1f}/s", f"{p50(burst['Docker']):.1f}/s",
-                 p50(burst["Sandy"]) / p50(burst["Docker"]), 8, burst),
+        at_least(f"{BURST} creates at once, per second", *(f"{p50(rates[name]):.1f}/s" for name in ("Sandy", "Docker")),
+                 p50(rates["Sandy"]) / p50(rates["Docker"]), 8, burst),
     ]
 
 
-def _faster(measure, times, wanted):
+def _faster(measure, batches, wanted):
+    times = undisturbed(batches)
     return at_least(measure, *(f"{p50(times[name]):.2f} ms (p90 {p90(times[name]):.2f})" for name in ("Sandy", "Docker")),
-                    p50(times["Docker"]) / p50(times["Sandy"]), wanted, times)
+                    p50(times["Docker"]) / p50(times["Sandy"]), wanted, batches)
 
 
 def _create_and_run(peer, count):

@@ -11,11 +11,11 @@ IDLE_SANDBOXES, AT_REST = 50, 100
 MOST_SERVER_MIB, MOST_CPU_PERCENT, MOST_SANDBOX_MIB = 40, 0.2, 1.5
 
 
-def run(quick, say):
-    return _server(30 if not quick else 5, say) + _sandbox(3 if not quick else 1, say)
+def run(session):
+    return _server(5 if session.quick else 30, session) + _sandbox(1 if session.quick else 4, session)
 
 
-def _server(seconds, say):
+def _server(seconds, session):
     with SandyServer() as sandy:
         _create(sandy, IDLE_SANDBOXES)
         time.sleep(3)  # what was asked for is done, what was freed is returned
@@ -24,7 +24,7 @@ def _server(seconds, say):
         cpu = (exact_cpu_seconds(sandy.pid) - begin[1]) / (time.monotonic() - begin[0]) * 100
         memory = kibibytes(f"/proc/{sandy.pid}/smaps_rollup")
     rss, pss = memory["Rss"] / 1024, memory["Pss"] / 1024
-    say(f"{IDLE_SANDBOXES} idle sandboxes: server RSS {rss:.1f} MiB, PSS {pss:.1f} MiB, CPU {cpu:.3f} % of a core")
+    session.say(f"{IDLE_SANDBOXES} idle sandboxes: server RSS {rss:.1f} MiB, PSS {pss:.1f} MiB, CPU {cpu:.3f} % of a core")
     return [
         below(f"server's RSS, {IDLE_SANDBOXES} idle sandboxes", f"{rss:.1f} MiB (PSS {pss:.1f})", rss, MOST_SERVER_MIB, "MiB",
               memory),
@@ -32,7 +32,7 @@ def _server(seconds, say):
     ]
 
 
-def _sandbox(rounds, say):
+def _sandbox(rounds, session):
     """The sum of what is only there because of sandboxes: their processes, what the server grew by, and memory of the
     kernel. MemAvailable alone would count every compiler that runs beside us."""
     found = {name: [] for name in ("kernel", "processes", "server", "MemAvailable")}
@@ -47,8 +47,8 @@ def _sandbox(rounds, say):
             after = _memory(sandy)
             for name, values in found.items():
                 values += [(during[name] - other[name]) / 1024 / AT_REST for other in (before, after)]
-            say(f"round {number + 1}/{rounds}: {AT_REST} sandboxes at rest, MiB each when they came and when they went: "
-                + ", ".join(f"{name} {values[-2]:.2f} {values[-1]:.2f}" for name, values in found.items()))
+            session.say(f"round {number + 1}/{rounds}: {AT_REST} sandboxes at rest, MiB each when they came and when they went: "
+                        + ", ".join(f"{name} {values[-2]:.2f} {values[-1]:.2f}" for name, values in found.items()))
     each = {name: p50(values) for name, values in found.items()}
     total = each["kernel"] + each["processes"] + each["server"]
     return [below(f"memory of a sandbox at rest ({AT_REST} of them)",

@@ -18,6 +18,7 @@ import engine_bench
 import exec_bench
 import idle_bench
 import report
+from session import Session
 from timing import kibibytes
 
 PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench}
@@ -28,21 +29,25 @@ def main():
     parser = argparse.ArgumentParser(prog="bench/run", description="Measures Sandy beside its peers, in one run.")
     parser.add_argument("--quick", action="store_true", help="a sanity run: few rounds, numbers not worth quoting")
     parser.add_argument("--only", help=f"some of {', '.join(PARTS)}, separated by commas")
+    parser.add_argument("--patience", type=float, default=300, metavar="SECONDS",
+                        help="how long to wait, in sum, for other programs to be quiet (default: 300)")
     options = parser.parse_args()
     wanted = options.only.split(",") if options.only else list(PARTS)
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"unknown: {', '.join(unknown)}")
     # What is being measured is ended and cleaned up whoever stops us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    session = Session(options.quick, 0 if options.quick else options.patience)
     about = machine(options.quick)
     rows, failed = [], []
     for name in wanted:
         try:
-            rows += PARTS[name].run(options.quick, lambda text, name=name: print(f"{name}: {text}", file=sys.stderr, flush=True))
+            rows += PARTS[name].run(session)
         except Exception:  # the other parts are still worth their time
             traceback.print_exc()
             failed.append(name)
     about["load at the end"] = load()
+    about["others"] = session.disturbance()
     print("\n" + report.write(RESULTS, about, rows), end="")
     missed = [row.measure for row in rows if row.reached is False]
     print(f"\nnot reached: {'; '.join(missed)}" if missed else "\nevery goal that was measured is reached")
