@@ -136,6 +136,8 @@ private:
   }
 
   result<void> verdict() const {
+    if (!over_)
+      return fail(errc::cancelled, "The request was cancelled");
     if (why_)
       return why_;
     return caf::unit;
@@ -156,6 +158,8 @@ io_task<result<std::unique_ptr<byte_source>>> guest_io::archive(std::string dire
     co_return std::move(full.error());
   // Asked first: tar says what is wrong only when the answer has begun.
   auto found = co_await stat(*full);
+  if (found && found->kind == file_kind::symlink)
+    found = co_await stat(*full + "/.");
   if (!found)
     co_return std::move(found.error());
   if (found->kind != file_kind::directory)

@@ -121,58 +121,6 @@ TEST_CASE_METHOD(guest_fixture, "directories are made, moved and removed", "[gue
   CHECK(code_of(run(io->remove(directory + "/moved", true)).error()) == errc::file_not_found);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a directory goes out as an archive and comes back, plain and compressed", "[guest]") {
-  REQUIRE(put(directory + "/in/one", "1"));
-  REQUIRE(put(directory + "/in/sub/two", std::string(300'000, '2')));
-  auto gzip = GENERATE(false, true);
-  auto work = [](guest_fixture* self, bool zip) -> io_task<result<std::string>> {
-    auto out = co_await self->io->archive(self->directory + "/in", zip);
-    if (!out)
-      co_return std::move(out.error());
-    auto in = co_await self->io->unarchive(self->directory + "/out");
-    if (!in)
-      co_return std::move(in.error());
-    std::string start;
-    for (;;) {
-      auto piece = co_await (*out)->read();
-      if (!piece)
-        co_return std::move(piece.error());
-      if (piece->empty())
-        break;
-      if (start.empty())
-        start = piece->substr(0, 2);
-      auto sent = co_await (*in)->write(*piece);
-      if (!sent)
-        co_return std::move(sent.error());
-    }
-    auto finished = co_await (*in)->finish();
-    if (!finished)
-      co_return std::move(finished.error());
-    co_return std::move(start);
-  };
-  auto start = run(work(this, gzip));
-  REQUIRE(start);
-  CHECK((*start == "\x1f\x8b") == gzip);
-  CHECK(*get(directory + "/out/one") == "1");
-  CHECK(get(directory + "/out/sub/two")->size() == 300'000);
-}
-
-TEST_CASE_METHOD(guest_fixture, "what is no archive is refused with tar's words", "[guest]") {
-  auto work = [](guest_fixture* self) -> io_task<result<void>> {
-    auto in = co_await self->io->unarchive(self->directory + "/out");
-    if (!in)
-      co_return std::move(in.error());
-    auto sent = co_await (*in)->write(std::string(2'000'000, 'x'));
-    if (!sent)
-      co_return std::move(sent);
-    auto finished = co_await (*in)->finish();
-    co_return std::move(finished);
-  };
-  auto refused = run(work(this));
-  REQUIRE_FALSE(refused);
-  CHECK(code_of(refused.error()) == errc::invalid_argument);
-}
-
 TEST_CASE_METHOD(guest_fixture, "changes below a watched directory are told, also in new directories", "[guest]") {
   REQUIRE(run(io->make_directory(directory + "/w", 0755)));
   auto watch = run(io->watch(directory + "/w", true));

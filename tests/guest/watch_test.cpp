@@ -1,0 +1,99 @@
+#include "guest/guest_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+using namespace sandy;
+using namespace sandy::tests;
+
+namespace {
+
+struct watched : guest_fixture {
+  watched() {
+    REQUIRE(run(io->make_directory(directory + "/w/old", 0755)));
+    auto watch = run(io->watch(directory + "/w", true));
+    REQUIRE(watch);
+    stream = std::move(*watch);
+  }
+
+  /// All changes up to and with the one that says `last`.
+  std::vector<std::string> until(const std::string& last) {
+    std::vector<std::string> seen;
+    while (seen.empty() || seen.back() != last) {
+      auto event = run(stream->next());
+      REQUIRE(event);
+      seen.push_back(event->kind + " " + event->path + (event->from.empty() ? "" : " from " + event->from)
+                     + (event->directory ? "/" : ""));
+    }
+    return seen;
+  }
+
+  std::unique_ptr<watch_stream> stream;
+};
+
+bool has(const std::vector<std::string>& all, const std::string& what) {
+  return std::find(all.begin(), all.end(), what) != all.end();
+}
+
+} // namespace
+
+TEST_CASE_METHOD(watched, "a file that is put in place shows as created, then as modified, and never half", "[guest]") {
+  REQUIRE(put(directory + "/w/file", "1"));
+  CHECK(until("created file").size() == 1);
+  REQUIRE(put(directory + "/w/file", "2"));
+  CHECK(until("modified file").size() == 1);
+}
+
+TEST_CASE_METHOD(watched, "a directory that is renamed is followed under its new name", "[guest]") {
+  REQUIRE(run(io->move(directory + "/w/old", directory + "/w/new", false)));
+  CHECK(until("moved new from old/").size() == 1);
+  REQUIRE(put(directory + "/w/new/file", "1"));
+  CHECK(until("created new/file").size() == 1);
+}
+
+TEST_CASE_METHOD(watched, "what goes out of the directory is deleted, what comes in has moved", "[guest]") {
+  REQUIRE(run(io->move(directory + "/w/old", directory + "/outside", false)));
+  CHECK(until("deleted old/").size() == 1);
+  REQUIRE(put(directory + "/outside/silent", "1")); // no longer ours to tell
+  REQUIRE(run(io->move(directory + "/outside", directory + "/w/back", false)));
+  auto seen = until("created back/silent");
+  CHECK(has(seen, "moved back/"));
+  CHECK_FALSE(has(seen, "created old/silent"));
+}
+
+TEST_CASE_METHOD(watched, "everything in a tree that appears at once is told", "[guest]") {
+  REQUIRE(shell("mkdir -p " + directory + "/w/x/y/z && echo 1 > " + directory + "/w/x/y/z/f && echo 1 > " + directory
+                + "/w/last")
+            ->exit.exit_code
+          == 0);
+  std::vector<std::string> seen;
+  while (!has(seen, "created x/y/z/f")) {
+    auto event = run(stream->next());
+    REQUIRE(event);
+    seen.push_back(event->kind + " " + event->path);
+  }
+  CHECK(has(seen, "created x"));
+  CHECK(has(seen, "created x/y"));
+  CHECK(has(seen, "created x/y/z"));
+}
+
+TEST_CASE_METHOD(watched, "a reader that falls behind is told that changes were lost", "[guest]") {
+  // More than the kernel queues (16384), the guest holds and the socket takes together.
+  auto flood = shell("cd " + directory + "/w && touch f{1..20000} && rm -f f*");
+  REQUIRE(flood->exit.exit_code == 0);
+  until("overflow ");
+  REQUIRE(put(directory + "/w/after", "1"));
+  until("created after"); // and it goes on
+}
+
+TEST_CASE_METHOD(watched, "the end of the watched directory ends the stream", "[guest]") {
+  REQUIRE(run(io->remove(directory + "/w", true)));
+  for (;;) {
+    auto event = run(stream->next());
+    if (!event) {
+      CHECK(code_of(event.error()) == errc::file_not_found);
+      break;
+    }
+  }
+}
