@@ -1,6 +1,7 @@
 """Get, list, terminate, delete, refresh, logs; and what belongs to a sandbox that is gone."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from contract import check_sandbox, timestamp
@@ -42,6 +43,38 @@ def test_delete_is_the_twin_of_terminate(api):
         assert api.http.delete(f"/api/sandboxes/{box}").status_code in (200, 204)
     assert refusal(api.get(box), 404) == "Sandbox not found"
     assert refusal(api.http.delete("/api/sandboxes/0123456789abcdef"), 404) == "Sandbox not found"
+
+
+def test_ended_again_at_once_it_answers_200_also_under_load(api):
+    def end_twice(number):
+        box = api.create()["id"]
+        ways = [lambda: api.http.delete(f"/api/sandboxes/{box}"), lambda: api.terminate(box)]
+        answers = [ways[number % 2](), ways[number // 2 % 2](), ways[0]()]
+        return [(each.status_code, each.text) for each in answers if each.status_code != 200]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [refused for each in pool.map(end_twice, range(120)) for refused in each] == []
+
+
+def test_a_request_that_meets_the_end_is_told_in_words_clients_know(api):
+    """WEB looks for "Sandbox not found", BENCH for that or "sandbox terminated"; both make a new sandbox then."""
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(20):
+            box = api.create()["id"]
+            path = f"/api/sandboxes/{box}"
+
+            def until_gone(request):
+                while (response := request()).status_code == 200:
+                    pass
+                return refusal(response, 404)
+
+            told = [
+                pool.submit(until_gone, lambda: api.http.post(f"{path}/exec", json={"command": "true"})),
+                pool.submit(until_gone, lambda: api.read(box, "/etc/hostname")),
+                pool.submit(until_gone, lambda: api.http.post(f"{path}/refresh")),
+            ]
+            answer(api.terminate(box))
+            assert {each.result(10) for each in told} <= {"Sandbox not found", "sandbox terminated"}
 
 
 def test_the_whole_family_answers_without_the_prefix(api):

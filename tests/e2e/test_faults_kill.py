@@ -113,6 +113,18 @@ def test_killed_under_load_again_and_again_it_loses_nothing_and_leaves_nothing(s
     assert leftovers(server) == []
 
 
+def test_many_sandboxes_are_all_taken_over_again_and_again(sandyd):
+    server = sandyd()
+    with Service(server.base_url, server.api_key) as api, ThreadPoolExecutor(4) as pool:
+        boxes = {each["id"] for each in pool.map(lambda _: api.create(ttl_seconds=900), range(30))}
+    for _ in range(12):
+        server.kill()
+        server.start()
+        with Service(server.base_url, server.api_key) as api, ThreadPoolExecutor(4) as pool:
+            assert {each["id"] for each in answer(api.http.get("/api/sandboxes"))["sandboxes"]} == boxes
+            assert set(pool.map(lambda box: api.output(box, "echo alive"), boxes)) == {"alive\n"}
+
+
 def test_a_living_sandbox_is_seen_by_the_search_for_leftovers(sandyd):
     server = sandyd()
     with Service(server.base_url, server.api_key) as api, api.box():
