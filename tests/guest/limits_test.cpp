@@ -25,8 +25,8 @@ process_spec script(std::string text) {
 TEST_CASE_METHOD(guest_fixture, "a command starts with nothing of the guest's", "[guest]") {
   CHECK(shell("ls /proc/$$/fd; true")->out == "0\n1\n2\n");
   // The shell keeps a long script open for itself, out of the way of its commands.
-  auto long_script = "#" + std::string(200'000, '-') + "\nls /proc/$$/fd; sleep 0 & ls /proc/$!/fd; wait";
-  CHECK(shell(long_script)->out == "0\n1\n2\n255\n0\n1\n2\n");
+  auto long_script = "#" + std::string(200'000, '-') + "\nls /proc/$$/fd; ls /proc/self/fd; true";
+  CHECK(shell(long_script)->out == "0\n1\n2\n255\n0\n1\n2\n3\n"); // 3: the directory that ls itself reads
   auto status = shell("grep -E 'SigBlk|SigIgn|SigCgt|NoNewPrivs' /proc/self/status")->out;
   CHECK(status.find("SigBlk:\t0000000000000000") != std::string::npos);
   CHECK(status.find("SigIgn:\t0000000000000000") != std::string::npos);
