@@ -72,14 +72,14 @@ def test_head_is_get_without_a_body(api):
     assert response.status_code == 200 and response.content == b"" and int(response.headers["Content-Length"]) > 0
 
 
-def test_bodies_over_the_limit_are_refused(api):
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": str(66 << 20)}], ids=["chunked", "announced"])
+def test_bodies_over_the_limit_are_refused(server, headers):
     def pieces():
         for _ in range(66):
             yield b" " * (1 << 20)
 
-    for headers in ({}, {"Content-Length": str(66 << 20)}):
-        response = api.http.post("/api/sandboxes", content=pieces(), headers=headers)
-        assert refusal(response, 413)
+    with Service(server.base_url, server.api_key) as client:
+        assert refusal(client.http.post("/api/sandboxes", content=pieces(), headers=headers), 413)
 
 
 def test_the_root_says_what_this_is(api):

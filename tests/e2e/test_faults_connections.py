@@ -107,6 +107,21 @@ def test_connections_that_say_nothing_or_nonsense_are_closed_and_forgotten(serve
     wait_until(lambda: descriptors() <= before + 2, "closed connections are forgotten")
 
 
+def test_an_answer_to_a_body_that_was_too_large_says_when_the_connection_ends_with_it(server):
+    head = f"POST /api/sandboxes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {server.api_key}\r\n"
+    with connection(server) as client:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # it need not read to the end
+            client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+            for _ in range(66):
+                client.sendall(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+            client.sendall(b"0\r\n\r\n")
+        received = client.recv(65536)
+        assert received.startswith(b"HTTP/1.1 413 ")
+        if b"connection: close" not in received.lower():
+            client.sendall(b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_many_idle_connections_cost_nobody_else_anything(server, api):
     with contextlib.ExitStack() as stack:
         for _ in range(500):
