@@ -287,12 +287,16 @@ coro::task<void> worker_state::sample_host() {
 // -- ending -----------------------------------------------------------------------------------------------------------
 
 caf::result<sandbox_ended> worker_state::terminate(terminate_sandbox request) {
-  if (auto* living = find(request.tenant, request.id))
-    return self_->delegate(living->handle, end_sandbox{end_reason::terminated});
+  if (auto* living = find(request.tenant, request.id)) {
+    auto ended = co_await coro::request(living->handle, coro::infinite, end_sandbox{end_reason::terminated});
+    if (ended || code_of(ended.error()) != errc::sandbox_ended)
+      co_return std::move(ended);
+    co_return sandbox_ended{request.id, end_reason::terminated}; // it was gone before it heard us
+  }
   auto stone = tombstones_.find(request.id);
   if (stone == tombstones_.end() || stone->second.tenant != request.tenant)
-    return not_found();
-  return sandbox_ended{request.id, stone->second.reason};
+    co_return not_found();
+  co_return sandbox_ended{request.id, stone->second.reason};
 }
 
 void worker_state::child_down(const caf::down_msg& down) {

@@ -95,6 +95,8 @@ int main(int count, char** arguments) {
   ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
   ::mallopt(M_MMAP_THRESHOLD, 64 * 1024);
   ::mallopt(M_TOP_PAD, 0);
+  // Executed through a descriptor, which would otherwise be the name that process lists show.
+  ::prctl(PR_SET_NAME, "sandy-guest");
   // Non-dumpable: nobody inside may trace us or look at our memory and descriptors.
   if (::prctl(PR_SET_DUMPABLE, 0) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     give_up("sandy-guest: prctl failed\n");

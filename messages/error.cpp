@@ -68,7 +68,7 @@ std::string text_of(const caf::error& err) {
   switch (code_of(err)) {
     case errc::none: return "no error";
     case errc::deadline_exceeded: return "The server did not answer in time";
-    case errc::sandbox_ended: return "The sandbox ended";
+    case errc::sandbox_ended: return "Sandbox not found"; // its actor was gone: the words clients know
     case errc::sandbox_not_found: return "Sandbox not found";
     default: return "Internal error";
   }

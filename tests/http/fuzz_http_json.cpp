@@ -1,6 +1,7 @@
-// Whatever bytes come as a request's body or headers: the codecs neither crash nor take long, and what they accept keeps its
-// promises.
+// Whatever bytes come as a request's body or headers: the codecs neither crash nor take long, and what they
+// accept keeps its promises.
 
+#include "http/codec/base64.hpp"
 #include "http/codec/create.hpp"
 #include "http/codec/exec.hpp"
 #include "http/codec/fields.hpp"
@@ -14,6 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
+#include <string>
 
 namespace {
 
@@ -34,7 +37,7 @@ void check_objects(std::string_view text) {
     require(!request->message.workdir.empty() && request->message.workdir.front() == '/');
   }
   if (auto request = parse_exec(*object, std::chrono::minutes{10}))
-    require(request->spec.timeout.count() > 0);
+    require(request->spec.timeout.count() > 0 || request->form == exec_form::background);
   (void)parse_ttl(*object);
   (void)parse_signal(*object);
   (void)parse_stdin(*object);
@@ -78,13 +81,40 @@ void check_text(std::string_view text) {
   require(utf8_incomplete_tail(text) <= std::min<std::size_t>(text.size(), 3));
 }
 
+void check_base64(std::string_view text) {
+  require(base64_decode(base64_encode(text)) == text);
+  (void)base64_decode(text);
+}
+
+/// A body with one known field, whose value is what was mutated: random bytes alone would hardly ever spell a
+/// name.
+std::string body_with_field(std::string_view text) {
+  static constexpr std::string_view names[] = {
+      "priority", "ttl_seconds", "timeout_minutes", "expose_ports", "ports",   "resources",
+      "env",      "image",       "flavor",          "vnc",          "agent",   "workdir",
+      "command",  "cwd",         "timeoutMs",       "mode",         "timeout", "stream",
+      "stdin",    "background",  "signal",          "tree",         "data",    "close",
+      "path",     "content",     "encoding",        "from",         "to",      "overwrite",
+      "format",   "upstream"};
+  auto choice = text.empty() ? 0 : static_cast<unsigned char>(text.front());
+  auto value = text.empty() ? "null" : std::string{text.substr(1)};
+  return "{\"command\":\"x\",\"path\":\"p\",\"content\":\"c\",\"" +
+         std::string{names[choice % std::size(names)]} + "\":" + value + "}";
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view text{reinterpret_cast<const char*>(data), size};
   check_objects(text);
   check_write(text, size % 7 + 1);
+  auto body = body_with_field(text);
+  check_objects(body);
+  check_write(body, size % 5 + 1);
   check_text(text);
+  check_base64(text);
+  (void)announced_sha256(text, text);
+  (void)accepts(text, "text/event-stream");
   if (auto range = parse_range(text, 1000); range && *range)
     require((*range)->length >= 1 && (*range)->first + (*range)->length <= 1000);
   (void)parse_count(text);

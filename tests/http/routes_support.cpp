@@ -162,16 +162,16 @@ io_task<void> memory_exchange::hang_up() {
 
 namespace {
 
-/// Plays events, then is silent until it is cancelled.
-template <class Event, class Base>
-class played final : public Base {
+/// A stream that plays events, then is silent until it is cancelled.
+template <class Event, class Stream>
+class played_events : public Stream {
 public:
-  played(memory_io& io, std::vector<result<Event>> events)
+  played_events(memory_io& io, std::vector<result<Event>> events)
       : io_(io)
       , events_(events.begin(), events.end()) {
     ++io_.streams_open;
   }
-  ~played() override { --io_.streams_open; }
+  ~played_events() override { --io_.streams_open; }
   io_task<result<Event>> next() override {
     if (!events_.empty()) {
       auto event = std::move(events_.front());
@@ -184,25 +184,17 @@ public:
     co_return fail(errc::internal, "the test waited for an hour");
   }
 
-protected:
+private:
   memory_io& io_;
   std::deque<result<Event>> events_;
 };
 
-class played_process final : public process_stream {
+class played_process final : public played_events<process_event, process_stream> {
 public:
-  played_process(memory_io& io, std::vector<result<process_event>> events)
-      : play_(io, std::move(events)) {}
+  using played_events::played_events;
   std::uint32_t process_id() const noexcept override { return 7; }
-  io_task<result<process_event>> next() override { return play_.next(); }
-
-private:
-  struct plain {
-    virtual ~plain() = default;
-    virtual io_task<result<process_event>> next() = 0;
-  };
-  played<process_event, plain> play_;
 };
+using played_changes = played_events<watch_event, watch_stream>;
 
 class memory_source final : public byte_source {
 public:
@@ -296,6 +288,8 @@ io_task<result<std::vector<process_info>>> memory_io::processes() {
 }
 
 io_task<result<process_info>> memory_io::process(std::uint32_t process_id) {
+  if (stuck)
+    co_await http::routes::pause(std::chrono::hours{1});
   if (process_id != 7)
     co_return fail(errc::process_not_found, "No such process");
   process_info info;
@@ -396,7 +390,7 @@ io_task<result<std::unique_ptr<archive_sink>>> memory_io::unarchive(std::string)
 }
 
 io_task<result<std::unique_ptr<watch_stream>>> memory_io::watch(std::string, bool) {
-  co_return std::make_unique<played<watch_event, watch_stream>>(*this, changes);
+  co_return std::make_unique<played_changes>(*this, changes);
 }
 
 // -- the stage
@@ -486,6 +480,12 @@ create_request_actor::behavior_type creator(create_request_actor::stateful_point
                                             worker_script* script, std::atomic<int>* alive) {
   self->state.alive = alive;
   ++*alive;
+  // As the real one does: whoever waits for it hears that it went.
+  self->set_exit_handler([self](const caf::exit_msg& message) {
+    if (self->state.waiting.pending())
+      self->state.waiting.deliver(fail(errc::cancelled, "The caller went away"));
+    self->quit(message.reason);
+  });
   return {[self, script](const create_sandbox& wish) -> caf::result<sandbox_info> {
     script->asked.push_back("create " + wish.tenant.value);
     if (script->on_create)

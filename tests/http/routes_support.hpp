@@ -103,6 +103,7 @@ public:
   std::vector<result<process_event>> events; ///< of the next process; afterwards it is silent
   std::vector<result<watch_event>> changes;
   caf::error start_error;
+  bool stuck = false; ///< questions about processes are never answered
   process_spec started;
   std::string input;
   bool input_closed = false;
@@ -142,15 +143,14 @@ public:
 struct worker_script {
   std::vector<std::string> asked; ///< "get acme 46da12d3..."
   result<sandbox_info> created = sandbox_info{};
-  bool create_waits = false;        ///< create never answers
-  std::function<void()> on_create;  ///< called when create was asked
-  std::function<void()> on_created; ///< called when create has answered
+  bool create_waits = false;       ///< create never answers
+  std::function<void()> on_create; ///< called when create was asked
   bool accepting = true;
   std::vector<sandbox_stats> stats;
 };
 
 /// The pool, the actors and the context that handlers run in, with one thread.
-class stage final : public data_plane {
+class stage : public data_plane {
 public:
   stage();
   ~stage() override;
