@@ -29,6 +29,17 @@ TEST_CASE_METHOD(stage, "create passes on why there is no sandbox", "[routes]") 
   CHECK(call("POST", "/api/sandboxes", R"({"ttl_seconds":[]})").status == 422);
 }
 
+TEST_CASE_METHOD(stage, "a client that hangs up ends its creation", "[routes]") {
+  auto& ex = request("POST", "/api/sandboxes");
+  script.create_waits = true;
+  script.on_create = [&] { ex.leave(); };
+  run();
+  CHECK(ex.status == 0);
+  while (request_actors > 0)
+    std::this_thread::yield();
+  CHECK(script.asked == std::vector<std::string>{"create acme"});
+}
+
 TEST_CASE_METHOD(stage, "a sandbox that was made for a client that is gone is ended", "[routes]") {
   auto& ex = request("POST", "/api/sandboxes");
   script.on_create = [&] { ex.leave(); }; // and the answer comes all the same

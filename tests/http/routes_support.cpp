@@ -532,21 +532,24 @@ std::shared_ptr<sandbox_io> stage::find(const sandbox_id& id) { return id == liv
 
 memory_exchange& stage::request(std::string verb, std::string target, std::string body,
                                 http::header_list headers) {
-  exchange_ = std::make_unique<memory_exchange>(*context, routes, threads.context(0).get_executor());
-  exchange_->verb = std::move(verb);
-  exchange_->target = std::move(target);
-  exchange_->headers = std::move(headers);
+  exchanges_.push_back(
+      std::make_unique<memory_exchange>(*context, routes, threads.context(0).get_executor()));
+  auto& made = *exchanges_.back();
+  made.verb = std::move(verb);
+  made.target = std::move(target);
+  made.headers = std::move(headers);
   if (!body.empty())
-    exchange_->pieces.push_back(std::move(body));
-  return *exchange_;
+    made.pieces.push_back(std::move(body));
+  return made;
 }
 
 memory_exchange& stage::run() {
-  auto done = asio::co_spawn(threads.context(0), exchange_->run(), asio::use_future);
+  auto& made = *exchanges_.back();
+  auto done = asio::co_spawn(threads.context(0), made.run(), asio::use_future);
   if (done.wait_for(std::chrono::seconds{60}) != std::future_status::ready)
     throw std::logic_error("the handler did not end");
   done.get();
-  return *exchange_;
+  return made;
 }
 
 memory_exchange& stage::call(std::string verb, std::string target, std::string body,

@@ -184,7 +184,7 @@ public:
 
 private:
   worker_actor worker_;
-  std::unique_ptr<memory_exchange> exchange_;
+  std::vector<std::unique_ptr<memory_exchange>> exchanges_; // all of them: tests compare answers
 };
 
 } // namespace sandy::tests
