@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,6 +55,17 @@ child_defaults prepare_limits() {
   if (::setrlimit(RLIMIT_NOFILE, &raised) != 0)
     give_up("sandy-guest: setrlimit failed\n");
   return defaults;
+}
+
+/// Lets go of what the launcher had open: nothing of the host stays in here, and nobody waits for our output to end.
+void drop_descriptors() {
+  unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  for (int standard = 0; standard < 3; ++standard)
+    if (!null || ::dup2(null.get(), standard) < 0)
+      give_up("sandy-guest: cannot open /dev/null\n");
+  if (::syscall(SYS_close_range, listener_fd + 1u, ~0u, 0u) != 0)
+    ::_exit(1);
+  [[maybe_unused]] int closed = null.release();
 }
 
 /// Default dispositions for everything (children inherit them), and all signals blocked: the only one looked at is SIGCHLD.
@@ -104,6 +116,7 @@ int main(int count, char** arguments) {
     give_up("sandy-guest: cannot adopt orphans\n");
   if (::fcntl(listener_fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(listener_fd, F_SETFL, O_NONBLOCK) != 0)
     give_up("sandy-guest: descriptor 3 is not a listener\n");
+  drop_descriptors();
   ::umask(022);
   auto defaults = prepare_limits();
   auto signals = prepare_signals();

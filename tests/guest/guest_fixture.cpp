@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,6 +43,7 @@ guest_fixture::guest_fixture(std::string lease_ms) {
   pid_ = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   must(pid_ >= 0, "clone (these tests need root)");
   if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL); // a test that is killed leaves nothing behind
     ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     ::mount("proc", "/proc", "proc", 0, nullptr);
     ::dup2(listener.get(), 3);
@@ -130,6 +132,14 @@ result<std::string> guest_fixture::get(std::string path) {
 std::string guest_fixture::process_list() {
   auto listed = shell("cat /proc/[0-9]*/stat 2>/dev/null | sed -E 's/^[0-9]+ \\((.*)\\) (.).*/\\2 \\1/; s/^[^Z] //'");
   return listed ? listed->out : std::string{};
+}
+
+bool guest_fixture::gone(const std::string& text) {
+  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+  while (process_list().find(text) != std::string::npos)
+    if (std::chrono::steady_clock::now() > deadline)
+      return false;
+  return true;
 }
 
 bool guest_fixture::ends() {

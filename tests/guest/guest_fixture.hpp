@@ -53,6 +53,8 @@ public:
   result<std::string> get(std::string path);
   /// Names of the processes inside, zombies marked with a Z in front.
   std::string process_list();
+  /// True when no process inside has `text` in its name, now or within ten seconds: the dying take a moment.
+  bool gone(const std::string& text);
   /// True when process 1 ends within ten seconds.
   bool ends();
 

@@ -27,6 +27,8 @@ TEST_CASE_METHOD(guest_fixture, "a command starts with nothing of the guest's", 
   // The shell keeps a long script open for itself, out of the way of its commands.
   auto long_script = "#" + std::string(200'000, '-') + "\nls /proc/$$/fd; ls /proc/self/fd; true";
   CHECK(shell(long_script)->out == "0\n1\n2\n255\n0\n1\n2\n3\n"); // 3: the directory that ls itself reads
+  // And the guest has nothing of whoever started it: null, its listener, signals, epoll, and this command's own.
+  CHECK(shell("readlink /proc/1/fd/* | grep -cv -e /dev/null -e socket: -e anon_inode: -e pipe:")->out == "0\n");
   auto status = shell("grep -E 'SigBlk|SigIgn|SigCgt|NoNewPrivs' /proc/self/status")->out;
   CHECK(status.find("SigBlk:\t0000000000000000") != std::string::npos);
   CHECK(status.find("SigIgn:\t0000000000000000") != std::string::npos);

@@ -45,6 +45,18 @@ TEST_CASE_METHOD(watched, "a file that is put in place shows as created, then as
   CHECK(until("modified file").size() == 1);
 }
 
+TEST_CASE_METHOD(watched, "changes are told in their order, also in a new directory", "[guest]") {
+  REQUIRE(shell("mkdir " + directory + "/w/sub && echo 1 > " + directory + "/w/sub/f")->exit.exit_code == 0);
+  CHECK(until("created sub/f").front() == "created sub/");
+  REQUIRE(shell("cd " + directory + "/w/sub && mv f g && rm g")->exit.exit_code == 0);
+  CHECK(has(until("deleted sub/g"), "moved sub/g from sub/f"));
+}
+
+TEST_CASE_METHOD(guest_fixture, "what is no directory cannot be watched", "[guest]") {
+  CHECK(code_of(run(io->watch(directory + "/none", true)).error()) == errc::file_not_found);
+  CHECK(code_of(run(io->watch("/etc/passwd", true)).error()) == errc::not_a_directory);
+}
+
 TEST_CASE_METHOD(watched, "a directory that is renamed is followed under its new name", "[guest]") {
   REQUIRE(run(io->move(directory + "/w/old", directory + "/w/new", false)));
   CHECK(until("moved new from old/").size() == 1);
