@@ -73,6 +73,11 @@ io_task<void> pause(std::chrono::milliseconds time) {
   co_await timer.async_wait(use_io);
 }
 
+io_task<void> long_gone(exchange& ex) {
+  co_await ex.hang_up();
+  co_await pause(ex.server().limits.departure_grace);
+}
+
 io_task<result<void>> write_escaped(exchange& ex, std::string_view text) {
   std::string piece;
   while (!text.empty()) {

@@ -75,6 +75,27 @@ io_task<result<T>> within(io_task<result<T>> work, std::chrono::milliseconds tim
   co_return std::move(std::get<0>(first));
 }
 
+/// The same, with the deadline of an ordinary question to a sandbox.
+template <class T>
+io_task<result<T>> soon(exchange& ex, io_task<result<T>> work) {
+  return within(std::move(work), ex.server().limits.control_timeout);
+}
+
+/// Returns when the client has been gone for a while. A client that only closed its side of the connection
+/// still waits for its answer: it gets the time for it.
+io_task<void> long_gone(exchange& ex);
+
+/// The outcome of `work`, or cancelled when the client is gone: for what may wait for a process for ever.
+template <class T>
+io_task<result<T>> while_there(exchange& ex, io_task<result<T>> work) {
+  using boost::asio::experimental::awaitable_operators::operator||;
+  auto leaving = long_gone(ex);
+  auto first = co_await (std::move(work) || std::move(leaving));
+  if (first.index() == 1)
+    co_return fail(errc::cancelled, "The client is gone");
+  co_return std::move(std::get<0>(first));
+}
+
 /// Sends text as the inside of a JSON string, in pieces. The text is UTF-8.
 io_task<result<void>> write_escaped(exchange& ex, std::string_view text);
 

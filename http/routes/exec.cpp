@@ -184,7 +184,7 @@ io_task<result<void>> run_stream(exchange& ex, std::shared_ptr<sandbox_io> io, p
 }
 
 io_task<result<void>> run_background(exchange& ex, std::shared_ptr<sandbox_io> io, process_spec spec) {
-  auto info = co_await within(io->start(std::move(spec)), ex.server().limits.control_timeout);
+  auto info = co_await soon(ex, io->start(std::move(spec)));
   if (!info) {
     auto refused = co_await refuse_start(ex, info.error());
     co_return refused;

@@ -46,7 +46,7 @@ io_task<result<void>> write_out(exchange& ex, writing& file) {
   if (!file.sink) {
     auto mode = file.parser.mode();
     write_options options{*file.parser.path(), mode.value_or(0644), !mode};
-    auto sink = co_await file.io->write_file(std::move(options));
+    auto sink = co_await soon(ex, file.io->write_file(std::move(options)));
     if (!sink)
       co_return sink.error();
     file.sink = std::move(*sink);
@@ -107,7 +107,7 @@ io_task<result<void>> write(exchange& ex) {
   auto written = co_await write_out(ex, file);
   if (!written)
     co_return written;
-  auto info = co_await file.sink->commit(file.parser.base64());
+  auto info = co_await soon(ex, file.sink->commit(file.parser.base64()));
   if (!info)
     co_return info.error();
   auto body = codec::done_json(info->path);
@@ -239,7 +239,7 @@ io_task<result<void>> read(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto file = co_await (*io)->read_file(*path, 0, 0);
+  auto file = co_await soon(ex, (*io)->read_file(*path, 0, 0));
   if (!file)
     co_return file.error();
   if (*form == read_form::raw) {
@@ -262,7 +262,7 @@ io_task<result<void>> read(exchange& ex) {
     base64 = !*text;
   }
   *begin = {};
-  auto again = co_await (*io)->read_file(std::move(*path), 0, 0);
+  auto again = co_await soon(ex, (*io)->read_file(std::move(*path), 0, 0));
   if (!again)
     co_return again.error();
   co_await send_large(ex, std::move(*again), base64);
@@ -289,7 +289,7 @@ io_task<result<void>> list(exchange& ex) {
   options.path = *path;
   options.recursive = recursive->value_or(true);
   options.skip_dependencies = !all->value_or(false);
-  auto entries = co_await within((*io)->list(std::move(options)), ex.server().limits.control_timeout);
+  auto entries = co_await soon(ex, (*io)->list(std::move(options)));
   if (!entries)
     co_return entries.error();
   auto body = codec::list_json(*path, std::move(*entries));

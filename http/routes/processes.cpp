@@ -41,7 +41,7 @@ io_task<result<void>> list(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto all = co_await within((*io)->processes(), ex.server().limits.control_timeout);
+  auto all = co_await soon(ex, (*io)->processes());
   if (!all)
     co_return all.error();
   co_await ex.reply(200, codec::to_json(*all));
@@ -52,7 +52,7 @@ io_task<result<void>> get(exchange& ex) {
   auto at = co_await open_target(ex);
   if (!at)
     co_return at.error();
-  auto info = co_await within(at->io->process(at->process), ex.server().limits.control_timeout);
+  auto info = co_await soon(ex, at->io->process(at->process));
   if (!info)
     co_return info.error();
   co_await ex.reply(200, codec::to_json(*info));
@@ -83,7 +83,7 @@ io_task<result<void>> output(exchange& ex) {
   if (!at)
     co_return at.error();
   // An unknown process is an answer of its own, not an event of a stream that has begun.
-  auto known = co_await within(at->io->process(at->process), ex.server().limits.control_timeout);
+  auto known = co_await soon(ex, at->io->process(at->process));
   if (!known)
     co_return known.error();
   auto stream = co_await at->io->output(at->process, *offset, follow->value_or(true));
@@ -105,7 +105,7 @@ io_task<result<void>> pass_body(exchange& ex, target at, bool close) {
     if (last && !close)
       break;
     total += piece->size();
-    auto written = co_await at.io->write_stdin(at.process, std::move(*piece), last && close);
+    auto written = co_await while_there(ex, at.io->write_stdin(at.process, std::move(*piece), last && close));
     if (!written)
       co_return written.error();
     if (last)
@@ -138,7 +138,8 @@ io_task<result<void>> write_stdin(exchange& ex) {
   if (!at)
     co_return at.error();
   auto size = request->bytes.size();
-  auto written = co_await at->io->write_stdin(at->process, std::move(request->bytes), request->close);
+  auto written =
+      co_await while_there(ex, at->io->write_stdin(at->process, std::move(request->bytes), request->close));
   if (!written)
     co_return written.error();
   nlohmann::json done{{"success", true}, {"written", size}, {"closed", request->close}};
@@ -156,8 +157,7 @@ io_task<result<void>> send_signal(exchange& ex) {
   auto at = co_await open_target(ex);
   if (!at)
     co_return at.error();
-  auto sent = co_await within(at->io->signal(at->process, request->signal, request->tree),
-                              ex.server().limits.control_timeout);
+  auto sent = co_await soon(ex, at->io->signal(at->process, request->signal, request->tree));
   if (!sent)
     co_return sent.error();
   nlohmann::json done{{"success", true}, {"pid", at->process}, {"signal", request->signal}};

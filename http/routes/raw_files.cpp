@@ -60,8 +60,8 @@ struct described_file {
   std::optional<std::string> sha256;
 };
 
-io_task<result<described_file>> describe(sandbox_io& io, std::string path, bool with_digest) {
-  auto file = co_await io.read_file(std::move(path), 0, 0);
+io_task<result<described_file>> describe(exchange& ex, sandbox_io& io, std::string path, bool with_digest) {
+  auto file = co_await soon(ex, io.read_file(std::move(path), 0, 0));
   if (!file)
     co_return file.error();
   described_file described{std::move(*file), std::nullopt};
@@ -92,7 +92,7 @@ io_task<result<void>> send_unsatisfiable(exchange& ex, const file_info& info, co
 
 io_task<result<void>> send_range(exchange& ex, sandbox_io& io, std::string path, const file_info& info,
                                  codec::byte_range range, header_list extra) {
-  auto part = co_await io.read_file(std::move(path), range.first, range.length);
+  auto part = co_await soon(ex, io.read_file(std::move(path), range.first, range.length));
   if (!part)
     co_return part.error();
   if (!same_version(part->info, info))
@@ -115,7 +115,7 @@ io_task<result<void>> send_whole(exchange& ex, sandbox_io& io, std::string path,
     co_return answered();
   }
   if (!file.bytes) {
-    auto again = co_await io.read_file(std::move(path), 0, 0);
+    auto again = co_await soon(ex, io.read_file(std::move(path), 0, 0));
     if (!again)
       co_return again.error();
     if (!same_version(again->info, file.info))
@@ -136,7 +136,7 @@ io_task<result<void>> download(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto described = co_await describe(**io, *path, with_digest->value_or(false));
+  auto described = co_await describe(ex, **io, *path, with_digest->value_or(false));
   if (!described)
     co_return described.error();
   const auto info = described->file.info;
@@ -196,7 +196,7 @@ io_task<result<void>> upload(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto sink = co_await (*io)->write_file(std::move(request->options));
+  auto sink = co_await soon(ex, (*io)->write_file(std::move(request->options)));
   if (!sink)
     co_return sink.error();
   sha256 digest;
@@ -216,7 +216,7 @@ io_task<result<void>> upload(exchange& ex) {
   if (request->sha256 && *request->sha256 != hex)
     co_return fail(errc::digest_mismatch,
                    "The bytes received do not have the announced SHA-256; nothing was written");
-  auto info = co_await (*sink)->commit(false);
+  auto info = co_await soon(ex, (*sink)->commit(false));
   if (!info)
     co_return info.error();
   auto body = codec::done_json(info->path);
@@ -236,7 +236,9 @@ io_task<result<void>> remove(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto removed = co_await (*io)->remove(*path, recursive->value_or(false));
+  // A large tree takes as long as a command that removes it.
+  auto removed =
+      co_await within((*io)->remove(*path, recursive->value_or(false)), ex.server().limits.exec_timeout);
   if (!removed)
     co_return removed;
   co_await ex.reply(200, codec::done_json(*path));

@@ -25,7 +25,7 @@ io_task<result<void>> mkdir(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto made = co_await (*io)->make_directory(request->path, request->mode);
+  auto made = co_await soon(ex, (*io)->make_directory(request->path, request->mode));
   if (!made)
     co_return made;
   co_await ex.reply(200, codec::done_json(request->path));
@@ -42,7 +42,7 @@ io_task<result<void>> move(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto moved = co_await (*io)->move(request->from, request->to, request->overwrite);
+  auto moved = co_await soon(ex, (*io)->move(request->from, request->to, request->overwrite));
   if (!moved)
     co_return moved;
   auto done = codec::done_json(request->to);
@@ -57,7 +57,7 @@ io_task<result<void>> stat(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto info = co_await (*io)->stat(std::move(*path));
+  auto info = co_await soon(ex, (*io)->stat(std::move(*path)));
   if (!info)
     co_return info.error();
   co_await ex.reply(200, codec::to_json(*info));
@@ -68,7 +68,7 @@ io_task<result<void>> send_archive(exchange& ex, codec::archive_request request)
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto source = co_await (*io)->archive(std::move(request.path), request.gzip);
+  auto source = co_await soon(ex, (*io)->archive(std::move(request.path), request.gzip));
   if (!source)
     co_return source.error();
   header_list extra{{"Content-Disposition", request.gzip ? "attachment; filename=\"archive.tar.gz\""
@@ -96,7 +96,7 @@ io_task<result<void>> unpack_archive(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto sink = co_await (*io)->unarchive(*path);
+  auto sink = co_await soon(ex, (*io)->unarchive(*path));
   if (!sink)
     co_return sink.error();
   std::uint64_t total = 0;
@@ -157,7 +157,7 @@ io_task<result<void>> watch(exchange& ex) {
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto stream = co_await (*io)->watch(std::move(*path), recursive->value_or(true));
+  auto stream = co_await soon(ex, (*io)->watch(std::move(*path), recursive->value_or(true)));
   if (!stream)
     co_return stream.error();
   watch_event_text format;

@@ -183,7 +183,7 @@ TEST_CASE_METHOD(running, "a blocking call runs elsewhere and its outcome comes 
 }
 
 TEST_CASE("a pool with thousands of actors in flight shuts down cleanly", "[pool]") {
-  auto before = tracked::alive;
+  const int before = tracked::alive;
   {
     running server;
     auto slow = spawn_probe(server.system, [](auto*) -> coro::task<number> {

@@ -6,6 +6,7 @@
 #include "coro/timer.hpp"
 #include "messages/worker.hpp"
 
+#include <atomic>
 #include <functional>
 
 namespace sandy::tests {
@@ -18,7 +19,7 @@ using probe_body = std::function<coro::task<std::uint32_t>(caf::scheduled_actor*
 
 /// Counts its living instances: frames that leak are seen.
 struct tracked {
-  static inline int alive = 0;
+  static inline std::atomic<int> alive = 0;
   tracked() { ++alive; }
   tracked(const tracked&) { ++alive; }
   ~tracked() { --alive; }

@@ -280,3 +280,12 @@ TEST_CASE_METHOD(stage, "signals reach the tree unless told otherwise", "[routes
   CHECK(io->signalled == -2);
   CHECK(call("POST", of_living("/processes/7/signal"), R"({"signal":"NOPE"})").status == 400);
 }
+
+TEST_CASE_METHOD(stage, "input for a process that never reads ends with its client", "[routes]") {
+  auto& ex = request("POST", of_living("/processes/7/stdin"), R"({"data":"x"})");
+  io->stuck_input = true;
+  io->on_silence = [&] { ex.leave(); };
+  context->limits.departure_grace = 20ms;
+  run();
+  CHECK(ex.json()["error"]["code"] == "cancelled");
+}

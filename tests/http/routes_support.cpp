@@ -306,6 +306,10 @@ io_task<result<std::unique_ptr<process_stream>>> memory_io::output(std::uint32_t
 }
 
 io_task<result<void>> memory_io::write_stdin(std::uint32_t, std::string bytes, bool close) {
+  if (stuck_input) {
+    on_silence();
+    co_await http::routes::pause(std::chrono::hours{1});
+  }
   input += bytes;
   input_closed = close;
   co_return caf::unit;

@@ -103,7 +103,8 @@ public:
   std::vector<result<process_event>> events; ///< of the next process; afterwards it is silent
   std::vector<result<watch_event>> changes;
   caf::error start_error;
-  bool stuck = false; ///< questions about processes are never answered
+  bool stuck_input = false; ///< nobody reads standard input
+  bool stuck = false;       ///< questions about processes are never answered
   process_spec started;
   std::string input;
   bool input_closed = false;
