@@ -14,7 +14,6 @@ pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 # Debian ships no CMake package for CAF 0.17.
 find_path(CAF_INCLUDE_DIR caf/actor_system.hpp REQUIRED)
 find_library(CAF_CORE_LIBRARY caf_core REQUIRED)
-find_library(CAF_IO_LIBRARY caf_io REQUIRED)
 add_library(sandy_caf INTERFACE)
 target_include_directories(sandy_caf SYSTEM INTERFACE ${CAF_INCLUDE_DIR})
 target_link_libraries(sandy_caf INTERFACE ${CAF_CORE_LIBRARY} Threads::Threads)

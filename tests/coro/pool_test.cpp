@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <tuple>
 #include <optional>
 
 using namespace sandy;
@@ -101,20 +102,23 @@ TEST_CASE_METHOD(running, "a question is cancelled with its coroutine", "[pool]"
     co_await coro::sleep_for(1h);
     co_return 5u;
   });
-  auto race = [](probe_actor whom) -> io_task<std::size_t> {
+  // Assertions belong to the test's own thread: what the pool's threads see is kept until they are done.
+  errc outcome{};
+  auto race = [&outcome](probe_actor whom) -> io_task<std::size_t> {
     using namespace asio::experimental::awaitable_operators;
     auto executor = co_await asio::this_coro::executor;
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, io_executor> soon{
       executor, 2ms};
     auto wait = [&]() -> io_task<void> { co_await soon.async_wait(asio::use_awaitable_t<io_executor>{}); };
-    auto question = [](probe_actor to) -> io_task<void> {
+    auto question = [&](probe_actor to) -> io_task<void> {
       auto answer = co_await ask(to, sweep{}, 1h);
-      CHECK(code_of(answer.error()) == errc::cancelled);
+      outcome = code_of(answer.error());
     };
     auto first = co_await (wait() || question(whom));
     co_return first.index();
   };
   CHECK(on_edge(race(actor)) == 0);
+  CHECK(outcome == errc::cancelled);
   coro::end(actor);
 }
 
@@ -133,7 +137,8 @@ TEST_CASE_METHOD(running, "an actor awaits an Asio operation", "[pool]") {
     co_return std::move(got);
   });
   auto writer = [this](probe_actor to, int fd) -> io_task<result<number>> {
-    asio::post(threads.context(1), [fd] { REQUIRE(::write(fd, "A", 1) == 1); });
+    // What is not written is missed by the answer.
+    asio::post(threads.context(1), [fd] { std::ignore = ::write(fd, "A", 1); });
     auto answer = co_await ask(to, sweep{}, 10s);
     co_return answer;
   };
@@ -176,8 +181,7 @@ TEST_CASE_METHOD(running, "a blocking call runs elsewhere and its outcome comes 
     auto elsewhere = co_await coro::blocking<number>(offload, [this]() -> result<number> {
       return static_cast<number>(threads.current());
     });
-    CHECK(here < threads.size());
-    co_return *elsewhere == threads.size() ? 1u : 0u;
+    co_return here < threads.size() && *elsewhere == threads.size() ? 1u : 0u;
   });
   CHECK(*on_edge(ask_probe(actor, 10s)) == 1);
 }
