@@ -24,8 +24,18 @@ resource_limits effective_limits(const resource_limits& asked, const resource_li
           pick(asked.disk_bytes, of_flavor.disk_bytes, usual.disk_bytes, most.disk_bytes)};
 }
 
-std::uint32_t effective_ttl(std::uint32_t asked_seconds, const worker_settings& settings) {
-  auto wanted = asked_seconds != 0 ? asked_seconds : static_cast<std::uint32_t>(settings.default_ttl.count());
+resource_limits child_limits(const resource_limits& asked, const resource_limits& of_parent) {
+  return {pick(asked.memory_bytes, std::uint64_t{0}, of_parent.memory_bytes, of_parent.memory_bytes),
+          pick(asked.cpu_millis, std::uint32_t{0}, of_parent.cpu_millis, of_parent.cpu_millis),
+          pick(asked.pids, std::uint32_t{0}, of_parent.pids, of_parent.pids),
+          pick(asked.disk_bytes, std::uint64_t{0}, of_parent.disk_bytes, of_parent.disk_bytes)};
+}
+
+std::uint32_t effective_ttl(std::uint32_t asked_seconds, bool is_child, const worker_settings& settings) {
+  auto usual = is_child ? settings.children.default_ttl : settings.default_ttl;
+  auto wanted = asked_seconds != 0 ? asked_seconds : static_cast<std::uint32_t>(usual.count());
+  if (is_child)
+    wanted = std::min(wanted, static_cast<std::uint32_t>(settings.children.max_ttl.count()));
   if (settings.max_ttl.count() > 0)
     wanted = std::min(wanted, static_cast<std::uint32_t>(settings.max_ttl.count()));
   return wanted;

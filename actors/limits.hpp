@@ -9,7 +9,10 @@ namespace sandy {
 resource_limits effective_limits(const resource_limits& asked, const resource_limits& of_flavor,
                                  const worker_settings& settings);
 
-/// Lifetime in seconds: the default for 0, cut to the maximum.
-std::uint32_t effective_ttl(std::uint32_t asked_seconds, const worker_settings& settings);
+/// A child's: what was asked for, else the parent's, and never more than those.
+resource_limits child_limits(const resource_limits& asked, const resource_limits& of_parent);
+
+/// Lifetime in seconds: the default for 0, cut to the maximum. A child has its own default and maximum.
+std::uint32_t effective_ttl(std::uint32_t asked_seconds, bool is_child, const worker_settings& settings);
 
 } // namespace sandy

@@ -21,6 +21,8 @@ using namespace std::chrono_literals;
 /// Between two tries to destroy a sandbox that the kernel would not let go of; doubled up to a minute.
 constexpr auto first_destroy_pause = 200ms;
 constexpr auto last_destroy_pause = 60s;
+/// Until a sandbox that ends goes ahead of children that do not.
+constexpr auto children_deadline = 20s;
 /// Life-cycle lines kept per sandbox.
 constexpr std::size_t log_lines = 200;
 
@@ -29,9 +31,10 @@ caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found
 } // namespace
 
 sandbox_state_machine::sandbox_state_machine(self_pointer self, services* env, sandbox_record record,
-                                             std::shared_ptr<runtime::instance> found)
+                                             std::shared_ptr<runtime::instance> found, worker_actor worker)
   : self_(self)
   , env_(*env)
+  , worker_(caf::actor_cast<caf::weak_actor_ptr>(worker))
   , record_(std::move(record))
   , instance_(std::move(found))
   , ended_(std::make_shared<guest::end_state>()) {
@@ -69,6 +72,9 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
   if (instance_) { // it ran before we did
     auto found = std::move(*instance_);
     take_over(std::move(found));
+    auto opened = co_await open_inside();
+    if (!opened)
+      log("cannot reach the API from inside: " + text_of(opened.error()));
     created_.set();
     log("re-attached after a restart of the server");
     co_return record_.info;
@@ -109,7 +115,11 @@ coro::task<void> sandbox_state_machine::make() {
     co_return fail(errc::sandbox_ended, sentence(life_.reason()));
 
   take_over(std::move(**made));
+  auto opened = co_await open_inside();
+  if (!opened)
+    co_return std::move(opened.error());
   log("ready");
+  publish(life_event_type::created);
   auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
   env_.metrics.sandbox_created(record_.info.flavor);
   env_.metrics.create_timed(metrics::create_phase::store, seconds(in_store - begun));
@@ -121,12 +131,38 @@ void sandbox_state_machine::take_over(runtime::instance made) {
   life_.enter(sandbox_state::ready);
   show_state();
   instance_ = std::make_shared<runtime::instance>(std::move(made));
-  env_.data.add(record_.info.id, std::make_shared<guest::guest_io>(instance_->guest_socket, record_.env,
+  env_.data.add(record_.info.id, std::make_shared<guest::guest_io>(instance_->guest_socket, variables(),
                                                                    record_.info.workdir, ended_));
   arm_lease();
   coro::spawn(watch_init());
   if (env_.settings.guest_lease.count() > 0)
     coro::spawn(renew_guest());
+}
+
+/// Lets its processes reach the API. Fails when the sandbox ends meanwhile, too.
+coro::task<void> sandbox_state_machine::open_inside() {
+  if (!env_.serve_inside)
+    co_return caf::unit;
+  auto listener = co_await coro::blocking<runtime::unique_fd>(
+    env_.kernel_calls, [&d = env_.driver, where = instance_] { return d.listen(*where, inside_port); });
+  if (!listener)
+    co_return std::move(listener.error());
+  if (life_.state() != sandbox_state::ready)
+    co_return fail(errc::sandbox_ended, sentence(life_.reason()));
+  inside_ = env_.serve_inside(std::move(*listener), principal{record_.info.tenant, record_.info.id});
+  if (!inside_)
+    co_return fail(errc::internal, "The API cannot be served inside the sandbox");
+  co_return caf::unit;
+}
+
+/// What its processes find in their environment: what its creator said counts.
+environment sandbox_state_machine::variables() const {
+  auto all = env_.identity(record_.info);
+  std::erase_if(all, [this](const auto& ours) {
+    return std::any_of(record_.env.begin(), record_.env.end(), [&](const auto& given) { return given.first == ours.first; });
+  });
+  all.insert(all.end(), record_.env.begin(), record_.env.end());
+  return all;
 }
 
 coro::task<void> sandbox_state_machine::persist() {
@@ -154,6 +190,7 @@ caf::result<sandbox_info> sandbox_state_machine::refresh(refresh_sandbox message
     arm_lease();
     co_return std::move(written.error());
   }
+  publish(life_event_type::renewed);
   log("renewed for " + std::to_string(record_.info.ttl_seconds) + " s");
   co_return record_.info;
 }
@@ -219,6 +256,13 @@ void sandbox_state_machine::log(std::string line) {
   log_.push_back({env_.wall_clock(), "sandbox", std::move(line)});
 }
 
+/// A sandbox that is nobody's yet has no life that anybody should hear of.
+void sandbox_state_machine::publish(life_event_type type) {
+  const auto& info = record_.info;
+  if (!info.tenant.value.empty())
+    env_.publish({0, env_.wall_clock(), info.tenant, info.id, info.parent, type, life_.reason()});
+}
+
 void sandbox_state_machine::arm_lease() {
   lease_ = watch_lease();
   lease_.start();
@@ -261,10 +305,15 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
     co_await gone_.wait();
     co_return caf::unit;
   }
+  inside_.reset(); // first: nothing is created from inside any more
   show_state();
+  publish(reason == end_reason::failed ? life_event_type::failed : life_event_type::ending);
   ended_->reason = reason;
   env_.data.remove(record_.info.id);
   co_await created_.wait();
+  // Children first; one that hangs is the worker's to end, not a reason to live.
+  if (auto worker = caf::actor_cast<worker_actor>(caf::actor_cast<caf::strong_actor_ptr>(worker_)))
+    co_await coro::request(worker, children_deadline, sandbox_ending{record_.info.id, reason});
 
   auto pause = std::chrono::milliseconds{first_destroy_pause};
   for (;;) {
@@ -276,11 +325,13 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
     co_await coro::sleep_for(pause);
     pause = std::min<std::chrono::milliseconds>(2 * pause, last_destroy_pause);
   }
-  tombstone stone{record_.info.id, record_.info.tenant, life_.reason(), env_.wall_clock()};
+  const auto& info = record_.info;
+  tombstone stone{info.id, info.tenant, life_.reason(), env_.wall_clock(), info.parent, info.created_at};
   auto buried = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
   if (!buried) // the janitor finds the record without a sandbox at the next start
     log("its record could not be removed: " + text_of(buried.error()));
   log(sentence(life_.reason()));
+  publish(life_event_type::ended);
   env_.metrics.sandbox_ended(life_.reason());
   life_.enter(sandbox_state::gone);
   show_state();

@@ -5,7 +5,7 @@
 #include "coro/actor.hpp"
 #include "coro/sync.hpp"
 #include "coro/task.hpp"
-#include "messages/sandbox.hpp"
+#include "messages/worker.hpp"
 #include "runtime/driver.hpp"
 #include "runtime/guest/guest_io.hpp"
 #include "store/store.hpp"
@@ -26,7 +26,8 @@ public:
   using self_pointer = coro::actor<sandbox_state_machine, sandbox_actor>*;
 
   /// @param found set when the sandbox runs already (recovery): then `start_sandbox` only takes it over.
-  sandbox_state_machine(self_pointer self, services* env, sandbox_record record, std::shared_ptr<runtime::instance> found);
+  sandbox_state_machine(self_pointer self, services* env, sandbox_record record, std::shared_ptr<runtime::instance> found,
+                        worker_actor worker);
   sandbox_state_machine(const sandbox_state_machine&) = delete;
   sandbox_state_machine& operator=(const sandbox_state_machine&) = delete;
   ~sandbox_state_machine();
@@ -43,19 +44,24 @@ private:
 
   coro::task<void> make();
   void take_over(runtime::instance made);
+  coro::task<void> open_inside();
   coro::task<void> finish(end_reason reason);
   coro::task<void> watch_lease();
   coro::task<void> watch_init();
   coro::task<void> renew_guest();
   coro::task<void> persist();
+  environment variables() const;
   void arm_lease();
   void show_state(); ///< in the metrics and to callers, after a transition
   void log(std::string line);
+  void publish(life_event_type type);
 
   self_pointer self_;
   services& env_;
+  caf::weak_actor_ptr worker_; ///< weak: our owner must not be kept alive by us
   sandbox_record record_;
   std::shared_ptr<runtime::instance> instance_;
+  std::shared_ptr<void> inside_; ///< serves the API inside; must not outlive the sandbox, whose network it holds
   std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
   sandbox_life life_;
   coro::event created_; ///< the creation is over, well or not: the end may take apart what it made

@@ -1,12 +1,16 @@
 #pragma once
 
+#include "actors/family.hpp"
+#include "actors/tenant_limits.hpp"
 #include "coro/io.hpp"
-#include "messages/sandbox.hpp"
+#include "messages/events.hpp"
+#include "runtime/unique_fd.hpp"
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 namespace sandy {
@@ -26,6 +30,9 @@ namespace metrics {
 class registry;
 }
 
+/// Where a sandbox's processes find the API: http://127.0.0.1:7330.
+inline constexpr std::uint16_t inside_port = 7330;
+
 /// A kind of sandbox that callers name.
 struct flavor {
   std::string image;
@@ -42,6 +49,7 @@ struct worker_settings {
   std::uint32_t create_queue = 256;           ///< creations that wait for their turn; beyond, refused at once
   std::chrono::milliseconds guest_lease{600'000}; ///< a guest that hears from no server for this long ends itself
   std::map<std::string, flavor> flavors{{"basic", {"basic", {}}}};
+  child_rules children;
   std::string data_dir; ///< whose file system is reported as the disk
 };
 
@@ -56,6 +64,14 @@ struct services {
   metrics::registry& metrics;
   worker_settings settings;
   std::function<unix_millis()> wall_clock = unix_now; ///< leases are wall-clock time; tests bring their own
+  /// Tells the world of an event in a sandbox's life. Called by actors, on any thread.
+  std::function<void(life_event)> publish = [](const life_event&) {};
+  /// What a sandbox's processes find in their environment besides what its creator gave, e.g. its token.
+  std::function<environment(const sandbox_info&)> identity = [](const sandbox_info&) { return environment{}; };
+  /// Serves the API on a socket that listens inside a sandbox, until the owner it returns is destroyed; nullptr when it
+  /// cannot. Empty: sandboxes cannot reach the API. Called by actors, on any thread.
+  std::function<std::shared_ptr<void>(runtime::unique_fd listener, principal inside)> serve_inside;
+  std::shared_ptr<limit_table> limits = std::make_shared<limit_table>(); ///< what tenants may use
 };
 
 } // namespace sandy

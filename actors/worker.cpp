@@ -33,7 +33,7 @@ caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found
 } // namespace
 
 worker_state::worker_state(self_pointer self, services* env)
-  : self_(self), env_(*env), creations_(env->settings.create_concurrency) {
+  : self_(self), env_(*env), family_(env->settings.children), creations_(env->settings.create_concurrency) {
   self_->set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) { child_down(down); });
 }
 
@@ -53,8 +53,8 @@ worker_actor::behavior_type worker_state::make_behavior() {
     [this](list_sandboxes request) { return list(std::move(request)); },
     [this](terminate_sandbox request) { return terminate(std::move(request)); },
     [this](refresh_sandbox request) {
-      if (request.ttl_seconds > 0)
-        request.ttl_seconds = effective_ttl(request.ttl_seconds, env_.settings);
+      if (auto* target = find(request.caller, request.id); target != nullptr && request.ttl_seconds > 0)
+        request.ttl_seconds = effective_ttl(request.ttl_seconds, !target->parent.value.empty(), env_.settings);
       return pass_on<sandbox_info>(std::move(request));
     },
     [this](open_sandbox request) { return pass_on<sandbox_opened>(std::move(request)); },
@@ -65,12 +65,14 @@ worker_actor::behavior_type worker_state::make_behavior() {
     [this](get_resources request) { return resources(request); },
     [this](get_timeseries request) { return timeseries(request); },
     [this](list_known) {
+      end_orphans();
       std::vector<sandbox_id> ids;
       ids.reserve(live_.size());
       for (const auto& each : live_)
         ids.push_back(each.first);
       return ids;
     },
+    [this](sandbox_ending notice) { return ending(std::move(notice)); },
     [this](drain_worker request) { return drain(request); },
   };
 }
@@ -97,7 +99,25 @@ std::string worker_state::sentence_of(metrics::refusal reason) const {
   return {};
 }
 
+/// The parent of a sandbox to be, nullptr for none. Fails when the caller does not reach it or it may have no more children.
+result<const worker_state::child*> worker_state::parent_of(const create_sandbox& request) {
+  if (const auto& asker = request.caller.sandbox; !asker.value.empty() && find(request.caller, asker) == nullptr)
+    return fail(errc::unauthorized, "The sandbox of this token has ended");
+  const auto& id = request.parent.value.empty() ? request.caller.sandbox : request.parent;
+  if (id.value.empty())
+    return nullptr;
+  const auto* parent = find(request.caller, id);
+  if (parent == nullptr || parent->ending != end_reason::none)
+    return not_found();
+  if (auto allowed = family_.may_add(id, env_.wall_clock()); !allowed)
+    return std::move(allowed.error());
+  return parent;
+}
+
 result<sandbox_record> worker_state::plan(const create_sandbox& request) {
+  auto parent = parent_of(request);
+  if (!parent)
+    return std::move(parent.error());
   if (auto reason = refusal()) {
     env_.metrics.create_refused(*reason);
     return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, sentence_of(*reason));
@@ -111,16 +131,21 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   record.uid_slot = free_slot();
   auto& info = record.info;
   info.id = make_sandbox_id();
-  info.tenant = request.tenant;
+  info.tenant = request.caller.tenant;
   info.flavor = kind->first;
   info.image = request.image.empty() ? kind->second.image : request.image;
   info.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
   info.priority = request.priority;
+  if (*parent != nullptr) {
+    info.parent = request.parent.value.empty() ? request.caller.sandbox : request.parent;
+    info.limits = child_limits(request.limits, (*parent)->limits);
+    info.priority = std::max(info.priority, (*parent)->priority); // not more important than what it dies with
+  }
   info.preemptable = request.preemptable;
   info.expose_ports = request.expose_ports;
   info.upstream = request.upstream;
   info.workdir = request.workdir;
-  info.ttl_seconds = effective_ttl(request.ttl_seconds, env_.settings);
+  info.ttl_seconds = effective_ttl(request.ttl_seconds, *parent != nullptr, env_.settings);
   info.created_at = env_.wall_clock();
   info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
   return record;
@@ -167,38 +192,47 @@ std::uint32_t worker_state::free_slot() {
 }
 
 sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found) {
-  auto handle = self_->spawn<coro::actor<sandbox_state_machine, sandbox_actor>>(&env_, record, std::move(found));
+  auto handle = self_->spawn<coro::actor<sandbox_state_machine, sandbox_actor>>(&env_, record, std::move(found), worker_actor{self_});
   self_->monitor(handle);
   by_address_.emplace(handle.address(), record.info.id);
   slots_.insert(record.uid_slot);
   next_slot_ = (record.uid_slot + 1) % runtime::uid_slots; // not at once again: a late process of the old owner has that uid
-  live_.emplace(record.info.id, child{handle, record.info.tenant, record.info.priority, record.uid_slot, record.info.created_at});
+  const auto& info = record.info;
+  live_.emplace(info.id, child{handle, info.tenant, info.parent, info.limits, info.priority, record.uid_slot, info.created_at});
+  family_.add(info.id, info.parent, info.created_at);
   return handle;
 }
 
 // -- living -----------------------------------------------------------------------------------------------------------
 
-worker_state::child* worker_state::find(const tenant_id& tenant, const sandbox_id& id) {
+worker_state::child* worker_state::find(const principal& caller, const sandbox_id& id) {
   auto entry = live_.find(id);
-  return entry != live_.end() && entry->second.tenant == tenant ? &entry->second : nullptr;
+  return entry != live_.end() && reaches(caller, entry->second.tenant, id) ? &entry->second : nullptr;
+}
+
+bool worker_state::reaches(const principal& caller, const tenant_id& tenant, const sandbox_id& id) const {
+  return tenant == caller.tenant && (caller.sandbox.value.empty() || family_.within(id, caller.sandbox));
 }
 
 template <class Reply, class Request>
 caf::result<Reply> worker_state::pass_on(Request request) {
-  auto* target = find(request.tenant, request.id);
+  auto* target = find(request.caller, request.id);
   if (target == nullptr)
     return not_found();
   return self_->delegate(target->handle, std::move(request));
 }
 
 caf::result<std::vector<sandbox_info>> worker_state::list(list_sandboxes request) {
+  const auto& parent = request.parent;
+  if (!parent.value.empty() && find(request.caller, parent) == nullptr)
+    co_return not_found();
   std::vector<coro::task<sandbox_info>> questions;
   auto question = [](sandbox_actor whom) -> coro::task<sandbox_info> {
     auto info = co_await coro::request(whom, stats_timeout, get_sandbox{});
     co_return std::move(info);
   };
   for (const auto& [id, each] : live_)
-    if (each.tenant == request.tenant && each.ready)
+    if (each.ready && reaches(request.caller, each.tenant, id) && (parent.value.empty() || each.parent == parent))
       questions.push_back(question(each.handle));
   auto answers = co_await coro::when_all(std::move(questions));
   std::vector<sandbox_info> infos;
@@ -216,7 +250,7 @@ caf::result<std::vector<sandbox_stats>> worker_state::stats(get_stats request) {
     co_return std::move(numbers);
   };
   for (const auto& [id, each] : live_)
-    if (each.tenant == request.tenant && each.ready
+    if (each.ready && reaches(request.caller, each.tenant, id)
         && (request.ids.empty() || std::find(request.ids.begin(), request.ids.end(), id) != request.ids.end()))
       questions.push_back(question(each.handle));
   auto answers = co_await coro::when_all(std::move(questions));
@@ -287,16 +321,48 @@ coro::task<void> worker_state::sample_host() {
 // -- ending -----------------------------------------------------------------------------------------------------------
 
 caf::result<sandbox_ended> worker_state::terminate(terminate_sandbox request) {
-  if (auto* living = find(request.tenant, request.id)) {
+  if (auto* living = find(request.caller, request.id)) {
     auto ended = co_await coro::request(living->handle, coro::infinite, end_sandbox{end_reason::terminated});
     if (ended || code_of(ended.error()) != errc::sandbox_ended)
       co_return std::move(ended);
     co_return sandbox_ended{request.id, end_reason::terminated}; // it was gone before it heard us
   }
-  auto stone = tombstones_.find(request.id);
-  if (stone == tombstones_.end() || stone->second.tenant != request.tenant)
+  auto found = tombstones_.find(request.id);
+  if (found == tombstones_.end())
     co_return not_found();
-  co_return sandbox_ended{request.id, stone->second.reason};
+  const auto& stone = found->second;
+  if (!reaches(request.caller, stone.tenant, stone.id) && !reaches(request.caller, stone.tenant, stone.parent))
+    co_return not_found();
+  co_return sandbox_ended{request.id, stone.reason};
+}
+
+caf::result<void> worker_state::ending(sandbox_ending notice) {
+  if (auto entry = live_.find(notice.id); entry != live_.end())
+    entry->second.ending = notice.reason;
+  co_await end_children(std::move(notice.id));
+  co_return caf::unit;
+}
+
+/// Ends what was created by a sandbox that ends; each child does the same first, so the deepest go first.
+coro::task<void> worker_state::end_children(sandbox_id id) {
+  std::vector<coro::task<sandbox_ended>> ends;
+  auto end = [](sandbox_actor whom) -> coro::task<sandbox_ended> {
+    auto ended = co_await coro::request(whom, coro::infinite, end_sandbox{end_reason::parent_ended});
+    co_return std::move(ended);
+  };
+  for (const auto& each : family_.children(id))
+    if (auto entry = live_.find(each); entry != live_.end())
+      ends.push_back(end(entry->second.handle));
+  co_await coro::when_all(std::move(ends));
+  co_return caf::unit;
+}
+
+void worker_state::end_orphans() {
+  for (const auto& id : family_.orphans())
+    if (auto entry = live_.find(id); entry != live_.end() && entry->second.ending == end_reason::none) {
+      log_event(log_level::warn, "orphan_ended", {{"sandbox_id", id.value}});
+      caf::anon_send(entry->second.handle, end_sandbox{end_reason::parent_ended});
+    }
 }
 
 void worker_state::child_down(const caf::down_msg& down) {
@@ -318,16 +384,29 @@ void worker_state::child_down(const caf::down_msg& down) {
   auto id = known->second;
   by_address_.erase(known);
   auto entry = live_.find(id);
-  auto tenant = entry->second.tenant;
+  auto stone = stone_of(id, entry->second);
   if (!down.reason) { // it ended as it should, and nothing of it is left
-    slots_.erase(entry->second.uid_slot);
-    live_.erase(entry);
-    bury({id, tenant, end_reason::terminated, env_.wall_clock()});
+    forget(id);
+    bury(stone);
     return;
   }
+  entry->second.ending = stone.reason = end_reason::failed;
   log_event(log_level::error, "sandbox_actor_died",
             {{"sandbox_id", id.value}, {"reason", self_->system().render(down.reason)}});
-  coro::spawn(clean_up(id, tenant));
+  env_.publish({0, env_.wall_clock(), stone.tenant, id, stone.parent, life_event_type::failed, stone.reason});
+  coro::spawn(clean_up(std::move(stone)));
+}
+
+tombstone worker_state::stone_of(const sandbox_id& id, const child& dead) const {
+  return {id, dead.tenant, dead.ending, env_.wall_clock(), dead.parent, dead.created_at};
+}
+
+void worker_state::forget(const sandbox_id& id) {
+  family_.remove(id);
+  if (auto entry = live_.find(id); entry != live_.end()) {
+    slots_.erase(entry->second.uid_slot);
+    live_.erase(entry);
+  }
 }
 
 void worker_state::bury(const tombstone& stone) {
@@ -337,8 +416,10 @@ void worker_state::bury(const tombstone& stone) {
   tombstones_.emplace(stone.id, stone);
 }
 
-coro::task<void> worker_state::clean_up(sandbox_id id, tenant_id tenant) {
+coro::task<void> worker_state::clean_up(tombstone stone) {
+  auto id = stone.id;
   env_.data.remove(id);
+  co_await end_children(id);
   auto pause = std::chrono::milliseconds{200};
   for (;;) {
     auto destroyed = co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id] { return d.destroy(id); });
@@ -347,14 +428,12 @@ coro::task<void> worker_state::clean_up(sandbox_id id, tenant_id tenant) {
     co_await coro::sleep_for(pause);
     pause = std::min<std::chrono::milliseconds>(2 * pause, 60s);
   }
-  tombstone stone{id, tenant, end_reason::failed, env_.wall_clock()};
+  stone.ended_at = env_.wall_clock();
   auto buried = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
   if (!buried)
     log_event(log_level::error, "record_not_removed", {{"sandbox_id", id.value}, {"error", text_of(buried.error())}});
-  if (auto entry = live_.find(id); entry != live_.end()) {
-    slots_.erase(entry->second.uid_slot);
-    live_.erase(entry);
-  }
+  env_.publish({0, stone.ended_at, stone.tenant, id, stone.parent, life_event_type::ended, stone.reason});
+  forget(id);
   bury(stone);
   co_return caf::unit;
 }
@@ -399,6 +478,9 @@ coro::task<void> worker_state::recover() {
   for (auto& record : *records)
     recoveries.push_back(recover_one(std::move(record)));
   co_await coro::when_all(std::move(recoveries));
+  for (const auto& stone : tombstones_)
+    family_.remember_birth(stone.second.parent, stone.second.created_at);
+  end_orphans();
   spawn_janitor();
   auto leftovers = co_await coro::request(janitor_, coro::infinite, sweep{});
   log_event(log_level::info, "recovered",
@@ -426,7 +508,8 @@ coro::task<void> worker_state::recover_one(sandbox_record record) {
     }
   }
   env_.metrics.leaks_found(metrics::leak_kind::record);
-  co_return co_await clean_up(id, record.info.tenant);
+  const auto& info = record.info;
+  co_return co_await clean_up({id, info.tenant, end_reason::failed, env_.wall_clock(), info.parent, info.created_at});
 }
 
 void worker_state::spawn_janitor() {

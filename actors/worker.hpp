@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/family.hpp"
 #include "actors/services.hpp"
 #include "coro/actor.hpp"
 #include "coro/sync.hpp"
@@ -39,10 +40,13 @@ private:
   struct child {
     sandbox_actor handle;
     tenant_id tenant;
+    sandbox_id parent;
+    resource_limits limits;
     std::uint8_t priority = 2;
     std::uint32_t uid_slot = 0;
     unix_millis created_at = 0;
     bool ready = false;
+    end_reason ending = end_reason::none; ///< set when its end has begun: no more children
   };
 
   caf::result<sandbox_info> create(create_sandbox request);
@@ -52,16 +56,23 @@ private:
   caf::result<worker_health> health(get_health);
   caf::result<worker_resources> resources(get_resources);
   caf::result<std::vector<resource_sample>> timeseries(get_timeseries request);
+  caf::result<void> ending(sandbox_ending notice);
   caf::result<void> drain(drain_worker request);
 
-  /// The living sandbox of that tenant; nullptr when there is none, also when it is somebody else's.
-  child* find(const tenant_id& tenant, const sandbox_id& id);
+  /// The living sandbox, if the caller reaches it; nullptr otherwise.
+  child* find(const principal& caller, const sandbox_id& id);
+  bool reaches(const principal& caller, const tenant_id& tenant, const sandbox_id& id) const;
+  tombstone stone_of(const sandbox_id& id, const child& dead) const;
+  void forget(const sandbox_id& id);
+  coro::task<void> end_children(sandbox_id id);
+  void end_orphans();
+  result<const child*> parent_of(const create_sandbox& request);
   template <class Reply, class Request>
   caf::result<Reply> pass_on(Request request);
 
   coro::task<void> recover();
   coro::task<void> recover_one(sandbox_record record);
-  coro::task<void> clean_up(sandbox_id id, tenant_id tenant);
+  coro::task<void> clean_up(tombstone stone);
   coro::task<void> sample_host();
   result<sandbox_record> plan(const create_sandbox& request);
   sandbox_actor spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found);
@@ -78,6 +89,7 @@ private:
   std::map<caf::actor_addr, sandbox_id> by_address_;
   std::map<caf::actor_addr, sandbox_id> creating_for_; ///< callers whose creation runs: when one dies it is undone
   std::unordered_map<sandbox_id, tombstone> tombstones_;
+  family family_;
   std::set<std::uint32_t> slots_;
   std::uint32_t next_slot_ = 0;
   janitor_actor janitor_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "messages/events.hpp"
+#include "messages/limiter.hpp"
 #include "messages/request.hpp"
 #include "messages/sandbox_io.hpp"
 #include "messages/worker.hpp"
@@ -57,11 +59,19 @@ struct context {
   metrics::registry& metrics;
   edge_limits limits;
   public_address address;
-  /// Whose key this is; none for an unknown one. Constant time in the key.
-  std::function<std::optional<tenant_id>(std::string_view key)> authenticate;
+  /// Whose key or sandbox token this is; none for an unknown one. Constant time in the key.
+  std::function<std::optional<principal>(std::string_view key)> authenticate;
   bool open = false;                     ///< no key needed: everybody is the tenant "default"
   std::vector<std::string> cors_origins; ///< empty: every origin
   std::string version;
+  event_log_actor events; ///< none: the event routes do not answer
+  /// Keep the tenants' budgets. None: nobody is limited.
+  std::vector<rate_limiter_actor> limiters;
+
+  /// The one that keeps this tenant's budget.
+  const rate_limiter_actor& limiter_of(const tenant_id& tenant) const {
+    return limiters[std::hash<std::string>{}(tenant.value) % limiters.size()];
+  }
 };
 
 } // namespace sandy::http

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace sandy::http {
 
 unsigned to_status(errc code) noexcept {
@@ -69,12 +71,12 @@ std::string error_body(const caf::error& err) {
   return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-unsigned retry_after(errc code) noexcept {
-  switch (code) {
+unsigned retry_after(const caf::error& err) noexcept {
+  switch (code_of(err)) {
   case errc::rate_limited:
   case errc::capacity_exhausted:
   case errc::shutting_down:
-    return 1;
+    return std::max(1u, retry_after_of(err));
   default:
     return 0;
   }

@@ -35,8 +35,11 @@ public:
   virtual std::optional<std::string> query(std::string_view name) const = 0;
   /// Value of a request header, names without regard to case; empty when absent.
   virtual std::string_view header(std::string_view name) const = 0;
-  /// Whose key came with the request.
-  virtual const tenant_id& tenant() const noexcept = 0;
+  /// Whose key or token came with the request.
+  virtual const principal& caller() const noexcept = 0;
+  /// The sandbox from inside of which the request came, and its tenant, whoever `caller` is; both empty for a request
+  /// from outside.
+  virtual const principal& inside() const noexcept = 0;
   /// The client's X-Request-Id, or one of ours.
   virtual std::string_view request_id() const noexcept = 0;
 

@@ -1,7 +1,9 @@
 #include "http/session.hpp"
 
+#include "coro/ask.hpp"
 #include "http/auth.hpp"
 #include "http/errors.hpp"
+#include "http/stream_lease.hpp"
 #include "metrics/log.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -21,21 +23,25 @@ constexpr std::chrono::milliseconds farewell{2'000};
 
 } // namespace
 
-session::session(connection::socket socket, std::shared_ptr<shard> home)
+session::session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door)
     : shard_(std::move(home))
+    , door_(std::move(door))
     , connection_(std::move(socket), shard_) {
-  insert_before(shard_->sessions);
+  insert_before(door_ ? door_->sessions() : shard_->sessions);
   shard_->common->observer.connection_opened();
 }
 
 session::~session() {
   shard_->common->observer.connection_closed();
+  if (door_)
+    door_->session_ended();
   shard_->common->connections.fetch_sub(1, std::memory_order_release);
 }
 
-void session::start(connection::socket socket, std::shared_ptr<shard> home, bool refuse) {
+void session::start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
+                    std::shared_ptr<inside_listener> door) {
   auto& io = home->io_context;
-  std::shared_ptr<session> self{new session(std::move(socket), std::move(home))};
+  std::shared_ptr<session> self{new session(std::move(socket), std::move(home), std::move(door))};
   // The completion handler owns the session: its coroutine and its cancellation signal need it to the last.
   auto ended = [self](const std::exception_ptr& what) {
     if (!what || self->killed_)
@@ -61,6 +67,16 @@ void session::kill() {
     connection_.abort();
   connection_.interrupt();
   cancel_.emit(net::cancellation_type::terminal);
+}
+
+void session::cut() {
+  connection_.abort();
+  kill();
+}
+
+const principal& session::inside() const noexcept {
+  static const principal outside;
+  return door_ ? door_->who() : outside;
 }
 
 std::string_view session::param(std::string_view name) const {
@@ -142,21 +158,44 @@ io_task<void> session::dispatch() {
   if (auto expect = head_.field("Expect"); !expect.empty() && !boost::beast::iequals(expect, "100-continue"))
     return reply_bytes(417, "application/json",
                        error_body(fail(errc::invalid_argument, "Expectation Failed")), {});
-  return match_.found->handle(*this);
+  if (match_.found->is_public || server().limiters.empty())
+    return match_.found->handle(*this);
+  return handle_within_budget();
+}
+
+/// Runs the handler if the caller's tenant may have one more request of this kind.
+io_task<void> session::handle_within_budget() {
+  const auto& limiter = server().limiter_of(caller_.tenant);
+  admit_request question{caller_.tenant, match_.found->cost};
+  std::optional<stream_lease> lease; // until the handler ends, or is cancelled
+  if (question.cost == request_cost::stream)
+    question.lease = lease.emplace(limiter).id();
+  auto decision = co_await ask(limiter, std::move(question), limits().control_timeout);
+  if (!decision) {
+    co_await reply_error(decision.error());
+    co_return;
+  }
+  budget_ = *decision;
+  if (budget_.refused_by != budget_kind::none) {
+    auto refusal = fail_for_now(errc::rate_limited, refusal_text(budget_.refused_by), budget_.retry_after);
+    co_await reply_error(refusal);
+    co_return;
+  }
+  co_await match_.found->handle(*this);
 }
 
 /// Finds out whose request this is. False: nobody's that we know.
 bool session::admit(const route& matched) {
   const auto& server = shard_->common->server;
-  tenant_.value.clear();
+  caller_ = {};
   auto token = bearer_token(head_.field("Authorization"));
   if (!token.empty() && server.authenticate && !matched.is_public)
-    if (auto owner = server.authenticate(token)) {
-      tenant_ = std::move(*owner);
+    if (auto known = server.authenticate(token)) {
+      caller_ = std::move(*known);
       return true;
     }
-  if (server.open)
-    tenant_.value = "default";
+  if (server.open) // a sandbox is itself there, not everybody
+    caller_ = door_ ? door_->who() : principal{tenant_id{"default"}};
   return server.open || matched.is_public;
 }
 
@@ -204,7 +243,7 @@ void session::report() const {
     return;
   log_event(level, "http_request",
             {{"request_id", request_id_},
-             {"tenant", tenant_.value},
+             {"tenant", caller_.tenant.value},
              {"method", head_.method()},
              {"route", route},
              {"status", status},

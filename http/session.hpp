@@ -4,8 +4,10 @@
 #include "http/answer_head.hpp"
 #include "http/connection.hpp"
 #include "http/exchange.hpp"
+#include "http/inside_listener.hpp"
 #include "http/request_head.hpp"
 #include "http/target.hpp"
+#include "messages/limiter.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
 
@@ -22,21 +24,25 @@ namespace sandy::http {
 class session final : public exchange, public coro::list_hook {
 public:
   /// Starts the session's coroutine, which owns it. Called on the shard's thread.
-  /// @param refuse answer "too many connections" and close.
-  static void start(connection::socket socket, std::shared_ptr<shard> home, bool refuse);
+  /// @param refuse answer "too many connections" and close. @param door through which it came from inside a sandbox.
+  static void start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
+                    std::shared_ptr<inside_listener> door = nullptr);
   ~session() override;
 
   /// Closes after the request that runs now; at once when there is none.
   void drain() noexcept;
   /// Ends everything now: the handler is cancelled, the connection closed.
   void kill();
+  /// The same, and the kernel forgets the connection at once, with what was not sent yet.
+  void cut();
 
   std::string_view method() const noexcept override { return head_.method(); }
   std::string_view path() const noexcept override { return target_.path(); }
   std::string_view param(std::string_view name) const override;
   std::optional<std::string> query(std::string_view name) const override { return target_.query(name); }
   std::string_view header(std::string_view name) const override { return head_.field(name); }
-  const tenant_id& tenant() const noexcept override { return tenant_; }
+  const principal& caller() const noexcept override { return caller_; }
+  const principal& inside() const noexcept override;
   std::string_view request_id() const noexcept override { return request_id_; }
 
   io_task<result<std::string>> read_body(std::uint64_t limit) override;
@@ -56,7 +62,7 @@ public:
   context& server() noexcept override { return shard_->common->server; }
 
 private:
-  session(connection::socket socket, std::shared_ptr<shard> home);
+  session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door);
 
   // session.cpp: one request after the other
   io_task<void> run();
@@ -65,6 +71,7 @@ private:
   io_task<void> dispatch();
   io_task<bool> finish();
   bool admit(const route& matched);
+  io_task<void> handle_within_budget();
   io_task<void> reply_preflight();
   void report() const;
 
@@ -101,6 +108,7 @@ private:
   bool head_only() const noexcept { return head_.method() == "HEAD"; }
 
   std::shared_ptr<shard> shard_;
+  std::shared_ptr<inside_listener> door_; ///< nullptr: from outside
   connection connection_;
   boost::asio::cancellation_signal cancel_;
 
@@ -109,7 +117,7 @@ private:
   std::optional<request_parser> parser_;
   request_target target_;
   router::match match_;
-  tenant_id tenant_;
+  principal caller_;
   std::string request_id_;
   std::string correlation_id_;
   std::chrono::steady_clock::time_point started_;
@@ -123,6 +131,7 @@ private:
   // its answer
   answer_state answered_ = answer_state::none;
   unsigned status_ = 0;
+  admission budget_; ///< no limit: nothing was decided, or there is none
   framing framing_ = framing::length;
   std::uint64_t stream_left_ = 0;
   std::string out_; ///< what waits to be sent with the next write

@@ -47,6 +47,7 @@ answer_head session::common_head(unsigned status, std::string_view content_type,
   head.request_id = request_id_;
   head.correlation_id = correlation_id_;
   head.allowed_origin = allowed_origin();
+  head.budget = budget_.limit > 0 ? &budget_ : nullptr;
   head.extra = extra.empty() ? nullptr : &extra;
   return head;
 }
@@ -91,7 +92,7 @@ io_task<void> session::reply_bytes(unsigned status, std::string_view content_typ
 io_task<void> session::reply_error(const caf::error& err) {
   auto code = code_of(err);
   header_list extra;
-  if (auto seconds = retry_after(code); seconds > 0)
+  if (auto seconds = retry_after(err); seconds > 0)
     extra.emplace_back("Retry-After", std::to_string(seconds));
   if (code == errc::unauthorized)
     extra.emplace_back("WWW-Authenticate", "Bearer");

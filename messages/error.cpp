@@ -47,6 +47,16 @@ std::string to_string(errc code) {
 
 caf::error fail(errc code, std::string text) { return caf::make_error(code, std::move(text)); }
 
+caf::error fail_for_now(errc code, std::string text, std::uint32_t retry_after) {
+  return caf::make_error(code, std::move(text), retry_after);
+}
+
+std::uint32_t retry_after_of(const caf::error& err) {
+  if (err && err.context().match_elements<std::string, std::uint32_t>())
+    return err.context().get_as<std::uint32_t>(1);
+  return 0;
+}
+
 errc code_of(const caf::error& err) {
   if (!err)
     return errc::none;
@@ -63,7 +73,7 @@ errc code_of(const caf::error& err) {
 }
 
 std::string text_of(const caf::error& err) {
-  if (err && err.context().match_elements<std::string>())
+  if (err && !err.context().empty() && err.context().match_element<std::string>(0))
     return err.context().get_as<std::string>(0);
   switch (code_of(err)) {
     case errc::none: return "no error";

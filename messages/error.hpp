@@ -61,6 +61,12 @@ using result = caf::expected<T>;
 /// An error of ours. @param text one short sentence for people: no host paths, no other tenant's data.
 caf::error fail(errc code, std::string text);
 
+/// The same, for what works again later. @param retry_after seconds, at least 1; callers get it as `Retry-After`.
+caf::error fail_for_now(errc code, std::string text, std::uint32_t retry_after);
+
+/// Seconds after which a caller may try again; 0: the error does not say.
+std::uint32_t retry_after_of(const caf::error& err);
+
 /// Our code of any CAF error: CAF's own codes (timeouts, dead receivers) are translated.
 errc code_of(const caf::error& err);
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sandy {
 
@@ -21,6 +22,17 @@ struct tenant_id {
   friend auto operator<=>(const tenant_id&, const tenant_id&) = default;
 };
 
+/// Who asks: a tenant with one of its keys, or one of its sandboxes with its own token. A sandbox reaches itself and what
+/// descends from it, nothing else of its tenant.
+struct principal {
+  principal() = default;
+  principal(tenant_id whose, sandbox_id which = {}) : tenant(std::move(whose)), sandbox(std::move(which)) {}
+  tenant_id tenant;
+  sandbox_id sandbox; ///< empty: the tenant itself
+  bool admin = false; ///< may change what tenants are allowed
+  friend bool operator==(const principal&, const principal&) = default;
+};
+
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_id& x) {
   return f(caf::meta::type_name("sandbox_id"), x.value);
@@ -29,6 +41,11 @@ auto inspect(Inspector& f, sandbox_id& x) {
 template <class Inspector>
 auto inspect(Inspector& f, tenant_id& x) {
   return f(caf::meta::type_name("tenant_id"), x.value);
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, principal& x) {
+  return f(caf::meta::type_name("principal"), x.tenant, x.sandbox, x.admin);
 }
 
 /// A new id. 96 random bits: knowing an id must be worth something, so it cannot be guessed.

@@ -26,6 +26,8 @@ std::string to_string(end_reason reason) {
     case end_reason::preempted: return "preempted";
     case end_reason::caller_gone: return "caller_gone";
     case end_reason::shutdown: return "shutdown";
+    case end_reason::parent_ended: return "parent_ended";
+    case end_reason::idle: return "idle";
   }
   return "none";
 }
@@ -39,6 +41,8 @@ std::string sentence(end_reason reason) {
     case end_reason::preempted: return "sandbox preempted";
     case end_reason::caller_gone: return "sandbox terminated: its caller went away";
     case end_reason::shutdown: return "sandbox terminated: the server shut down";
+    case end_reason::parent_ended: return "sandbox terminated: its parent ended";
+    case end_reason::idle: return "sandbox expired: nobody used it";
   }
   return "sandbox ended";
 }

@@ -26,7 +26,7 @@ enum class sandbox_state : std::uint8_t { creating, ready, draining, gone };
 std::string to_string(sandbox_state state);
 
 /// Why a sandbox ended. The text reaches callers whose streams it cuts.
-enum class end_reason : std::uint8_t { none, terminated, expired, failed, preempted, caller_gone, shutdown };
+enum class end_reason : std::uint8_t { none, terminated, expired, failed, preempted, caller_gone, shutdown, parent_ended, idle };
 std::string to_string(end_reason reason); ///< "terminated"
 /// The sentence for callers: "sandbox terminated", "sandbox expired", ...
 std::string sentence(end_reason reason);
@@ -42,9 +42,11 @@ struct resource_limits {
 };
 
 /// Asks for a new sandbox; answered by sandbox_info when an `exec` would work.
-/// Fails with invalid_argument, image_not_found, capacity_exhausted, sandbox_failed, shutting_down.
+/// Fails with invalid_argument, image_not_found, sandbox_not_found (the parent), rate_limited (the parent's children),
+/// capacity_exhausted, sandbox_failed, shutting_down.
 struct create_sandbox {
-  tenant_id tenant;
+  principal caller;
+  sandbox_id parent;            ///< the new one dies with it; empty: the caller's sandbox, if a sandbox asks
   std::string flavor = "basic"; ///< names a configured flavor
   std::string image;            ///< name in the image store; empty: the flavor's
   resource_limits limits;
@@ -61,6 +63,7 @@ struct create_sandbox {
 struct sandbox_info {
   sandbox_id id;
   tenant_id tenant;
+  sandbox_id parent; ///< empty: none
   sandbox_state state = sandbox_state::creating;
   std::string flavor;
   std::string image;
@@ -77,18 +80,20 @@ struct sandbox_info {
 
 /// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
 struct get_sandbox {
-  tenant_id tenant;
+  principal caller;
   sandbox_id id;
 };
 
-/// Asks for the tenant's living sandboxes; answered by vector<sandbox_info>, oldest first.
+/// Asks for the living sandboxes that the caller reaches; answered by vector<sandbox_info>, oldest first.
+/// Fails with sandbox_not_found when `parent` is unknown.
 struct list_sandboxes {
-  tenant_id tenant;
+  principal caller;
+  sandbox_id parent; ///< set: its children only
 };
 
 /// Ends a sandbox; answered by sandbox_ended when the kernel has let go of it. Idempotent while a tombstone exists.
 struct terminate_sandbox {
-  tenant_id tenant;
+  principal caller;
   sandbox_id id;
 };
 
@@ -100,7 +105,7 @@ struct sandbox_ended {
 /// Moves the deadline to now + ttl_seconds (0: the original lifetime); answered by sandbox_info.
 /// Fails with sandbox_not_found: also when the lease ran out first.
 struct refresh_sandbox {
-  tenant_id tenant;
+  principal caller;
   sandbox_id id;
   std::uint32_t ttl_seconds = 0;
 };
@@ -108,7 +113,7 @@ struct refresh_sandbox {
 /// Asks for the right to use a sandbox's data plane; answered by sandbox_opened. Counts as activity.
 /// Fails with sandbox_not_found, and with sandbox_failed while it is not ready.
 struct open_sandbox {
-  tenant_id tenant;
+  principal caller;
   sandbox_id id;
 };
 
@@ -119,7 +124,7 @@ struct sandbox_opened {
 
 /// Asks what sandboxes use; answered by vector<sandbox_stats>. Unknown ids are left out.
 struct get_stats {
-  tenant_id tenant;
+  principal caller;
   std::vector<sandbox_id> ids; ///< empty: all of the tenant's
 };
 
@@ -140,7 +145,7 @@ struct sandbox_stats {
 
 /// Asks for life-cycle log lines of one sandbox; answered by vector<log_line>, oldest first.
 struct get_logs {
-  tenant_id tenant;
+  principal caller;
   sandbox_id id;
   std::uint32_t tail = 0; ///< at most this many of the newest; 0: all that are kept
 };
@@ -153,7 +158,7 @@ struct log_line {
 
 /// Asks whether something inside listens on a TCP port; answered by bool.
 struct probe_port {
-  tenant_id tenant;
+  principal caller;
   sandbox_id id;
   std::uint16_t port = 0;
 };
@@ -180,25 +185,25 @@ auto inspect(Inspector& f, resource_limits& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
-  return f(caf::meta::type_name("create_sandbox"), x.tenant, x.flavor, x.image, x.limits, x.ttl_seconds, x.priority,
-           x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream);
+  return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits, x.ttl_seconds,
+           x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {
-  return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.state, x.flavor, x.image, x.limits, x.priority,
+  return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image, x.limits, x.priority,
            x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at, x.expires_at, x.ttl_seconds);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {
-  return f(caf::meta::type_name("get_sandbox"), x.tenant, x.id);
+  return f(caf::meta::type_name("get_sandbox"), x.caller, x.id);
 }
 template <class Inspector>
 auto inspect(Inspector& f, list_sandboxes& x) {
-  return f(caf::meta::type_name("list_sandboxes"), x.tenant);
+  return f(caf::meta::type_name("list_sandboxes"), x.caller, x.parent);
 }
 template <class Inspector>
 auto inspect(Inspector& f, terminate_sandbox& x) {
-  return f(caf::meta::type_name("terminate_sandbox"), x.tenant, x.id);
+  return f(caf::meta::type_name("terminate_sandbox"), x.caller, x.id);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_ended& x) {
@@ -206,11 +211,11 @@ auto inspect(Inspector& f, sandbox_ended& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, refresh_sandbox& x) {
-  return f(caf::meta::type_name("refresh_sandbox"), x.tenant, x.id, x.ttl_seconds);
+  return f(caf::meta::type_name("refresh_sandbox"), x.caller, x.id, x.ttl_seconds);
 }
 template <class Inspector>
 auto inspect(Inspector& f, open_sandbox& x) {
-  return f(caf::meta::type_name("open_sandbox"), x.tenant, x.id);
+  return f(caf::meta::type_name("open_sandbox"), x.caller, x.id);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_opened& x) {
@@ -218,7 +223,7 @@ auto inspect(Inspector& f, sandbox_opened& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_stats& x) {
-  return f(caf::meta::type_name("get_stats"), x.tenant, x.ids);
+  return f(caf::meta::type_name("get_stats"), x.caller, x.ids);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_stats& x) {
@@ -227,7 +232,7 @@ auto inspect(Inspector& f, sandbox_stats& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_logs& x) {
-  return f(caf::meta::type_name("get_logs"), x.tenant, x.id, x.tail);
+  return f(caf::meta::type_name("get_logs"), x.caller, x.id, x.tail);
 }
 template <class Inspector>
 auto inspect(Inspector& f, log_line& x) {
@@ -235,7 +240,7 @@ auto inspect(Inspector& f, log_line& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, probe_port& x) {
-  return f(caf::meta::type_name("probe_port"), x.tenant, x.id, x.port);
+  return f(caf::meta::type_name("probe_port"), x.caller, x.id, x.port);
 }
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.

@@ -2,6 +2,8 @@
 
 // Ids follow order and cross nodes: append, never reorder.
 
+#include "messages/events.hpp"
+#include "messages/limiter.hpp"
 #include "messages/worker.hpp"
 
 #include <caf/type_id.hpp>
@@ -45,6 +47,23 @@ CAF_ADD_TYPE_ID(sandy, (sandy::start_sandbox))
 CAF_ADD_TYPE_ID(sandy, (sandy::end_sandbox))
 CAF_ADD_TYPE_ID(sandy, (sandy::list_known))
 CAF_ADD_TYPE_ID(sandy, (sandy::sweep))
+CAF_ADD_TYPE_ID(sandy, (sandy::principal))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_ending))
+CAF_ADD_TYPE_ID(sandy, (sandy::tenant_limits))
+CAF_ADD_TYPE_ID(sandy, (sandy::request_cost))
+CAF_ADD_TYPE_ID(sandy, (sandy::budget_kind))
+CAF_ADD_TYPE_ID(sandy, (sandy::admit_request))
+CAF_ADD_TYPE_ID(sandy, (sandy::admission))
+CAF_ADD_TYPE_ID(sandy, (sandy::return_lease))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_tenant_limits))
+CAF_ADD_TYPE_ID(sandy, (sandy::set_tenant_limits))
+CAF_ADD_TYPE_ID(sandy, (sandy::life_event_type))
+CAF_ADD_TYPE_ID(sandy, (sandy::life_event))
+CAF_ADD_TYPE_ID(sandy, (sandy::read_events))
+CAF_ADD_TYPE_ID(sandy, (sandy::event_page))
+CAF_ADD_TYPE_ID(sandy, (sandy::settle_events))
+CAF_ADD_TYPE_ID(sandy, (sandy::close_events))
+CAF_ADD_TYPE_ID(sandy, (sandy::deliver_events))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

@@ -45,6 +45,12 @@ struct list_known {};
 /// Reconciles the kernel with the worker: ends what nobody knows; answered by the number of leftovers found.
 struct sweep {};
 
+/// Sandbox -> worker: it ends for this reason; answered when no child of it is left.
+struct sandbox_ending {
+  sandbox_id id;
+  end_reason reason = end_reason::none;
+};
+
 /// Refuses new sandboxes and answers when the running creations are done.
 struct drain_worker {
   bool end_sandboxes = false; ///< also end every sandbox, and answer when the last is gone
@@ -92,6 +98,10 @@ auto inspect(Inspector& f, sweep&) {
   return f(caf::meta::type_name("sweep"));
 }
 template <class Inspector>
+auto inspect(Inspector& f, sandbox_ending& x) {
+  return f(caf::meta::type_name("sandbox_ending"), x.id, x.reason);
+}
+template <class Inspector>
 auto inspect(Inspector& f, drain_worker& x) {
   return f(caf::meta::type_name("drain_worker"), x.end_sandboxes);
 }
@@ -119,6 +129,7 @@ using worker_actor = caf::typed_actor<
   caf::replies_to<get_resources>::with<worker_resources>,
   caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
   caf::replies_to<list_known>::with<std::vector<sandbox_id>>,
+  caf::replies_to<sandbox_ending>::with<void>,
   caf::replies_to<drain_worker>::with<void>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.

@@ -78,6 +78,7 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   add_number(info.created_at);
   add_number(info.expires_at);
   add_number(info.ttl_seconds);
+  add(info.parent.value);
 }
 
 sandbox_record read_record(SQLite::Statement& row) {
@@ -104,6 +105,7 @@ sandbox_record read_record(SQLite::Statement& row) {
   info.created_at = column().getInt64();
   info.expires_at = column().getInt64();
   info.ttl_seconds = number<std::uint32_t>(column());
+  info.parent.value = column().getString();
   return record;
 }
 
@@ -111,8 +113,10 @@ tombstone read_tombstone(SQLite::Statement& row) {
   tombstone stone;
   stone.id.value = row.getColumn(0).getString();
   stone.tenant.value = row.getColumn(1).getString();
-  stone.reason = enumerator(row.getColumn(2), end_reason::shutdown);
+  stone.reason = enumerator(row.getColumn(2), end_reason::idle);
   stone.ended_at = row.getColumn(3).getInt64();
+  stone.parent.value = row.getColumn(4).getString();
+  stone.created_at = row.getColumn(5).getInt64();
   return stone;
 }
 

@@ -12,8 +12,8 @@ namespace sandy {
 inline constexpr const char* record_columns =
     "id, uid_slot, tenant, state, flavor, image, memory_bytes, cpu_millis, pids, disk_bytes, priority, "
     "preemptable, "
-    "expose_ports, upstream, workdir, env, created_at, expires_at, ttl_seconds";
-inline constexpr int record_column_count = 19;
+    "expose_ports, upstream, workdir, env, created_at, expires_at, ttl_seconds, parent";
+inline constexpr int record_column_count = 20;
 
 /// Binds all columns from parameter 1 on. @throws nlohmann::json::exception when a variable of the
 /// environment is not UTF-8.
@@ -23,7 +23,7 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record);
 /// damaged.
 sandbox_record read_record(SQLite::Statement& row);
 
-/// A row of (id, tenant, reason, ended_at). @throws as `read_record`.
+/// A row of (id, tenant, reason, ended_at, parent, created_at). @throws as `read_record`.
 tombstone read_tombstone(SQLite::Statement& row);
 
 } // namespace sandy

@@ -13,7 +13,7 @@ namespace sandy {
 namespace {
 
 // Times are milliseconds since the Unix epoch. expose_ports and env are JSON arrays: nobody searches in them.
-constexpr std::array<const char*, 1> steps{R"sql(
+constexpr std::array<const char*, 3> steps{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -50,6 +50,27 @@ CREATE TABLE samples (
   memory_ratio REAL NOT NULL,
   disk_ratio REAL NOT NULL
 ) STRICT;
+)sql",
+                                             R"sql(
+ALTER TABLE sandboxes ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+ALTER TABLE tombstones ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+ALTER TABLE tombstones ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                             R"sql(
+CREATE TABLE events (
+  sequence INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  tenant TEXT NOT NULL,
+  sandbox TEXT NOT NULL,
+  parent TEXT NOT NULL,
+  type INTEGER NOT NULL,
+  reason INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE webhooks (
+  name TEXT PRIMARY KEY,
+  sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 } // namespace

@@ -1,5 +1,7 @@
+#include "store/event_table.hpp"
 #include "store/file_lock.hpp"
 #include "store/record_codec.hpp"
+#include "store/running_statement.hpp"
 #include "store/schema.hpp"
 #include "store/store.hpp"
 
@@ -42,24 +44,6 @@ result<void> make_private_file(const std::string& path) {
   return caf::unit;
 }
 
-/// A prepared statement in use. Afterwards it holds neither a lock on the database nor a caller's secrets.
-class running {
-public:
-  explicit running(SQLite::Statement& statement)
-      : statement_(statement) {}
-  running(const running&) = delete;
-  running& operator=(const running&) = delete;
-  ~running() {
-    statement_.tryReset();
-    statement_.clearBindings(); // throws only when SQLite fails at what cannot fail
-  }
-  SQLite::Statement* operator->() noexcept { return &statement_; }
-  SQLite::Statement& operator*() noexcept { return statement_; }
-
-private:
-  SQLite::Statement& statement_;
-};
-
 class sqlite_store final : public store {
 public:
   sqlite_store(const std::string& path, file_lock lock)
@@ -68,12 +52,15 @@ public:
       , insert_(database_,
                 std::string("INSERT INTO sandboxes (") + record_columns + ") VALUES (" + parameters() + ")")
       , update_(database_, "UPDATE sandboxes SET state = ?2, expires_at = ?3, ttl_seconds = ?4 WHERE id = ?1")
+      , replace_(database_, std::string("UPDATE sandboxes SET (") + record_columns + ") = (" + parameters() +
+                                ") WHERE id = ?1")
       , remove_(database_, "DELETE FROM sandboxes WHERE id = ?1")
       , records_(database_,
                  std::string("SELECT ") + record_columns + " FROM sandboxes ORDER BY created_at, id")
-      , bury_(database_, "INSERT INTO tombstones (id, tenant, reason, ended_at) VALUES (?1, ?2, ?3, ?4) "
+      , bury_(database_, "INSERT INTO tombstones (id, tenant, reason, ended_at, parent, created_at) "
+                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
                          "ON CONFLICT DO NOTHING")
-      , tombstones_(database_, "SELECT id, tenant, reason, ended_at FROM tombstones ORDER BY ended_at, id")
+      , tombstones_(database_, "SELECT id, tenant, reason, ended_at, parent, created_at FROM tombstones ORDER BY ended_at, id")
       , forget_(database_, "DELETE FROM tombstones WHERE ended_at < ?1")
       , add_sample_(database_,
                     "INSERT OR REPLACE INTO samples (timestamp, cpu_ratio, memory_ratio, disk_ratio) "
@@ -81,7 +68,8 @@ public:
       , forget_samples_(database_, "DELETE FROM samples WHERE timestamp < ?1")
       , samples_(database_,
                  "SELECT timestamp, cpu_ratio, memory_ratio, disk_ratio FROM samples WHERE timestamp >= ?1 "
-                 "ORDER BY timestamp") {}
+                 "ORDER BY timestamp")
+      , events_(database_) {}
 
   result<void> insert(const sandbox_record& record) override {
     try {
@@ -113,6 +101,16 @@ public:
     });
   }
 
+  result<void> replace(const sandbox_record& record) override {
+    return guarded("update a sandbox's record", [&]() -> result<void> {
+      running statement(replace_);
+      bind_record(*statement, record);
+      if (statement->exec() == 0)
+        return fail(errc::sandbox_not_found, "Sandbox not found");
+      return caf::unit;
+    });
+  }
+
   result<void> bury(const tombstone& stone) override {
     return guarded("remove a sandbox's record", [&]() -> result<void> {
       SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
@@ -127,6 +125,8 @@ public:
         statement->bind(2, stone.tenant.value);
         statement->bind(3, static_cast<std::int64_t>(stone.reason));
         statement->bind(4, static_cast<std::int64_t>(stone.ended_at));
+        statement->bind(5, stone.parent.value);
+        statement->bind(6, static_cast<std::int64_t>(stone.created_at));
         statement->exec();
       }
       transaction.commit();
@@ -196,6 +196,29 @@ public:
     });
   }
 
+  result<void> add_events(const std::vector<life_event>& events, std::size_t most) override {
+    return guarded("record events", [&]() -> result<void> {
+      events_.add(events, most);
+      return caf::unit;
+    });
+  }
+
+  result<std::vector<life_event>> events() override {
+    return guarded("read the events", [&]() -> result<std::vector<life_event>> { return events_.all(); });
+  }
+
+  result<std::optional<std::uint64_t>> webhook_position(const std::string& name) override {
+    return guarded("read a webhook's position",
+                   [&]() -> result<std::optional<std::uint64_t>> { return events_.position(name); });
+  }
+
+  result<void> set_webhook_position(const std::string& name, std::uint64_t sequence) override {
+    return guarded("record a webhook's position", [&]() -> result<void> {
+      events_.set_position(name, sequence);
+      return caf::unit;
+    });
+  }
+
 private:
   static SQLite::Database open_database(const std::string& path) {
     SQLite::Database database(path, SQLite::OPEN_READWRITE, busy_timeout_ms);
@@ -231,9 +254,10 @@ private:
 
   file_lock lock_; // first, so released last: after the database is closed
   SQLite::Database database_;
-  SQLite::Statement insert_, update_, remove_, records_;
+  SQLite::Statement insert_, update_, replace_, remove_, records_;
   SQLite::Statement bury_, tombstones_, forget_;
   SQLite::Statement add_sample_, forget_samples_, samples_;
+  event_table events_;
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/events.hpp"
 #include "messages/worker.hpp"
 
 #include <memory>
@@ -23,6 +24,8 @@ struct tombstone {
   tenant_id tenant;
   end_reason reason = end_reason::none;
   unix_millis ended_at = 0;
+  sandbox_id parent;          ///< empty: none. Its children of the last hour are counted, dead ones too
+  unix_millis created_at = 0;
 };
 
 /// The worker's truth, in SQLite with a write-ahead log. Blocking: call it on the store's own thread only.
@@ -39,6 +42,8 @@ public:
   /// State and lease only: what changes in a sandbox's life. Fails with sandbox_not_found.
   virtual result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at,
                               std::uint32_t ttl_seconds) = 0;
+  /// Everything but the id may be new: a warm sandbox gets its owner. Fails with sandbox_not_found.
+  virtual result<void> replace(const sandbox_record& record) = 0;
   /// Removes the record and leaves a tombstone, in one transaction. Idempotent.
   virtual result<void> bury(const tombstone& stone) = 0;
   virtual result<std::vector<sandbox_record>> records() = 0;
@@ -49,6 +54,14 @@ public:
   /// One point of the machine's history; points older than 48 hours are forgotten.
   virtual result<void> add_sample(const resource_sample& sample) = 0;
   virtual result<std::vector<resource_sample>> samples(unix_millis since) = 0;
+
+  /// Adds numbered events and forgets all but the newest `most`, in one transaction.
+  virtual result<void> add_events(const std::vector<life_event>& events, std::size_t most) = 0;
+  /// All events that are kept, oldest first.
+  virtual result<std::vector<life_event>> events() = 0;
+  /// The number of the last event a webhook is done with; none for one that was never seen.
+  virtual result<std::optional<std::uint64_t>> webhook_position(const std::string& name) = 0;
+  virtual result<void> set_webhook_position(const std::string& name, std::uint64_t sequence) = 0;
 };
 
 } // namespace sandy

@@ -25,7 +25,7 @@ io_task<result<std::shared_ptr<sandbox_io>>> open_io(exchange& ex) {
   if (!id)
     co_return id.error();
   auto& server = ex.server();
-  auto opened = co_await ask(server.worker, open_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+  auto opened = co_await ask(server.worker, open_sandbox{ex.caller(), *id}, server.limits.control_timeout);
   if (!opened)
     co_return opened.error();
   auto io = server.data.find(*id);

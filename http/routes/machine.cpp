@@ -1,5 +1,6 @@
 #include "http/routes/routes.hpp"
 
+#include "http/auth.hpp"
 #include "http/codec/fields.hpp"
 #include "http/codec/machine.hpp"
 #include "http/routes/common.hpp"
@@ -26,8 +27,20 @@ std::vector<sandbox_id> wanted_ids(std::string_view list) {
   return ids;
 }
 
+/// Whether a sandbox asks: with its token, or from inside without a key. The machine's numbers are none of its business.
+bool asked_by_sandbox(exchange& ex) {
+  auto asker = ex.caller();
+  auto& server = ex.server();
+  // On public routes nobody has looked at the key yet.
+  if (auto token = bearer_token(ex.header("Authorization")); asker.tenant.value.empty() && !token.empty() && server.authenticate)
+    asker = server.authenticate(token).value_or(principal{});
+  return asker.tenant.value.empty() ? !ex.inside().sandbox.value.empty() : !asker.sandbox.value.empty();
+}
+
+caf::error not_for_sandboxes() { return fail(errc::forbidden, "This is not for sandboxes to know"); }
+
 io_task<result<void>> stats(exchange& ex) {
-  get_stats question{ex.tenant(), {}};
+  get_stats question{ex.caller(), {}};
   auto list = ex.query("ids");
   if (list && !codec::trim(*list).empty()) {
     question.ids = wanted_ids(*list);
@@ -45,6 +58,8 @@ io_task<result<void>> stats(exchange& ex) {
 }
 
 io_task<result<void>> resources(exchange& ex) {
+  if (asked_by_sandbox(ex))
+    co_return not_for_sandboxes();
   auto& server = ex.server();
   auto left = co_await ask(server.worker, get_resources{}, server.limits.control_timeout);
   if (!left)
@@ -54,6 +69,8 @@ io_task<result<void>> resources(exchange& ex) {
 }
 
 io_task<result<void>> timeseries(exchange& ex) {
+  if (asked_by_sandbox(ex))
+    co_return not_for_sandboxes();
   get_timeseries question;
   if (auto text = ex.query("hours"); text && !text->empty()) {
     auto hours = codec::loose_number(std::string_view{*text});
@@ -80,12 +97,16 @@ io_task<void> health(exchange& ex) {
   header_list extra;
   if (!state->accepting)
     extra.emplace_back("Retry-After", "1");
-  auto body = codec::health_body(*state, server.version);
+  auto body = codec::health_body(*state, server.version, ex.inside().sandbox.value.empty());
   co_await ex.reply_bytes(state->accepting ? 200 : 503, "application/json", std::move(body),
                           std::move(extra));
 }
 
 io_task<void> metrics(exchange& ex) {
+  if (asked_by_sandbox(ex)) {
+    co_await ex.reply_error(not_for_sandboxes());
+    co_return;
+  }
   auto text = ex.server().metrics.expose();
   co_await ex.reply_bytes(200, "text/plain; version=0.0.4; charset=utf-8", std::move(text));
 }

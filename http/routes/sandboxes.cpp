@@ -48,7 +48,12 @@ io_task<result<void>> create(exchange& ex) {
     co_return request.error();
   auto& server = ex.server();
   auto& message = request->message;
-  message.tenant = ex.tenant();
+  message.caller = ex.caller();
+  if (message.parent.value.empty())
+    message.parent.value = ex.header("X-Sandy-Parent");
+  // Created from inside with a key of its owner: a child, as with the sandbox's own token.
+  if (message.parent.value.empty() && ex.inside().tenant == ex.caller().tenant)
+    message.parent = ex.inside().sandbox;
 
   request_guard guard{server.spawn_create_request()};
   bool gone = false;
@@ -59,7 +64,7 @@ io_task<result<void>> create(exchange& ex) {
     co_return fail(errc::deadline_exceeded, "The server did not answer in time");
   auto made = std::move(std::get<0>(first));
   if (gone && made) // nobody will ever know its id
-    co_await ask(server.worker, terminate_sandbox{ex.tenant(), made->id}, server.limits.control_timeout);
+    co_await ask(server.worker, terminate_sandbox{ex.caller(), made->id}, server.limits.control_timeout);
   if (gone)
     co_return answered();
   if (!made)
@@ -71,13 +76,23 @@ io_task<result<void>> create(exchange& ex) {
   co_return answered();
 }
 
-io_task<result<void>> list(exchange& ex) {
+io_task<result<void>> reply_list(exchange& ex, list_sandboxes question) {
   auto& server = ex.server();
-  auto all = co_await ask(server.worker, list_sandboxes{ex.tenant()}, server.limits.control_timeout);
+  auto all = co_await ask(server.worker, std::move(question), server.limits.control_timeout);
   if (!all)
     co_return all.error();
   co_await ex.reply(200, codec::to_json(*all, server.address, unix_now()));
   co_return answered();
+}
+
+io_task<result<void>> list(exchange& ex) { return reply_list(ex, {ex.caller(), {}}); }
+
+io_task<result<void>> children(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto outcome = co_await reply_list(ex, {ex.caller(), *id});
+  co_return outcome;
 }
 
 io_task<result<void>> get(exchange& ex) {
@@ -85,7 +100,7 @@ io_task<result<void>> get(exchange& ex) {
   if (!id)
     co_return id.error();
   auto& server = ex.server();
-  auto info = co_await ask(server.worker, get_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+  auto info = co_await ask(server.worker, get_sandbox{ex.caller(), *id}, server.limits.control_timeout);
   if (!info)
     co_return info.error();
   co_await ex.reply(200, codec::to_json(*info, server.address, unix_now()));
@@ -98,7 +113,7 @@ io_task<result<void>> terminate(exchange& ex) {
     co_return id.error();
   auto& server = ex.server();
   auto ended =
-      co_await ask(server.worker, terminate_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+      co_await ask(server.worker, terminate_sandbox{ex.caller(), *id}, server.limits.control_timeout);
   if (!ended)
     co_return ended.error();
   co_await ex.reply(200, codec::to_json(*ended));
@@ -117,7 +132,7 @@ io_task<result<void>> refresh(exchange& ex) {
     co_return ttl.error();
   auto& server = ex.server();
   auto info =
-      co_await ask(server.worker, refresh_sandbox{ex.tenant(), *id, *ttl}, server.limits.control_timeout);
+      co_await ask(server.worker, refresh_sandbox{ex.caller(), *id, *ttl}, server.limits.control_timeout);
   if (!info)
     co_return info.error();
   co_await ex.reply(200, codec::to_json(*info, server.address, unix_now()));
@@ -137,7 +152,7 @@ io_task<result<void>> logs(exchange& ex) {
         std::min<std::uint64_t>(*count, std::numeric_limits<std::uint32_t>::max()));
   }
   auto& server = ex.server();
-  auto lines = co_await ask(server.worker, get_logs{ex.tenant(), *id, tail}, server.limits.control_timeout);
+  auto lines = co_await ask(server.worker, get_logs{ex.caller(), *id, tail}, server.limits.control_timeout);
   if (!lines)
     co_return lines.error();
   co_await ex.reply(200, codec::to_json(*lines));
@@ -157,7 +172,7 @@ io_task<result<void>> preview(exchange& ex) {
   if (fields.failed())
     co_return fields.error();
   auto& server = ex.server();
-  auto ready = co_await ask(server.worker, probe_port{ex.tenant(), *id, port}, server.limits.control_timeout);
+  auto ready = co_await ask(server.worker, probe_port{ex.caller(), *id, port}, server.limits.control_timeout);
   if (!ready)
     co_return ready.error();
   co_await ex.reply(200, codec::preview_json(server.address, *id, port, path, *ready));
@@ -169,7 +184,7 @@ io_task<result<void>> vnc(exchange& ex) {
   if (!id)
     co_return id.error();
   auto& server = ex.server();
-  auto info = co_await ask(server.worker, get_sandbox{ex.tenant(), *id}, server.limits.control_timeout);
+  auto info = co_await ask(server.worker, get_sandbox{ex.caller(), *id}, server.limits.control_timeout);
   if (!info)
     co_return info.error();
   co_await ex.reply(200, codec::vnc_json(*id));
@@ -185,6 +200,7 @@ void add_sandbox_routes(std::vector<route>& table) {
                              {"DELETE", "/api/sandboxes/{id}", answer<terminate>},
                              {"POST", "/api/sandboxes/{id}/terminate", answer<terminate>},
                              {"POST", "/api/sandboxes/{id}/refresh", answer<refresh>},
+                             {"GET", "/api/sandboxes/{id}/children", answer<children>},
                              {"GET", "/api/sandboxes/{id}/logs", answer<logs>},
                              {"POST", "/api/sandboxes/{id}/preview", answer<preview>},
                              {"GET", "/api/sandboxes/{id}/vnc", answer<vnc>}});

@@ -31,9 +31,9 @@ TEST_CASE("a lifetime is defaulted and clamped", "[limits]") {
   worker_settings settings;
   settings.default_ttl = std::chrono::seconds{100};
   settings.max_ttl = std::chrono::seconds{1000};
-  CHECK(effective_ttl(0, settings) == 100);
-  CHECK(effective_ttl(999, settings) == 999);
-  CHECK(effective_ttl(5000, settings) == 1000);
+  CHECK(effective_ttl(0, false, settings) == 100);
+  CHECK(effective_ttl(999, false, settings) == 999);
+  CHECK(effective_ttl(5000, false, settings) == 1000);
   settings.max_ttl = std::chrono::seconds{0};
-  CHECK(effective_ttl(5000, settings) == 5000);
+  CHECK(effective_ttl(5000, false, settings) == 5000);
 }

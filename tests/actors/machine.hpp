@@ -52,11 +52,17 @@ public:
       return fail(errc::upstream_error, "nothing listens");
     return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
   }
+  result<runtime::unique_fd> listen(const runtime::instance&, std::uint16_t) override {
+    if (fail_listen)
+      return fail(errc::conflict, "taken");
+    return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
+  }
 
   std::set<sandbox_id> present;
   std::set<sandbox_id> dead;
   runtime::sandbox_spec last;
   bool fail_create = false;
+  bool fail_listen = false;
   int failing_destroys = 0;
   int creations = 0;
   int destructions = 0;
@@ -89,6 +95,12 @@ public:
     info.ttl_seconds = ttl;
     return caf::unit;
   }
+  result<void> replace(const sandbox_record& record) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    stored.at(record.info.id) = record;
+    return caf::unit;
+  }
   result<void> bury(const tombstone& stone) override {
     stored.erase(stone.id);
     stones.push_back(stone);
@@ -110,10 +122,31 @@ public:
     return caf::unit;
   }
   result<std::vector<resource_sample>> samples(unix_millis) override { return history; }
+  result<void> add_events(const std::vector<life_event>& added, std::size_t most) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    ++event_writes;
+    told.insert(told.end(), added.begin(), added.end());
+    if (told.size() > most)
+      told.erase(told.begin(), told.end() - static_cast<std::ptrdiff_t>(most));
+    return caf::unit;
+  }
+  result<std::vector<life_event>> events() override { return told; }
+  result<std::optional<std::uint64_t>> webhook_position(const std::string& name) override {
+    auto found = positions.find(name);
+    return found == positions.end() ? std::optional<std::uint64_t>{} : found->second;
+  }
+  result<void> set_webhook_position(const std::string& name, std::uint64_t sequence) override {
+    positions[name] = sequence;
+    return caf::unit;
+  }
 
   std::map<sandbox_id, sandbox_record> stored;
   std::vector<tombstone> stones;
   std::vector<resource_sample> history;
+  std::vector<life_event> told;
+  int event_writes = 0;
+  std::map<std::string, std::uint64_t> positions;
   bool full = false;
 };
 
@@ -157,7 +190,7 @@ public:
   }
   create_sandbox wanted(std::string tenant = "alice", std::uint32_t ttl = 600) const {
     create_sandbox request;
-    request.tenant.value = std::move(tenant);
+    request.caller.tenant.value = std::move(tenant);
     request.ttl_seconds = ttl;
     return request;
   }

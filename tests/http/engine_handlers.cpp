@@ -36,7 +36,9 @@ io_task<void> until_released() {
 io_task<void> tiny(exchange& ex) { return ex.reply_bytes(200, "application/json", R"({"ok":true})", {}); }
 
 io_task<void> whoami(exchange& ex) {
-  nlohmann::json body{{"tenant", ex.tenant().value},
+  nlohmann::json body{{"tenant", ex.caller().tenant.value},
+                      {"sandbox", ex.caller().sandbox.value},
+                      {"inside", ex.inside().sandbox.value},
                       {"path", ex.path()},
                       {"id", ex.param("id")},
                       {"missing", ex.param("missing")},

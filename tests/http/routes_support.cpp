@@ -414,8 +414,8 @@ sandbox_info living_info() {
 /// A worker that knows one sandbox of one tenant.
 worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* script) {
   auto known = [script](std::string_view what, const auto& question) -> bool {
-    script->asked.push_back(std::string{what} + " " + question.tenant.value + " " + question.id.value);
-    return question.id == living && question.tenant.value == "acme";
+    script->asked.push_back(std::string{what} + " " + question.caller.tenant.value + " " + question.id.value);
+    return question.id == living && question.caller.tenant.value == "acme";
   };
   auto unknown = [] { return fail(errc::sandbox_not_found, "Sandbox not found"); };
   return {
@@ -428,7 +428,7 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
         return living_info();
       },
       [=](const list_sandboxes& q) -> caf::result<std::vector<sandbox_info>> {
-        return q.tenant.value == "acme" ? std::vector{living_info()} : std::vector<sandbox_info>{};
+        return q.caller.tenant.value == "acme" ? std::vector{living_info()} : std::vector<sandbox_info>{};
       },
       [=](const terminate_sandbox& q) -> caf::result<sandbox_ended> {
         if (!known("terminate", q))
@@ -465,6 +465,7 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
         return std::vector<resource_sample>(q.hours);
       },
       [](list_known) -> caf::result<std::vector<sandbox_id>> { return std::vector<sandbox_id>{}; },
+      [](sandbox_ending) -> caf::result<void> { return caf::unit; },
       [](drain_worker) -> caf::result<void> { return caf::unit; },
   };
 }
@@ -491,7 +492,7 @@ create_request_actor::behavior_type creator(create_request_actor::stateful_point
     self->quit(message.reason);
   });
   return {[self, script](const create_sandbox& wish) -> caf::result<sandbox_info> {
-    script->asked.push_back("create " + wish.tenant.value);
+    script->asked.push_back("create " + wish.caller.tenant.value);
     if (script->on_create)
       script->on_create();
     if (script->create_waits)

@@ -39,6 +39,8 @@ public:
   http::header_list headers;
   std::deque<std::string> pieces; ///< of the body
   caf::error body_error;          ///< what reading fails with after the pieces
+  principal asker{tenant_id{"acme"}};
+  principal from; ///< the sandbox from inside of which it comes
 
   // The answer.
   unsigned status = 0;
@@ -62,7 +64,8 @@ public:
   std::string_view param(std::string_view name) const override;
   std::optional<std::string> query(std::string_view name) const override { return parsed_.query(name); }
   std::string_view header(std::string_view name) const override;
-  const tenant_id& tenant() const noexcept override { return tenant_; }
+  const principal& caller() const noexcept override { return asker; }
+  const principal& inside() const noexcept override { return from; }
   std::string_view request_id() const noexcept override { return "r1"; }
   io_task<result<std::string>> read_body(std::uint64_t limit) override;
   io_task<result<std::string>> read_some() override;
@@ -85,7 +88,6 @@ private:
   const http::router& routes_;
   http::request_target parsed_;
   http::router::match match_;
-  tenant_id tenant_{"acme"};
   bool gone_ = false;
   http::routes::io_timer hung_up_;
 };

@@ -46,8 +46,8 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   const sandbox_id id{"0123456789abcdef01234567"};
   const tenant_id alice{"alice"};
   const resource_limits limits{1, 2, 3, 4};
-  create_sandbox create{alice, "basic", "img", limits, 60, 1, true, {80, 443}, {{"K", "V"}, {"", ""}}, "/w", "up"};
-  sandbox_info info{id, alice, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33};
+  create_sandbox create{{alice, id}, id, "basic", "img", limits, 60, 1, true, {80, 443}, {{"K", "V"}, {"", ""}}, "/w", "up"};
+  sandbox_info info{id, alice, id, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   worker_resources resources{false, "full", 1, 2, {0, 1, 2, 3}, 0.25, 2, 1, 2, 3, 10, 5, 100, 50, {{"basic", 1, 2}}};
 
@@ -74,6 +74,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(get_timeseries{3});
   same_after_round_trip(std::vector<resource_sample>{{1, 0.1, 0.2, 0.3}});
   same_after_round_trip(drain_worker{true});
+  same_after_round_trip(sandbox_ending{id, end_reason::preempted});
   same_after_round_trip(std::vector<sandbox_id>{id});
   same_after_round_trip(start_sandbox{});
   same_after_round_trip(list_known{});

@@ -29,7 +29,7 @@ void use_everything(registry& all) {
        {sandbox_state::creating, sandbox_state::ready, sandbox_state::draining, sandbox_state::gone})
     all.sandbox_entered("basic", state);
   all.sandbox_created("basic");
-  for (int i = 0; i <= static_cast<int>(end_reason::shutdown); ++i)
+  for (int i = 0; i <= static_cast<int>(end_reason::idle); ++i)
     all.sandbox_ended(static_cast<end_reason>(i));
   for (int i = 0; i <= static_cast<int>(metrics::create_phase::total); ++i)
     all.create_timed(static_cast<metrics::create_phase>(i), 0.021);
