@@ -70,6 +70,11 @@ public:
   /// A TCP connection to 127.0.0.1:port inside the sandbox, made by a socket of its network namespace; non-blocking.
   /// Fails with upstream_error when nothing listens.
   virtual result<unique_fd> connect(const instance& where, std::uint16_t port) = 0;
+
+  /// A TCP socket that listens on 127.0.0.1:port inside the sandbox, a socket of its network namespace; non-blocking. While
+  /// it or a connection made through it is open, the kernel keeps that namespace: close them when the sandbox ends.
+  /// Fails with conflict when the port is taken, with sandbox_ended when the sandbox does not run any more.
+  virtual result<unique_fd> listen(const instance& where, std::uint16_t port) = 0;
 };
 
 } // namespace sandy::runtime

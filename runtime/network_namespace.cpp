@@ -13,6 +13,14 @@ namespace sandy::runtime {
 
 namespace {
 
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
 /// 0 when connected, else the errno.
 int connect_now(int socket, const sockaddr* address, socklen_t size) {
   if (::connect(socket, address, size) == 0)
@@ -47,10 +55,7 @@ result<unique_fd> open_socket_inside(int pidfd, int family) {
 }
 
 result<unique_fd> connect_inside(int pidfd, std::uint16_t port) {
-  sockaddr_in v4{};
-  v4.sin_family = AF_INET;
-  v4.sin_port = htons(port);
-  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto v4 = loopback(port);
   sockaddr_in6 v6{};
   v6.sin6_family = AF_INET6;
   v6.sin6_port = htons(port);
@@ -73,6 +78,23 @@ result<unique_fd> connect_inside(int pidfd, std::uint16_t port) {
     }
   }
   return fail(errc::upstream_error, "nothing listens on port " + std::to_string(port) + " of the sandbox");
+}
+
+result<unique_fd> listen_inside(int pidfd, std::uint16_t port) {
+  constexpr int backlog = 64;
+  auto socket = open_socket_inside(pidfd, AF_INET);
+  if (!socket)
+    return socket;
+  // A server that starts again finds connections of the one before in TIME_WAIT on its port.
+  int on = 1;
+  ::setsockopt(socket->get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  auto address = loopback(port);
+  if (::bind(socket->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(socket->get(), backlog) == 0)
+    return socket;
+  if (errno == EADDRINUSE)
+    return fail(errc::conflict, "port " + std::to_string(port) + " of the sandbox is taken");
+  return system_failure("cannot listen inside the sandbox");
 }
 
 } // namespace sandy::runtime

@@ -15,4 +15,8 @@ result<unique_fd> open_socket_inside(int pidfd, int family);
 /// second, and only when the listener's queue is full. Fails with upstream_error when nothing listens.
 result<unique_fd> connect_inside(int pidfd, std::uint16_t port);
 
+/// A listening TCP socket on 127.0.0.1 of that namespace, non-blocking, with room for 64 connections that
+/// nobody has accepted yet. Fails with conflict when the port is taken.
+result<unique_fd> listen_inside(int pidfd, std::uint16_t port);
+
 } // namespace sandy::runtime

@@ -216,4 +216,8 @@ result<unique_fd> crun_driver::connect(const instance& where, std::uint16_t port
   return connect_inside(where.init.get(), port);
 }
 
+result<unique_fd> crun_driver::listen(const instance& where, std::uint16_t port) {
+  return listen_inside(where.init.get(), port);
+}
+
 } // namespace sandy::runtime

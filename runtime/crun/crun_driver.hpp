@@ -44,6 +44,7 @@ public:
   result<usage> stats(const sandbox_id& id) override;
   result<void> set_limits(const sandbox_id& id, const resource_limits& limits) override;
   result<unique_fd> connect(const instance& where, std::uint16_t port) override;
+  result<unique_fd> listen(const instance& where, std::uint16_t port) override;
 
   /// Where this driver's control groups are, in every tree.
   const std::string& cgroup_parent() const noexcept { return cgroup_parent_; }

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -127,6 +128,38 @@ void check_ports(const conformance_subject& subject) {
   REQUIRE(subject.driver->destroy(spec.id));
   CHECK_FALSE(subject.driver->connect(made, 8000));
   REQUIRE(subject.driver->destroy(neighbour.id));
+}
+
+void check_listening(const conformance_subject& subject) {
+  auto spec = subject.spec(), neighbour = subject.spec();
+  auto made = must_create(subject, spec), other = must_create(subject, neighbour);
+  auto listener = subject.driver->listen(made, 7330);
+  REQUIRE(listener);
+  CHECK((::fcntl(listener->get(), F_GETFL) & O_NONBLOCK) != 0);
+  CHECK((::fcntl(listener->get(), F_GETFD) & FD_CLOEXEC) != 0);
+  CHECK(code_of(subject.driver->listen(made, 7330).error()) == errc::conflict);
+  CHECK(subject.driver->listen(other, 7330)); // a port of its own
+
+  const std::string hello =
+      "exec 3<>/dev/tcp/127.0.0.1/7330 && echo hello >&3 && read -r answer <&3 && echo \"$answer\"";
+  std::thread answering{[&] {
+    pollfd item{listener->get(), POLLIN, 0};
+    if (::poll(&item, 1, 5000) != 1)
+      return;
+    unique_fd client{::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    char text[16];
+    if (::recv(client.get(), text, 6, MSG_WAITALL) == 6)
+      ::send(client.get(), "welcome\n", 8, MSG_NOSIGNAL);
+  }};
+  CHECK(subject.output_of(made, "bash -c '" + hello + "'") == "welcome\n");
+  answering.join();
+  CHECK(subject.output_of(other, "bash -c '" + hello + "' 2>/dev/null; echo $?") == "1\n");
+
+  // A listener does not stop the end; afterwards there is nothing to listen in.
+  REQUIRE(subject.driver->destroy(spec.id));
+  CHECK(code_of(subject.driver->listen(made, 7331).error()) == errc::sandbox_ended);
+  REQUIRE(subject.driver->destroy(neighbour.id));
+  CHECK(subject.traces() == std::vector<std::string>{});
 }
 
 void check_stats_and_limits(const conformance_subject& subject) {

@@ -25,6 +25,7 @@ void check_listing(const conformance_subject& subject);
 void check_refusals(const conformance_subject& subject);
 void check_isolation_from_neighbours(const conformance_subject& subject);
 void check_ports(const conformance_subject& subject);
+void check_listening(const conformance_subject& subject);
 void check_stats_and_limits(const conformance_subject& subject);
 void check_parallel_creation(const conformance_subject& subject);
 

@@ -65,6 +65,10 @@ TEST_CASE_METHOD(crun_subject, "crun: neighbours see nothing of each other", "[p
 TEST_CASE_METHOD(crun_subject, "crun: ports are reached inside the sandbox's network", "[privileged]") {
   check_ports(subject());
 }
+TEST_CASE_METHOD(crun_subject, "crun: a socket listens inside the sandbox's network, and there alone",
+                 "[privileged]") {
+  check_listening(subject());
+}
 TEST_CASE_METHOD(crun_subject, "crun: use is counted and limits can change", "[privileged]") {
   check_stats_and_limits(subject());
 }
