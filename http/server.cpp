@@ -1,5 +1,6 @@
 #include "http/server.hpp"
 
+#include "http/inside_listener.hpp"
 #include "http/session.hpp"
 #include "metrics/log.hpp"
 
@@ -44,6 +45,16 @@ std::chrono::milliseconds tick_for(const edge_limits& limits) {
       std::min({limits.header_timeout, limits.idle_timeout, limits.body_timeout, limits.write_timeout});
   // A quarter late is good enough; four wake-ups a second cost nothing.
   return std::clamp(shortest / 4, std::chrono::milliseconds{5}, std::chrono::milliseconds{250});
+}
+
+/// Calls for every member of a list, which may leave the list meanwhile.
+template <class T, class F>
+void on_each(coro::list_hook& list, F call) {
+  for (auto* hook = list.next(); hook != &list;) {
+    auto& member = static_cast<T&>(*hook);
+    hook = hook->next();
+    call(member);
+  }
 }
 
 result<tcp::endpoint> parse_endpoint(std::string_view text) {
@@ -102,7 +113,27 @@ result<std::uint16_t> server::start(std::string_view address) {
       std::rethrow_exception(what); // a bug: better a dead server than one that listens and never answers
   };
   net::co_spawn(shards_.front()->io_context, accept_loop(), ended);
+  for (const auto& each : shards_)
+    net::post(each->io_context, [each] {
+      each->accepting = true;
+      on_each<inside_listener>(each->inside, [](inside_listener& door) { door.begin_accepting(); });
+    });
   return bound.port();
+}
+
+std::shared_ptr<void> server::serve_inside(runtime::unique_fd listener, principal inside) {
+  const auto& home = shards_[next_home_.fetch_add(1, std::memory_order_relaxed) % shards_.size()];
+  auto id = inside.sandbox.value;
+  auto made = inside_listener::make(std::move(listener), std::move(inside), home);
+  if (!made) {
+    log_event(log_level::error, "inside_not_served", {{"sandbox_id", id}, {"what", text_of(made.error())}});
+    return nullptr;
+  }
+  net::post(home->io_context, [door = *made] { door->start(); });
+  auto* address = made->get();
+  return {address, [&io = home->io_context, door = std::move(*made)](void*) mutable {
+            net::post(io, [door = std::move(door)] { door->close(); });
+          }};
 }
 
 io_task<void> server::accept_loop() {
@@ -125,7 +156,8 @@ io_task<void> server::accept_loop() {
       co_await pause.async_wait(as_values);
       continue;
     }
-    auto open = common->connections.fetch_add(1, std::memory_order_relaxed);
+    auto open = common->connections.fetch_add(1, std::memory_order_relaxed) -
+                common->inside.load(std::memory_order_relaxed);
     const auto limit = std::size_t{common->server.limits.connections};
     if (open >= limit + polite_refusals) {
       common->connections.fetch_sub(1, std::memory_order_relaxed);
@@ -141,11 +173,9 @@ template <class F>
 void server::on_each_shard(F call) {
   for (const auto& each : shards_)
     net::post(each->io_context, [each, call] {
-      for (auto* hook = each->sessions.next(); hook != &each->sessions;) {
-        auto& client = static_cast<session&>(*hook);
-        hook = hook->next();
-        call(client);
-      }
+      on_each<session>(each->sessions, call);
+      on_each<inside_listener>(each->inside,
+                               [call](inside_listener& door) { on_each<session>(door.sessions(), call); });
     });
 }
 
@@ -165,6 +195,10 @@ io_task<std::size_t> server::stop(std::chrono::milliseconds grace) {
     boost::system::error_code ignored; // closed twice is closed
     listening->close(ignored);
   });
+  for (const auto& each : shards_)
+    net::post(each->io_context, [each] {
+      on_each<inside_listener>(each->inside, [](inside_listener& door) { door.stop_accepting(); });
+    });
   on_each_shard([](session& client) { client.drain(); });
   co_await wait_until_empty(grace);
   on_each_shard([](session& client) { client.kill(); });

@@ -4,10 +4,12 @@
 #include "http/observer.hpp"
 #include "http/router.hpp"
 #include "http/shard.hpp"
+#include "runtime/unique_fd.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +38,13 @@ public:
   /// @returns the port. Fails with invalid_argument (not an address) or conflict (the kernel refuses it).
   result<std::uint16_t> start(std::string_view address);
 
+  /// Also serves connections from inside a sandbox, at most 64 of them at a time, from the moment the server
+  /// is started. On any thread. @param listener a TCP socket that listens in the sandbox's network namespace.
+  /// @param inside the sandbox and its tenant: what `exchange::inside` tells. @returns the owner of all this,
+  /// nullptr when the descriptor cannot be used (logged). Destroying it closes the listener and its
+  /// connections, those with running requests too, soon and on the right thread. The contexts outlive it.
+  std::shared_ptr<void> serve_inside(runtime::unique_fd listener, principal inside);
+
   /// Stops accepting, closes idle connections, waits for running requests up to `grace`, then cancels them.
   /// Runs on any of the contexts. @returns how many requests did not end even when cancelled (after 2 s): 0
   /// unless a handler hangs.
@@ -53,7 +62,8 @@ private:
 
   std::shared_ptr<edge> common_;
   std::vector<std::shared_ptr<shard>> shards_;
-  std::shared_ptr<acceptor> acceptor_; ///< shared with the accept loop; used on the first context's thread
+  std::atomic<std::size_t> next_home_{0}; ///< of a sandbox's listener
+  std::shared_ptr<acceptor> acceptor_;    ///< shared with the accept loop; used on the first context's thread
 };
 
 } // namespace sandy::http

@@ -24,6 +24,8 @@ struct edge {
   const router& routes;
   http_observer& observer;
   std::atomic<std::size_t> connections{0};
+  std::atomic<std::size_t> inside{
+      0}; ///< those of them that came from inside sandboxes: they have limits of their own
   std::atomic<bool> draining{false};
 };
 
@@ -77,7 +79,9 @@ struct shard {
   std::shared_ptr<edge> common;
   std::shared_ptr<deadline_wheel> wheel;
   buffer_pool buffers;
-  coro::list_hook sessions; ///< head of a list of class session
+  coro::list_hook sessions; ///< head of a list of class session: those from outside
+  coro::list_hook inside;   ///< head of a list of class inside_listener
+  bool accepting = false;   ///< the server was started
 
 private:
   std::time_t date_second_ = -1;

@@ -49,7 +49,7 @@ handler_trace& trace() {
   return instance;
 }
 
-engine::engine(http::edge_limits limits, std::vector<std::string> cors_origins)
+engine::engine(http::edge_limits limits, std::vector<std::string> cors_origins, bool open)
     : context_{system_, worker_actor{}, data_, {}, metrics_}
     , router_(test_routes()) {
   trace().entered = trace().ended = trace().hang_ups = 0;
@@ -57,6 +57,7 @@ engine::engine(http::edge_limits limits, std::vector<std::string> cors_origins)
   trace().written = 0;
   context_.limits = limits;
   context_.cors_origins = std::move(cors_origins);
+  context_.open = open;
   auto keys = http::key_ring::load({{tenant_id{"acme"}, "secret-key"}});
   REQUIRE(keys);
   context_.authenticate = [ring = std::move(*keys)](std::string_view key) { return ring.owner(key); };
@@ -72,6 +73,20 @@ engine::engine(http::edge_limits limits, std::vector<std::string> cors_origins)
   port = *bound;
   for (auto* io : pointers)
     threads_.emplace_back([io] { io->run(); });
+}
+
+engine::door engine::open_door(principal inside) {
+  runtime::unique_fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+  REQUIRE(::listen(listener.get(), 64) == 0);
+  REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  door made{ntohs(address.sin_port), server_->serve_inside(std::move(listener), std::move(inside))};
+  REQUIRE(made.owner);
+  return made;
 }
 
 std::size_t engine::stop(std::chrono::milliseconds grace) {

@@ -49,12 +49,22 @@ private:
 /// A server of test handlers on a port of the kernel's choice, with two threads.
 class engine {
 public:
-  explicit engine(http::edge_limits limits = quick_limits(), std::vector<std::string> cors_origins = {});
+  /// @param open everybody is somebody, without a key.
+  explicit engine(http::edge_limits limits = quick_limits(), std::vector<std::string> cors_origins = {},
+                  bool open = false);
   /// Stops the server; fails the test when a session does not end.
   ~engine();
 
   /// Blocks until the server has stopped. @returns sessions that did not end.
   std::size_t stop(std::chrono::milliseconds grace);
+
+  /// A door from inside a sandbox, which the server is to serve until `owner` is destroyed.
+  struct door {
+    std::uint16_t port = 0;
+    std::shared_ptr<void> owner;
+  };
+  door open_door(principal inside);
+  http::server& server() { return *server_; }
 
   std::uint16_t port = 0;
   counting_observer observer;

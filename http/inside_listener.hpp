@@ -1,0 +1,60 @@
+#pragma once
+
+#include "coro/intrusive_list.hpp"
+#include "http/shard.hpp"
+#include "messages/ids.hpp"
+#include "runtime/unique_fd.hpp"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+
+namespace sandy::http {
+
+/// The door from inside one sandbox to the API: a socket that listens in the sandbox's network namespace, and
+/// the sessions that came through it. Lives on its shard's thread; the coroutine that accepts, its sessions
+/// and whoever may close it keep it alive.
+class inside_listener : public coro::list_hook, public std::enable_shared_from_this<inside_listener> {
+public:
+  /// Connections of one sandbox at a time. More wait in the kernel's queue: no sandbox uses up what is there
+  /// for all.
+  static constexpr std::size_t most_sessions = 64;
+
+  /// @param who the sandbox and its tenant. Fails with internal when the descriptor is no listening socket.
+  static result<std::shared_ptr<inside_listener>> make(runtime::unique_fd listening, principal who,
+                                                       std::shared_ptr<shard> home);
+
+  /// Begins to accept, now or when the server does; closed by a server that drains. Once.
+  void start();
+  /// The server began to accept.
+  void begin_accepting();
+  /// Accepts no more. Sessions live on.
+  void stop_accepting() noexcept;
+  /// The sandbox is gone: closes everything that keeps its network namespace, at once.
+  void close();
+
+  const principal& who() const noexcept { return who_; }
+  coro::list_hook& sessions() noexcept { return sessions_; }
+  void session_ended() noexcept;
+
+private:
+  using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
+  using timer =
+      boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                        boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>;
+  inside_listener(principal who, std::shared_ptr<shard> home);
+  static io_task<void> accept_loop(std::shared_ptr<inside_listener> self);
+
+  principal who_;
+  std::shared_ptr<shard> shard_;
+  acceptor acceptor_;
+  timer pause_;
+  coro::list_hook sessions_; ///< head of a list of class session
+  std::size_t open_ = 0;     ///< sessions that came through here
+};
+
+} // namespace sandy::http
