@@ -195,6 +195,7 @@ result<create_request> parse_create(const json& body) {
   create_request request;
   auto& message = request.message;
   field_reader fields{body};
+  message.parent.value = fields.text({"parent_sandbox_id", "parentSandboxId"}).value_or("");
   message.flavor = fields.text({"flavor"}).value_or("");
   if (message.flavor.empty())
     message.flavor = "basic";

@@ -12,7 +12,7 @@ namespace sandy::http::codec {
 
 /// What a client wants, and what of it we know already that we cannot give.
 struct create_request {
-  create_sandbox message;            ///< without tenant
+  create_sandbox message;            ///< without its caller
   std::vector<std::string> warnings; ///< one sentence each, for the answer
 };
 

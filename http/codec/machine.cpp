@@ -108,12 +108,14 @@ json to_json(const std::vector<resource_sample>& samples) {
   return out;
 }
 
-std::string health_body(const worker_health& health, std::string_view version) {
-  std::string body =
-      health.accepting ? R"({"status":"ok","sandboxes":)" : R"({"status":"draining","sandboxes":)";
-  body += std::to_string(health.sandboxes);
+std::string health_body(const worker_health& health, std::string_view version, bool counts) {
+  std::string body = health.accepting ? R"({"status":"ok")" : R"({"status":"draining")";
+  if (counts)
+    body += R"(,"sandboxes":)" + std::to_string(health.sandboxes);
   body += R"(,"warmPool":{)";
   for (const auto& pool : health.pools) {
+    if (!counts)
+      break;
     if (&pool != health.pools.data())
       body.push_back(',');
     body.push_back('"');

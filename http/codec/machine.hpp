@@ -20,6 +20,7 @@ nlohmann::json to_json(const worker_resources& resources);
 nlohmann::json to_json(const std::vector<resource_sample>& samples);
 
 /// The body of the health answer. Written by hand: it is asked thousands of times a second.
-std::string health_body(const worker_health& health, std::string_view version);
+/// @param counts say how many sandboxes there are, and how many are ready-made.
+std::string health_body(const worker_health& health, std::string_view version, bool counts = true);
 
 } // namespace sandy::http::codec

@@ -60,6 +60,7 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
   auto url = public_url(address, info.id);
   auto created = iso_time(info.created_at);
   auto deadline = iso_time(info.expires_at);
+  auto parent = info.parent.value.empty() ? json{} : json(info.parent.value);
   // Rounded up: a fresh sandbox has all of its lifetime.
   auto remaining = std::max<unix_millis>(0, (info.expires_at - now + 999) / 1000);
   json capabilities{{"vnc", false},
@@ -105,8 +106,8 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
           {"vncPort", nullptr},
           {"vnc_port", nullptr},
           {"capabilities", std::move(capabilities)},
-          {"parent_sandbox_id", nullptr},
-          {"parentSandboxId", nullptr}};
+          {"parent_sandbox_id", parent},
+          {"parentSandboxId", parent}};
 }
 
 json to_json(const std::vector<sandbox_info>& all, const public_address& address, unix_millis now) {

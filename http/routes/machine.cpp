@@ -27,12 +27,14 @@ std::vector<sandbox_id> wanted_ids(std::string_view list) {
   return ids;
 }
 
-/// Whether a sandbox asks: with its token, or from inside without a key. The machine's numbers are none of its business.
+/// Whether a sandbox asks: with its token, or from inside without a key. The machine's numbers are none of
+/// its business.
 bool asked_by_sandbox(exchange& ex) {
   auto asker = ex.caller();
   auto& server = ex.server();
   // On public routes nobody has looked at the key yet.
-  if (auto token = bearer_token(ex.header("Authorization")); asker.tenant.value.empty() && !token.empty() && server.authenticate)
+  if (auto token = bearer_token(ex.header("Authorization"));
+      asker.tenant.value.empty() && !token.empty() && server.authenticate)
     asker = server.authenticate(token).value_or(principal{});
   return asker.tenant.value.empty() ? !ex.inside().sandbox.value.empty() : !asker.sandbox.value.empty();
 }
