@@ -95,8 +95,9 @@ coro::task<std::uint64_t> webhook_state::first_position() {
     env_.store_calls, [&s = env_.store, name = name_] { return s.webhook_position(name); });
   if (!stored)
     co_return std::move(stored.error());
+  remembered_ = *stored;
   if (*stored)
-    co_return remembered_ = **stored;
+    co_return **stored;
   read_events newest;
   newest.limit = 0;
   auto page = co_await coro::request(log_, coro::infinite, newest);

@@ -42,7 +42,7 @@ private:
   std::string shown_; ///< of its receiver, in the log
   event_log_actor log_;
   webhook_post post_;
-  std::uint64_t remembered_ = 0;
+  std::optional<std::uint64_t> remembered_; ///< what the store holds
   std::minstd_rand random_;
 };
 

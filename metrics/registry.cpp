@@ -106,6 +106,18 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
               .Help("Leftovers the janitor found, by kind.")
               .Register(families_),
           "kind", {"sandbox", "record"});
+  auto& events = BuildCounter()
+                     .Name("sandy_events_total")
+                     .Help("Life-cycle events recorded, by type.")
+                     .Register(families_);
+  for (std::size_t i = 0; i < events_.size(); ++i)
+    events_[i] = &events.Add({{"type", to_string(static_cast<life_event_type>(i))}});
+  add_all(webhooks_,
+          BuildCounter()
+              .Name("sandy_webhook_deliveries_total")
+              .Help("Posts of events to webhooks, by what became of them.")
+              .Register(families_),
+          "outcome", {"delivered", "retried", "failed", "forbidden", "gone", "dropped"});
 }
 
 std::string registry::expose() const {
@@ -159,6 +171,12 @@ void registry::guest_bytes(direction where, std::uint64_t count) {
 
 void registry::leaks_found(leak_kind kind, std::uint64_t count) {
   leaks_[index(kind)]->Increment(static_cast<double>(count));
+}
+
+void registry::event_recorded(life_event_type type) { events_[index(type)]->Increment(); }
+
+void registry::webhook_finished(webhook_outcome outcome, std::uint64_t count) {
+  webhooks_[index(outcome)]->Increment(static_cast<double>(count));
 }
 
 } // namespace sandy::metrics

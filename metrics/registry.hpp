@@ -1,6 +1,6 @@
 #pragma once
 
-#include "messages/sandbox.hpp"
+#include "messages/events.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
@@ -37,6 +37,11 @@ enum class refusal : std::uint8_t { max_sandboxes, queue_full, draining };
 /// a record whose sandbox is gone.
 enum class leak_kind : std::uint8_t { sandbox, record };
 
+/// What became of an event that a webhook was to post. `retried`: one try failed, another follows. `failed`: the last try
+/// failed. `forbidden`: the receiver's address may not be connected to. `gone`: the receiver wants no more. `dropped`: it fell
+/// out of the history before its turn came.
+enum class webhook_outcome : std::uint8_t { delivered, retried, failed, forbidden, gone, dropped };
+
 /// Every metric family of this server. Instruments are found at construction and kept; counting an event
 /// never searches by label. Thread safe; nothing blocks but `expose`.
 class registry {
@@ -70,6 +75,9 @@ public:
   void guest_bytes(direction where, std::uint64_t count);
   void leaks_found(leak_kind kind, std::uint64_t count = 1);
 
+  void event_recorded(life_event_type type);
+  void webhook_finished(webhook_outcome outcome, std::uint64_t count = 1);
+
 private:
   static constexpr std::size_t live_states = 3; ///< creating, ready, draining
 
@@ -84,13 +92,15 @@ private:
   http_metrics http_;
   process_metrics process_;
   std::map<std::string, flavor_metrics, std::less<>> flavors_; ///< "other" among them
-  std::array<prometheus::Counter*, 7> ended_{};
+  std::array<prometheus::Counter*, static_cast<std::size_t>(end_reason::idle) + 1> ended_{};
   std::array<prometheus::Histogram*, 4> create_phases_{};
   std::array<prometheus::Counter*, 3> refused_{};
   std::array<prometheus::Counter*, 6> execs_{};
   prometheus::Histogram* exec_seconds_ = nullptr;
   std::array<prometheus::Counter*, 2> guest_bytes_{};
   std::array<prometheus::Counter*, 2> leaks_{};
+  std::array<prometheus::Counter*, life_event_types> events_{};
+  std::array<prometheus::Counter*, 6> webhooks_{};
 };
 
 } // namespace sandy::metrics
