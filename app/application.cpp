@@ -1,6 +1,8 @@
 #include "app/application.hpp"
 
 #include "actors/create_request.hpp"
+#include "actors/rate_limiter.hpp"
+#include "actors/tenant_limits.hpp"
 #include "actors/worker.hpp"
 #include "app/first_key.hpp"
 #include "coro/ask.hpp"
@@ -117,7 +119,7 @@ result<std::unique_ptr<application>> application::start(config settings) {
     if (!key)
       return std::move(key.error());
     made.made_key = *key;
-    keys.push_back({tenant_id{"default"}, *key});
+    keys.push_back({tenant_id{"default"}, *key, true});
   }
   auto ring = http::key_ring::load(keys);
   if (!ring)
@@ -157,14 +159,15 @@ application::application(config settings, parts made)
     , metrics_(version, flavor_names(settings_))
     , edge_counter_(metrics_.http())
     , threads_(thread_count(settings_))
-    , services_{threads_,
-                *driver_,
-                coro::on_pool(threads_.blocking()),
-                *store_,
-                coro::on_pool(store_thread_),
-                data_,
-                metrics_,
-                settings_.worker}
+    , services_{.threads = threads_,
+                .driver = *driver_,
+                .kernel_calls = coro::on_pool(threads_.blocking()),
+                .store = *store_,
+                .store_calls = coro::on_pool(store_thread_),
+                .data = data_,
+                .metrics = metrics_,
+                .settings = settings_.worker,
+                .limits = std::make_shared<limit_table>(settings_.tenant_defaults, settings_.tenants)}
     , system_config_(threads_)
     , system_(system_config_)
     , worker_(system_.spawn<coro::actor<worker_state, worker_actor>>(&services_))
@@ -184,14 +187,29 @@ application::application(config settings, parts made)
                .authenticate = [this](std::string_view key) { return keys_.owner(key); },
                .open = settings_.open,
                .cors_origins = settings_.cors_origins,
-               .version = std::string{version}}
+               .version = std::string{version},
+               .limiters = start_limiters()}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
-  // Everything hangs on the worker: without it, better a restart that takes the sandboxes over than half a
-  // server.
-  caf::actor_cast<caf::abstract_actor*>(worker_)->attach_functor([this](const caf::error& reason) {
+  // Everything hangs on the worker, and every request on a limiter: without them, better a restart that takes the
+  // sandboxes over than half a server.
+  end_with(caf::actor_cast<caf::abstract_actor*>(worker_), "worker_died");
+  for (const auto& limiter : context_.limiters)
+    end_with(caf::actor_cast<caf::abstract_actor*>(limiter), "rate_limiter_died");
+}
+
+std::vector<rate_limiter_actor> application::start_limiters() {
+  // One per thread: more questions are never asked at a time.
+  std::vector<rate_limiter_actor> limiters;
+  for (std::size_t i = 0; i < threads_.size(); ++i)
+    limiters.push_back(system_.spawn<coro::actor<rate_limiter_state, rate_limiter_actor>>(&services_));
+  return limiters;
+}
+
+void application::end_with(caf::abstract_actor* needed, std::string_view event) {
+  needed->attach_functor([this, event](const caf::error& reason) {
     if (!ending_.exchange(true)) {
-      log_event(log_level::error, "worker_died", {{"reason", text_of(reason)}});
+      log_event(log_level::error, event, {{"reason", text_of(reason)}});
       ended_.set_value(false);
     }
   });
@@ -240,6 +258,9 @@ void application::stop() {
 application::~application() {
   ending_ = true;
   caf::anon_send_exit(worker_, caf::exit_reason::user_shutdown);
+  for (const auto& limiter : context_.limiters)
+    caf::anon_send_exit(limiter, caf::exit_reason::user_shutdown);
+  context_.limiters.clear();
   context_.worker = nullptr;
   worker_ = nullptr;
   system_.await_all_actors_done();

@@ -51,6 +51,9 @@ private:
   struct parts; ///< what must exist before threads start
   explicit application(config settings, parts made);
   result<void> serve();
+  std::vector<rate_limiter_actor> start_limiters();
+  /// Ends the server when this actor dies. @param event for the log.
+  void end_with(caf::abstract_actor* needed, std::string_view event);
 
   /// Counts the edge's requests in the metrics.
   class edge_counter final : public http::http_observer {

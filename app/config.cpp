@@ -32,7 +32,9 @@ result<void> apply(config& into, const setting& one, std::string_view text, cons
   return caf::unit;
 }
 
-result<void> apply_file(config& into, const std::string& path, sources& from) {
+using tenant_changes = std::map<std::string, limit_changes>;
+
+result<void> apply_file(config& into, tenant_changes& tenants, const std::string& path, sources& from) {
   auto file = read_config_file(path);
   if (!file)
     return std::move(file.error());
@@ -40,10 +42,21 @@ result<void> apply_file(config& into, const std::string& path, sources& from) {
     into.api_keys.push_back(std::move(key));
   for (auto& [name, kind] : file->flavors)
     into.worker.flavors[name] = std::move(kind);
+  tenants = std::move(file->tenants);
   for (const auto& [name, value] : file->values)
     if (auto done = apply(into, *find_setting(name), value.text, value.source, from); !done)
       return done;
   return caf::unit;
+}
+
+/// Tenants differ from what the settings come to, wherever those are given.
+void apply_tenants(config& into, const tenant_changes& tenants) {
+  for (const auto& [name, changes] : tenants) {
+    auto limits = into.tenant_defaults;
+    for (const auto& [field, value] : changes)
+      limits.*field = value;
+    into.tenants[{name}] = limits;
+  }
 }
 
 /// What single values cannot show: how they fit together.
@@ -96,7 +109,8 @@ std::string show(const config& all, const sources& from) {
   }
   out << "\n# Keys\n";
   for (const auto& key : all.api_keys)
-    out << "# tenant " << json_quoted(key.tenant.value) << ": a key that is not shown\n";
+    out << "# tenant " << json_quoted(key.tenant.value) << ": a key that is not shown"
+        << (key.admin ? ", an administrator's" : "") << '\n';
   for (const auto& [name, kind] : all.worker.flavors) {
     out << "\n[flavors." << json_quoted(name) << "]\nimage = " << json_quoted(kind.image) << '\n';
     if (kind.limits.memory_bytes)
@@ -107,6 +121,13 @@ std::string show(const config& all, const sources& from) {
       out << "pids = " << kind.limits.pids << '\n';
     if (kind.limits.disk_bytes)
       out << "disk = " << json_quoted(print_size(kind.limits.disk_bytes)) << '\n';
+  }
+  for (const auto& [tenant, limits] : all.tenants) {
+    out << "\n[tenants." << json_quoted(tenant.value) << "]\n";
+    for (const auto& field : limit_fields)
+      out << field.name << " = "
+          << (field.is_size ? json_quoted(print_size(limits.*field.value)) : std::to_string(limits.*field.value))
+          << '\n';
   }
   return out.str();
 }
@@ -171,6 +192,7 @@ configured read_configuration(const std::vector<std::string>& arguments,
 
   config all;
   sources from;
+  tenant_changes tenants;
   std::string file = given.file;
   if (file.empty() && variable("SANDY_CONFIG"))
     file = *variable("SANDY_CONFIG");
@@ -178,7 +200,7 @@ configured read_configuration(const std::vector<std::string>& arguments,
   if (file.empty() && std::filesystem::exists(default_file, ignored))
     file = default_file;
   if (!file.empty())
-    if (auto done = apply_file(all, file, from); !done)
+    if (auto done = apply_file(all, tenants, file, from); !done)
       return wrong(text_of(done.error()));
   for (const auto& one : settings())
     if (auto* text = variable(one.variable()))
@@ -188,6 +210,7 @@ configured read_configuration(const std::vector<std::string>& arguments,
     if (app.count(one.flag()) > 0)
       if (auto done = apply(all, one, given.values[one.name], one.flag(), from); !done)
         return wrong(text_of(done.error()));
+  apply_tenants(all, tenants);
   if (!all.api_key.empty())
     all.api_keys.insert(all.api_keys.begin(), {{"default"}, all.api_key});
   if (auto done = check(all); !done)

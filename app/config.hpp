@@ -4,6 +4,7 @@
 #include "http/auth.hpp"
 #include "http/context.hpp"
 #include "messages/error.hpp"
+#include "messages/limiter.hpp"
 #include "metrics/log.hpp"
 
 #include <chrono>
@@ -52,6 +53,9 @@ struct config {
   /// First host uid of sandboxes. With all slots it ends below 1 879 048 192, in the range that systemd
   /// leaves to containers.
   std::uint32_t uid_base = 300'000'000;
+
+  tenant_limits tenant_defaults;              ///< of every tenant
+  std::map<tenant_id, tenant_limits> tenants; ///< of those that have others
 
   worker_settings worker; ///< its data_dir is filled in
   http::edge_limits edge;

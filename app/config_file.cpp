@@ -35,6 +35,8 @@ public:
         read_keys(node);
       else if (name == "flavors")
         read_flavors(node);
+      else if (name == "tenants")
+        read_tenants(node);
       else if (auto* known = find_setting(name))
         read_.values[std::string(name)] = {text_of_value(*known, name, node), where(node)};
       else
@@ -98,6 +100,8 @@ private:
           made.secret = text;
         else if (key.str() == "sha256")
           made.secret = "sha256:" + text;
+        else if (key.str() == "admin")
+          made.admin = truth("admin", value);
         else
           throw mistake{"Unknown key \"" + std::string(key.str()) + "\" of api_keys in " + where(key)};
       }
@@ -133,6 +137,29 @@ private:
         throw wrong(full, entry, "names no image");
       read_.flavors[std::string(name.str())] = std::move(made);
     }
+  }
+
+  void read_tenants(const toml::node& node) {
+    for (const auto& [name, entry] : table("tenants", node)) {
+      auto full = "tenants." + std::string(name.str());
+      auto& changes = read_.tenants[std::string(name.str())];
+      for (const auto& [key, value] : table(full, entry)) {
+        auto known = std::find_if(std::begin(limit_fields), std::end(limit_fields),
+                                  [&named = key](const limit_field& field) { return field.name == named.str(); });
+        if (known == std::end(limit_fields))
+          throw mistake{"Unknown key \"" + std::string(key.str()) + "\" of " + full + " in " + where(key)};
+        auto text = scalar(key.str(), value);
+        auto label = full + "." + std::string(key.str());
+        changes.emplace_back(known->value, known->is_size ? checked(label, value, text, parse_size(text))
+                                                          : checked(label, value, text, parse_count(text)));
+      }
+    }
+  }
+
+  bool truth(std::string_view name, const toml::node& node) const {
+    if (auto found = node.as_boolean())
+      return found->get();
+    throw wrong(name, node, "is neither true nor false");
   }
 
   template <class T>

@@ -72,6 +72,24 @@ struct size_kind {
   static std::string print(std::uint64_t value) { return print_size(value); }
 };
 
+/// What a tenant may use; 0 means that it is not limited.
+struct limit_kind {
+  static constexpr std::string_view type = "NUMBER";
+  static result<std::uint64_t> parse(std::string_view text) {
+    auto value = parse_count(text);
+    if (!value)
+      return std::move(value.error());
+    return std::uint64_t{*value};
+  }
+  static std::string print(std::uint64_t value) { return std::to_string(value); }
+};
+
+struct size_limit_kind {
+  static constexpr std::string_view type = "SIZE";
+  static result<std::uint64_t> parse(std::string_view text) { return parse_size(text); }
+  static std::string print(std::uint64_t value) { return print_size(value); }
+};
+
 /// A size that is held in 32 bits.
 struct small_size_kind {
   static constexpr std::string_view type = "SIZE";
@@ -325,6 +343,22 @@ std::vector<setting> make_settings() {
                                     "Creations that may wait; beyond, they are refused at once"));
   all.push_back(make<timeout_kind>("guest_lease", group, FIELD(worker.guest_lease),
                                    "A sandbox that hears from no server for this long ends itself"));
+
+  group = "Limits of a tenant";
+  all.push_back(make<limit_kind>("tenant_requests_per_second", group, FIELD(tenant_defaults.requests_per_second),
+                                 "Requests per second; here and below, 0 means no limit"));
+  all.push_back(make<limit_kind>("tenant_request_burst", group, FIELD(tenant_defaults.request_burst),
+                                 "Requests at once, after a pause; 0 means as many as in one second"));
+  all.push_back(make<limit_kind>("tenant_creations_per_minute", group, FIELD(tenant_defaults.creations_per_minute),
+                                 "Sandboxes created per minute"));
+  all.push_back(make<limit_kind>("tenant_creations_per_hour", group, FIELD(tenant_defaults.creations_per_hour),
+                                 "Sandboxes created per hour"));
+  all.push_back(
+      make<limit_kind>("tenant_sandboxes", group, FIELD(tenant_defaults.sandboxes), "Sandboxes alive at once"));
+  all.push_back(make<limit_kind>("tenant_streams", group, FIELD(tenant_defaults.streams),
+                                 "Commands, event streams and file transfers at once"));
+  all.push_back(make<size_limit_kind>("tenant_memory", group, FIELD(tenant_defaults.memory_bytes),
+                                      "Sum of the memory limits of the sandboxes alive"));
 
   group = "Isolation";
   all.push_back(

@@ -15,6 +15,12 @@ void append_number(std::string& out, std::uint64_t number) {
   out.append(digits, end);
 }
 
+void append_number(std::string& out, std::string_view name, std::uint64_t number) {
+  out.append(name);
+  append_number(out, number);
+  out.append("\r\n");
+}
+
 } // namespace
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
@@ -63,7 +69,13 @@ void append_head(std::string& out, const answer_head& head) {
       out.append("Vary: Origin\r\n");
     out.append(
         "Access-Control-Expose-Headers: X-Request-Id, X-Correlation-ID, Retry-After, ETag, Content-Range, "
-        "Last-Modified, X-Content-SHA256\r\n");
+        "Last-Modified, X-Content-SHA256, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset\r\n");
+  }
+  // draft-ietf-httpapi-ratelimit-headers, in the three fields of its first versions: they are what clients read.
+  if (head.budget != nullptr) {
+    append_number(out, "RateLimit-Limit: ", head.budget->limit);
+    append_number(out, "RateLimit-Remaining: ", head.budget->remaining);
+    append_number(out, "RateLimit-Reset: ", head.budget->reset);
   }
   if (head.extra != nullptr)
     for (const auto& [name, value] : *head.extra)

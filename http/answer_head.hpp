@@ -1,6 +1,7 @@
 #pragma once
 
 #include "http/exchange.hpp"
+#include "messages/limiter.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -29,6 +30,7 @@ struct answer_head {
   std::string_view request_id;
   std::string_view correlation_id; ///< empty: none
   std::string_view allowed_origin; ///< for browsers; empty: none
+  const admission* budget = nullptr; ///< what the client is told about its limits
   const header_list* extra = nullptr;
 };
 

@@ -59,24 +59,26 @@ result<key_ring> key_ring::load(const std::vector<configured_key>& keys) {
   constexpr std::string_view digest_prefix = "sha256:";
   key_ring ring;
   for (const auto& key : keys) {
+    principal owner{key.tenant};
+    owner.admin = key.admin;
     if (key.tenant.value.empty())
       return fail(errc::invalid_argument, "An API key has no tenant");
     if (key.secret.empty())
       return fail(errc::invalid_argument, "The API key of tenant '" + key.tenant.value + "' is empty");
     if (!key.secret.starts_with(digest_prefix)) {
-      ring.entries_.push_back({key.tenant, sha256(key.secret)});
+      ring.entries_.push_back({std::move(owner), sha256(key.secret)});
       continue;
     }
     auto parsed = parse_digest(std::string_view{key.secret}.substr(digest_prefix.size()));
     if (!parsed)
       return fail(errc::invalid_argument,
                   "The key digest of tenant '" + key.tenant.value + "' is not 64 hex digits");
-    ring.entries_.push_back({key.tenant, *parsed});
+    ring.entries_.push_back({std::move(owner), *parsed});
   }
   return ring;
 }
 
-std::optional<tenant_id> key_ring::owner(std::string_view key) const {
+std::optional<principal> key_ring::owner(std::string_view key) const {
   auto asked = sha256(key);
   const entry* found = nullptr;
   for (const auto& known : entries_)
@@ -84,7 +86,7 @@ std::optional<tenant_id> key_ring::owner(std::string_view key) const {
       found = &known;
   if (found == nullptr)
     return std::nullopt;
-  return found->tenant;
+  return found->owner;
 }
 
 std::string_view bearer_token(std::string_view authorization) noexcept {

@@ -16,6 +16,7 @@ namespace sandy::http {
 struct configured_key {
   tenant_id tenant;
   std::string secret;
+  bool admin = false; ///< may change limits
 };
 
 /// The keys that we know, as digests: a leaked memory image or log names no key. Immutable, so any thread may
@@ -28,13 +29,13 @@ public:
 
   /// Whose key this is. Compares with every entry, whether or not one matched: time tells nothing about the
   /// keys.
-  std::optional<tenant_id> owner(std::string_view key) const;
+  std::optional<principal> owner(std::string_view key) const;
   bool empty() const noexcept { return entries_.empty(); }
 
 private:
   using digest = std::array<unsigned char, 32>;
   struct entry {
-    tenant_id tenant;
+    principal owner;
     digest key;
   };
   std::vector<entry> entries_;

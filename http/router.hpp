@@ -1,6 +1,7 @@
 #pragma once
 
 #include "http/exchange.hpp"
+#include "messages/limiter.hpp"
 
 #include <array>
 #include <memory>
@@ -18,6 +19,7 @@ struct route {
   std::string_view pattern; ///< "/api/sandboxes/{id}/exec"; also the route's label in metrics
   handler handle = nullptr;
   bool is_public = false; ///< needs no key
+  request_cost cost = request_cost::plain; ///< what a request takes from its tenant's budget
 };
 
 /// Finds the route of a request. A literal segment beats a parameter ("stats" before "{id}"): the literal is

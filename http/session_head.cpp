@@ -24,6 +24,7 @@ io_task<bool> session::read_head() {
   answered_ = answer_state::none;
   status_ = 0;
   match_ = {};
+  budget_ = {};
   body_ = body_state::done;
   continue_wanted_ = false;
   keep_alive_ = true;

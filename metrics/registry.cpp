@@ -83,6 +83,12 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
               .Help("Creations refused at once, by reason.")
               .Register(families_),
           "reason", {"max_sandboxes", "queue_full", "draining"});
+  add_all(over_limit_,
+          BuildCounter()
+              .Name("sandy_limiter_refusals_total")
+              .Help("Requests refused because a budget of their tenant is spent, by kind of budget.")
+              .Register(families_),
+          "kind", {"requests", "creations", "streams"});
   add_all(execs_,
           BuildCounter()
               .Name("sandy_execs_total")
@@ -157,6 +163,11 @@ void registry::create_timed(create_phase phase, double seconds) {
 }
 
 void registry::create_refused(refusal reason) { refused_[index(reason)]->Increment(); }
+
+void registry::limit_refused(budget_kind spent) {
+  if (spent != budget_kind::none)
+    over_limit_[index(spent) - 1]->Increment();
+}
 
 void registry::exec_finished(exec_outcome outcome, double seconds) {
   execs_[index(outcome)]->Increment();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/events.hpp"
+#include "messages/limiter.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
@@ -68,6 +69,8 @@ public:
   void sandbox_ended(end_reason reason);
   void create_timed(create_phase phase, double seconds);
   void create_refused(refusal reason);
+  /// A request was refused because its tenant's budget of that kind is spent.
+  void limit_refused(budget_kind spent);
 
   /// @param seconds from start to exit; used only for commands whose exit was seen (exited, signaled,
   /// timeout).
@@ -95,6 +98,7 @@ private:
   std::array<prometheus::Counter*, static_cast<std::size_t>(end_reason::idle) + 1> ended_{};
   std::array<prometheus::Histogram*, 4> create_phases_{};
   std::array<prometheus::Counter*, 3> refused_{};
+  std::array<prometheus::Counter*, 3> over_limit_{}; ///< budget_kind without none
   std::array<prometheus::Counter*, 6> execs_{};
   prometheus::Histogram* exec_seconds_ = nullptr;
   std::array<prometheus::Counter*, 2> guest_bytes_{};

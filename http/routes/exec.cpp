@@ -217,7 +217,7 @@ io_task<result<void>> exec(exchange& ex) {
 } // namespace
 
 void add_exec_routes(std::vector<route>& table) {
-  table.push_back({"POST", "/api/sandboxes/{id}/exec", answer<exec>});
+  table.push_back({"POST", "/api/sandboxes/{id}/exec", answer<exec>, false, request_cost::stream});
 }
 
 } // namespace sandy::http::routes

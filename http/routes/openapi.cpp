@@ -22,7 +22,7 @@ const std::map<unsigned, std::string_view>& error_texts() {
       {400, "The request cannot be used: bad JSON, a bad value, an unknown image, a directory where a file "
             "was expected"},
       {401, "No key, or an unknown one"},
-      {403, "The sandbox's kernel refused access"},
+      {403, "The sandbox's kernel refused access, or the key may not do this"},
       {404, "No such sandbox (\"Sandbox not found\"), file or process"},
       {409, "The state of the object does not allow this, or a limit inside the sandbox was hit"},
       {413, "The body is too large"},
@@ -57,8 +57,10 @@ json responses_of(const described_operation& operation) {
   };
   for (auto status : operation.errors)
     add(status);
-  if (!operation.is_public)
+  if (!operation.is_public) {
     add(401);
+    add(429);
+  }
   if (operation.path.find("{id}") != std::string_view::npos)
     add(404);
   for (unsigned status : {503u, 504u})
@@ -77,7 +79,7 @@ json responses_of(const described_operation& operation) {
 
 json parameters_of(const described_operation& operation) {
   auto parameters = json::array();
-  for (std::string_view name : {"id", "pid"})
+  for (std::string_view name : {"id", "pid", "tenant"})
     if (operation.path.find("{" + std::string{name} + "}") != std::string_view::npos)
       parameters.push_back(reference("parameters", name));
   for (auto name : operation.parameters)

@@ -23,7 +23,7 @@ struct described_operation {
   std::vector<std::string_view> parameters; ///< names in the document's components, beside those of the path
   std::vector<described_body> request;      ///< empty: no body
   std::vector<described_body> reply;        ///< of status 200
-  std::vector<unsigned> errors;             ///< statuses beside 401 and 404, which follow from the route
+  std::vector<unsigned> errors;             ///< statuses beside 401, 404 and 429, which follow from the route
   bool is_public = false;
 };
 

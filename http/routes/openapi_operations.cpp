@@ -330,6 +330,28 @@ void describe_server(std::vector<described_operation>& all) {
       {"GET", "/", "index", tag, "Name, version and links", {}, {}, {{json_type, "Index"}}, {}, true});
 }
 
+void describe_administration(std::vector<described_operation>& all) {
+  constexpr std::string_view tag = "administration";
+  all.push_back({"GET",
+                 "/api/admin/limits/{tenant}",
+                 "get_limits",
+                 tag,
+                 "What a tenant may use; for administrators",
+                 {},
+                 {},
+                 {{json_type, "Limits"}},
+                 {403}});
+  all.push_back({"PUT",
+                 "/api/admin/limits/{tenant}",
+                 "set_limits",
+                 tag,
+                 "Changes what a tenant may use, until the server ends; for administrators",
+                 {},
+                 {{json_type, "ChangeLimits"}},
+                 {{json_type, "Limits"}},
+                 {400, 403, 413, 422}});
+}
+
 } // namespace
 
 std::vector<described_operation> described_operations() {
@@ -338,6 +360,7 @@ std::vector<described_operation> described_operations() {
   describe_commands(all);
   describe_files(all);
   describe_server(all);
+  describe_administration(all);
   return all;
 }
 

@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view parameters = R"json({
 "id": {"name": "id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-f]{24}$"}, "description": "Id of a sandbox"},
 "pid": {"name": "pid", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 0}, "description": "Id of a background process"},
+"tenant": {"name": "tenant", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of a tenant, as the configuration gives it to keys"},
 "ids": {"name": "ids", "in": "query", "schema": {"type": "string"}, "description": "Sandbox ids, separated by commas; without it all of the caller's"},
 "tail": {"name": "tail", "in": "query", "schema": {"type": "integer", "minimum": 0}, "description": "At most so many of the newest lines; 0: all that are kept"},
 "hours": {"name": "hours", "in": "query", "schema": {"type": "number", "default": 12}, "description": "How far back, 1 to 48; other values are clamped"},
@@ -56,6 +57,11 @@ constexpr std::string_view request_schemas = R"json({
   "agent": {"type": "object", "description": "Accepted; the answer warns that there is none"}}},
 "RefreshSandbox": {"type": "object", "properties": {"ttl_seconds": {"type": "number", "description": "0 or absent: the original lifetime"}}},
 "PreviewSandbox": {"type": "object", "properties": {"port": {"type": "integer", "default": 5173}, "path": {"type": "string", "default": "/"}}},
+"ChangeLimits": {"type": "object", "description": "0: no limit; what is absent stays as it is", "properties": {
+  "requests_per_second": {"type": "integer", "minimum": 0}, "request_burst": {"type": "integer", "minimum": 0, "description": "Requests at once, after a pause; 0: as many as in one second"},
+  "creations_per_minute": {"type": "integer", "minimum": 0}, "creations_per_hour": {"type": "integer", "minimum": 0},
+  "sandboxes": {"type": "integer", "minimum": 0, "description": "Alive at once"}, "streams": {"type": "integer", "minimum": 0, "description": "Commands, event streams and file transfers at once"},
+  "memory_bytes": {"type": "integer", "minimum": 0, "description": "Sum of the memory limits of the sandboxes alive"}}},
 "Exec": {"type": "object", "required": ["command"], "properties": {
   "command": {"type": "string", "description": "A script for bash"},
   "cwd": {"type": "string", "description": "Absolute, or relative to the sandbox's working directory"},
@@ -158,6 +164,11 @@ constexpr std::string_view server_schemas = R"json({
 "WarmPool": {"type": "object", "additionalProperties": {"type": "object", "properties": {"available": {"type": "integer"}, "target": {"type": "integer"}}}},
 "Timeseries": {"type": "array", "items": {"type": "object", "required": ["timestamp"], "properties": {"timestamp": {"type": "string", "format": "date-time"}, "cpu_ratio": {"type": "number"}, "memory_ratio": {"type": "number"}, "disk_ratio": {"type": "number"}}}},
 "Health": {"type": "object", "required": ["status", "warmPool"], "properties": {"status": {"type": "string", "enum": ["ok", "draining"]}, "sandboxes": {"type": "integer"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"}, "version": {"type": "string"}}},
+"Limits": {"type": "object", "required": ["tenant", "requests_per_second", "request_burst", "creations_per_minute", "creations_per_hour", "sandboxes", "streams", "memory_bytes"], "description": "0: no limit", "properties": {
+  "tenant": {"type": "string"}, "requests_per_second": {"type": "integer", "minimum": 0}, "request_burst": {"type": "integer", "minimum": 0, "description": "Requests at once, after a pause; 0: as many as in one second"},
+  "creations_per_minute": {"type": "integer", "minimum": 0}, "creations_per_hour": {"type": "integer", "minimum": 0},
+  "sandboxes": {"type": "integer", "minimum": 0, "description": "Alive at once"}, "streams": {"type": "integer", "minimum": 0, "description": "Commands, event streams and file transfers at once"},
+  "memory_bytes": {"type": "integer", "minimum": 0, "description": "Sum of the memory limits of the sandboxes alive"}}},
 "Index": {"type": "object", "properties": {"name": {"type": "string"}, "version": {"type": "string"}, "links": {"type": "object", "additionalProperties": {"type": "string"}}}}
 })json";
 

@@ -12,6 +12,7 @@ std::vector<route> all_routes() {
   routes::add_tree_routes(table);
   routes::add_machine_routes(table);
   routes::add_document_routes(table);
+  routes::add_admin_routes(table);
   return with_alias(std::move(table), "/api", "/sandboxes");
 }
 

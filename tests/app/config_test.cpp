@@ -171,6 +171,26 @@ sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
   CHECK(keys[2].secret.starts_with("sha256:9f86d0"));
 }
 
+TEST_CASE("a key is an administrator's when its table says so", "[config]") {
+  temporary_directory directory;
+  auto file = directory.write("sandy.toml", R"(
+[[api_keys]]
+tenant = "operations"
+key = "k1"
+admin = true
+[[api_keys]]
+tenant = "operations"
+key = "k2"
+)");
+  auto keys = accepted(read({"--config", file, "--api-key", "k3"})).api_keys;
+  REQUIRE(keys.size() == 3);
+  CHECK_FALSE(keys[0].admin); // of the setting
+  CHECK(keys[1].admin);
+  CHECK_FALSE(keys[2].admin);
+  file = directory.write("sandy.toml", "[[api_keys]]\ntenant = \"a\"\nkey = \"k\"\nadmin = \"yes\"\n");
+  CHECK_THAT(refused(read({"--config", file})), Contains("admin is neither true nor false") && Contains("line 4"));
+}
+
 TEST_CASE("keys that cannot be used are refused", "[config]") {
   temporary_directory directory;
   for (auto text : {"[[api_keys]]\ntenant = \"a\"\n", "[[api_keys]]\nkey = \"k\"\n", "api_keys = [\"k\"]\n",
@@ -208,6 +228,34 @@ disk = "20Gi"
   CHECK_THAT(refused(read({"--config", file})), Contains("flavors.large.memory = \"much\" is not a size"));
   file = directory.write("sandy.toml", "[flavors.large]\nimage = \"x\"\nmemory = \"1Ti\"\n");
   CHECK_THAT(refused(read({"--config", file})), Contains("flavors.large.memory is more than max_memory"));
+}
+
+TEST_CASE("a tenant's limits differ from those of all by what its table names", "[config]") {
+  temporary_directory directory;
+  auto file = directory.write("sandy.toml", R"(
+tenant_streams = 30
+[tenants.research]
+requests_per_second = 5
+memory = "2Gi"
+[tenants."a b"]
+creations_per_hour = 0
+)");
+  auto all = accepted(read({"--config", file, "--tenant-streams", "40"}));
+  CHECK(all.tenant_defaults.streams == 40);
+  REQUIRE(all.tenants.size() == 2);
+  const auto& research = all.tenants[tenant_id{"research"}];
+  CHECK(research.requests_per_second == 5);
+  CHECK(research.memory_bytes == 2ull << 30);
+  CHECK(research.streams == 40); // of the flag, though the file was read first
+  CHECK(research.creations_per_hour == all.tenant_defaults.creations_per_hour);
+  CHECK(all.tenants[tenant_id{"a b"}].creations_per_hour == 0);
+
+  file = directory.write("sandy.toml", "[tenants.a]\nspeed = 1\n");
+  CHECK_THAT(refused(read({"--config", file})), Contains("Unknown key \"speed\" of tenants.a") && Contains("line 2"));
+  file = directory.write("sandy.toml", "[tenants.a]\nstreams = -1\n");
+  CHECK_THAT(refused(read({"--config", file})), Contains("tenants.a.streams = \"-1\""));
+  file = directory.write("sandy.toml", "[tenants]\na = 1\n");
+  CHECK_THAT(refused(read({"--config", file})), Contains("tenants.a is not a table"));
 }
 
 TEST_CASE("settings that contradict each other are refused", "[config]") {
@@ -261,7 +309,8 @@ TEST_CASE("the printed configuration reads back as the same, and shows no secret
   temporary_directory directory;
   auto file = directory.write(
       "sandy.toml", "[[api_keys]]\ntenant = \"research\"\nkey = \"hush-one\"\n[flavors.big]\nimage = "
-                    "\"x\"\ncpu = 2\nmemory = \"2Gi\"\npids = 99\ndisk = \"3Gi\"\n");
+                    "\"x\"\ncpu = 2\nmemory = \"2Gi\"\npids = 99\ndisk = \"3Gi\"\n"
+                    "[tenants.\"a b\"]\nstreams = 5\nmemory = \"2Gi\"\n");
   auto printed = read({"--config", file, "--print-config", "--log-level", "debug", "--listen", "127.0.0.1:0"},
                       {{"SANDY_API_KEY", "hush-two"}, {"SANDY_DATA_DIR", "/a \"quoted\" path"}});
   CHECK_FALSE(printed.settings);
@@ -276,4 +325,8 @@ TEST_CASE("the printed configuration reads back as the same, and shows no secret
   CHECK(again.data_dir == "/a \"quoted\" path");
   CHECK(again.worker.flavors.at("big").limits.cpu_millis == 2000);
   CHECK(again.worker.flavors.at("big").limits.disk_bytes == 3ull << 30);
+  auto limits = again.tenant_defaults;
+  limits.streams = 5;
+  limits.memory_bytes = 2ull << 30;
+  CHECK(again.tenants[tenant_id{"a b"}] == limits);
 }

@@ -98,8 +98,11 @@ TEST_CASE("targets are decoded segment by segment", "[http]") {
 TEST_CASE("a key ring knows keys and digests, and nothing else", "[http]") {
   auto ring = http::key_ring::load(
       {{tenant_id{"plain"}, "abc"},
-       {tenant_id{"hashed"}, "sha256:2C26B46B68FFC68FF99B453C1D30413413422D706483BFA0F98A5E886266E7AE"}});
+       {tenant_id{"hashed"}, "sha256:2C26B46B68FFC68FF99B453C1D30413413422D706483BFA0F98A5E886266E7AE"},
+       {tenant_id{"plain"}, "root", true}});
   REQUIRE(ring);
+  CHECK(ring->owner("root")->tenant == tenant_id{"plain"});
+  CHECK(ring->owner("root")->admin); // the key is, not its tenant
   CHECK(ring->owner("abc") == tenant_id{"plain"});
   CHECK(ring->owner("foo") == tenant_id{"hashed"});
   CHECK_FALSE(ring->owner("bar"));

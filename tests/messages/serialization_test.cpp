@@ -76,6 +76,12 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(drain_worker{true});
   same_after_round_trip(sandbox_ending{id, end_reason::preempted});
   same_after_round_trip(std::vector<sandbox_id>{id});
+  same_after_round_trip(tenant_limits{1, 2, 3, 4, 5, 6, 7});
+  same_after_round_trip(admit_request{alice, request_cost::stream, 1ull << 40});
+  same_after_round_trip(admission{budget_kind::creations, 1, 2, 3, 4});
+  same_after_round_trip(return_lease{1ull << 40});
+  same_after_round_trip(get_tenant_limits{alice});
+  same_after_round_trip(set_tenant_limits{alice, {1, 2, 3, 4, 5, 6, 7}});
   same_after_round_trip(start_sandbox{});
   same_after_round_trip(list_known{});
   same_after_round_trip(sweep{});

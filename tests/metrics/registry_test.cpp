@@ -35,6 +35,8 @@ void use_everything(registry& all) {
     all.create_timed(static_cast<metrics::create_phase>(i), 0.021);
   for (int i = 0; i <= static_cast<int>(metrics::refusal::draining); ++i)
     all.create_refused(static_cast<metrics::refusal>(i));
+  for (int i = 0; i <= static_cast<int>(budget_kind::streams); ++i)
+    all.limit_refused(static_cast<budget_kind>(i));
   for (int i = 0; i <= static_cast<int>(metrics::exec_outcome::disconnected); ++i)
     all.exec_finished(static_cast<metrics::exec_outcome>(i), 0.25);
   all.guest_bytes(metrics::direction::in, 10);
@@ -71,6 +73,8 @@ TEST_CASE("every event shows in the exposition", "[metrics]") {
   }
   for (auto reason : {"max_sandboxes", "queue_full", "draining"})
     CHECK(value_of(text, std::string(R"(sandy_admission_refusals_total{reason=")") + reason + "\"}") == 1);
+  for (auto kind : {"requests", "creations", "streams"})
+    CHECK(value_of(text, std::string(R"(sandy_limiter_refusals_total{kind=")") + kind + "\"}") == 1);
   for (auto outcome : {"exited", "signaled", "timeout", "failed", "lost", "disconnected"})
     CHECK(value_of(text, std::string(R"(sandy_execs_total{outcome=")") + outcome + "\"}") == 1);
   CHECK(value_of(text, "sandy_exec_duration_seconds_count") == 3); // only where the exit was seen
