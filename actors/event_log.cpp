@@ -68,6 +68,8 @@ coro::task<void> event_log_state::load() {
 }
 
 void event_log_state::record(life_event event) {
+  if (event.tenant.value.empty()) // a sandbox that is nobody's yet: its life is nobody's business
+    return;
   env_.metrics.event_recorded(event.type);
   if (pending_.size() >= capacity_) {
     if (dropped_++ == 0)

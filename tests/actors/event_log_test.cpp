@@ -146,6 +146,12 @@ TEST_CASE_METHOD(logged_machine, "a tenant reads its own events, a sandbox those
   CHECK(numbers_of(read(everything)) == sequences{1, 2, 3, 4});
 }
 
+TEST_CASE_METHOD(logged_machine, "what happens to a sandbox without an owner is not recorded", "[events]") {
+  tell(tenant_id{}, 1);
+  run();
+  CHECK(records.told.empty());
+}
+
 TEST_CASE_METHOD(logged_machine, "events are filtered by sandbox and by type", "[events]") {
   tell(alice, 1);
   tell(alice, 2);
