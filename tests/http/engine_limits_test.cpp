@@ -4,6 +4,8 @@
 #include "messages/type_ids.hpp"
 
 #include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
@@ -11,7 +13,10 @@
 #include <nlohmann/json.hpp>
 
 #include <map>
+#include <mutex>
 #include <set>
+#include <string>
+#include <vector>
 
 using namespace sandy;
 using namespace sandy::tests;
@@ -40,6 +45,10 @@ struct limiter_script {
   std::vector<std::string> questions() {
     std::scoped_lock lock{mutex};
     return asked;
+  }
+  std::map<tenant_id, tenant_limits> present_limits() {
+    std::scoped_lock lock{mutex};
+    return limits;
   }
   std::size_t held() {
     std::scoped_lock lock{mutex};
@@ -83,13 +92,14 @@ rate_limiter_actor::behavior_type limiter_in_memory(rate_limiter_actor::stateful
 /// administrator.
 class limited_engine : public data_plane {
 public:
-  limited_engine() {
+  /// @param patience how long the limiter may take.
+  explicit limited_engine(std::chrono::milliseconds patience = 20s) {
     trace().entered = trace().ended = trace().hang_ups = 0;
     trace().release = false;
     threads.start_bridges(system);
     for (int i = 0; i < 3; ++i)
       context.limiters.push_back(system.spawn(limiter_in_memory, &script));
-    context.limits.control_timeout = 100ms;
+    context.limits.control_timeout = patience;
     context.authenticate = [](std::string_view key) {
       principal known{tenant_id{std::string{key}}};
       known.admin = key == "root";
@@ -257,7 +267,7 @@ TEST_CASE("a stream holds its place exactly while it runs, however it ends", "[l
 }
 
 TEST_CASE("a limiter that does not answer fails the request in time, and gets its place back", "[limits]") {
-  limited_engine engine;
+  limited_engine engine{100ms};
   engine.script.silent = true;
   auto answer = engine.call("GET /hang_up");
   CHECK(answer.status == 504);
@@ -294,7 +304,7 @@ TEST_CASE("limits that make no sense are refused, and nothing changes", "[limits
   }
   CHECK(engine.call("PUT /api/admin/limits/acme", "root", R"({"streams": "many"})").status == 422);
   CHECK(engine.call("PUT /api/admin/limits/acme", "root", "{").status == 400);
-  CHECK(engine.script.limits[tenant_id{"acme"}] == tenant_limits{});
+  CHECK(engine.script.present_limits()[tenant_id{"acme"}] == tenant_limits{});
 }
 
 TEST_CASE("whoever is no administrator neither reads nor changes limits, not even their own", "[limits]") {
@@ -304,5 +314,5 @@ TEST_CASE("whoever is no administrator neither reads nor changes limits, not eve
     CHECK(no.status == 403);
     CHECK(nlohmann::json::parse(no.body)["error"]["code"] == "forbidden");
   }
-  CHECK(engine.script.limits.empty());
+  CHECK(engine.script.present_limits().empty());
 }
