@@ -1,11 +1,17 @@
 """What a server left on the machine: mounts, processes, namespaces, control groups, loop devices, directories, records."""
 
+import ctypes
+import fcntl
 import os
 import re
 import sqlite3
 from pathlib import Path
 
 from running_server import Server
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PIDFD_GETFD = 438  # asm-generic/unistd.h
+SIOCGSKNS = 0x894C  # linux/sockios.h: a descriptor of the socket's network namespace
 
 # A sandbox's id, as it appears in names of files and control groups.
 ID = re.compile(r"[0-9a-f]{12,}")
@@ -17,7 +23,7 @@ def leftovers(server: Server) -> list:
     running = server.is_running()
     found = _mounts(server) + _processes(server) + _cgroups(server, running) + _loops(server)
     found += _files(server) + _records(server)
-    return found + _held_namespaces(server) if running else found
+    return found + _held_namespaces(server) + _foreign_sockets(server) if running else found
 
 
 def _mounts(server: Server) -> list:
@@ -96,4 +102,33 @@ def _held_namespaces(server: Server) -> list:
         kind = target.partition(":")[0]
         if target.endswith("]") and kind in ("net", "mnt", "pid", "user") and target != os.readlink(f"/proc/self/ns/{kind}"):
             found.append(f"namespace {target} held by the server")
+    return found
+
+
+def _foreign_sockets(server: Server) -> list:
+    # So does one with a socket in it.
+    ours = os.stat("/proc/self/ns/net").st_ino
+    found = []
+    process = os.pidfd_open(server.pid)
+    try:
+        for descriptor in Path(f"/proc/{server.pid}/fd").iterdir():
+            try:
+                if not os.readlink(descriptor).startswith("socket:"):
+                    continue
+            except OSError:  # closed meanwhile
+                continue
+            socket = LIBC.syscall(PIDFD_GETFD, process, int(descriptor.name), 0)
+            if socket < 0:
+                continue
+            try:
+                namespace = fcntl.ioctl(socket, SIOCGSKNS)
+            except OSError:  # not a socket any more
+                continue
+            finally:
+                os.close(socket)
+            if os.fstat(namespace).st_ino != ours:
+                found.append(f"socket {descriptor.name} of the server in another network namespace")
+            os.close(namespace)
+    finally:
+        os.close(process)
     return found
