@@ -68,6 +68,10 @@ TEST_CASE("the sandbox object has every spelling that a client reads", "[codec]"
   CHECK(body["resources"]["cpu"] == 1.5);
   CHECK(body["parent_sandbox_id"].is_null());
   CHECK(to_json(some_sandbox(), {}, ten_o_clock + 999'000)["ttl_remaining"] == 0);
+  auto child = some_sandbox();
+  child.parent.value = "0123456789abcdef01234567";
+  for (auto name : {"parent_sandbox_id", "parentSandboxId"})
+    CHECK(to_json(child, {}, ten_o_clock)[name] == child.parent.value);
 }
 
 TEST_CASE("a port in the public URL shows only where it is not the scheme's own", "[codec]") {
@@ -129,6 +133,8 @@ TEST_CASE("health is JSON although it is written by hand", "[codec]") {
   CHECK(body["warmPool"] ==
         json{{"basic", {{"available", 1}, {"target", 2}}}, {"a\"b", {{"available", 0}, {"target", 0}}}});
   CHECK(json::parse(health_body({}, ""))["status"] == "draining");
+  CHECK(json::parse(health_body(health, "0.1", false)) ==
+        json{{"status", "ok"}, {"warmPool", json::object()}, {"version", "0.1"}});
 }
 
 TEST_CASE("the time series keeps its order and its bounds", "[codec]") {

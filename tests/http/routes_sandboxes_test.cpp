@@ -29,6 +29,67 @@ TEST_CASE_METHOD(stage, "create passes on why there is no sandbox", "[routes]") 
   CHECK(call("POST", "/api/sandboxes", R"({"ttl_seconds":[]})").status == 422);
 }
 
+TEST_CASE_METHOD(stage, "a creation names its parent in the body, in a header, or by where it comes from", "[routes]") {
+  const sandbox_id box{"0123456789abcdef01234567"};
+  auto parent_of = [&](std::string body, http::header_list headers, principal from, principal asker) {
+    auto& ex = request("POST", "/api/sandboxes", std::move(body), std::move(headers));
+    ex.from = std::move(from);
+    ex.asker = asker;
+    run();
+    CHECK(ex.status == 200);
+    CHECK(script.wished.caller == asker);
+    return script.wished.parent.value;
+  };
+  const principal acme{tenant_id{"acme"}}, inside{tenant_id{"acme"}, box};
+  CHECK(parent_of("", {}, {}, acme) == "");
+  CHECK(parent_of(R"({"parent_sandbox_id":"a"})", {{"X-Sandy-Parent", "b"}}, inside, acme) == "a");
+  CHECK(parent_of(R"({"parentSandboxId":"a"})", {}, {}, acme) == "a");
+  CHECK(parent_of(R"({"parent_sandbox_id":null})", {{"X-Sandy-Parent", "b"}}, inside, acme) == "b");
+  CHECK(parent_of("", {}, inside, acme) == box.value);
+  CHECK(parent_of("", {}, inside, inside) == box.value);
+  CHECK(parent_of("", {}, inside, {tenant_id{"other"}}) == ""); // somebody else's key, given to the sandbox
+  CHECK(call("POST", "/api/sandboxes", R"({"parent_sandbox_id":7})").status == 422);
+}
+
+TEST_CASE_METHOD(stage, "children are listed by their parent", "[routes]") {
+  CHECK(call("GET", of_living("/children")).json()["total"] == 1);
+  REQUIRE(script.listed);
+  CHECK(script.listed->parent == living);
+  CHECK(call("GET", "/sandboxes").json()["total"] == 1);
+  CHECK(script.listed->parent == sandbox_id{});
+  CHECK(call("GET", "/api/sandboxes/nonsense/children").json()["detail"] == "Sandbox not found");
+}
+
+TEST_CASE_METHOD(stage, "the machine's numbers are not for sandboxes", "[routes]") {
+  const principal box{tenant_id{"acme"}, living};
+  context->authenticate = [&](std::string_view key) -> std::optional<principal> {
+    if (key == "token")
+      return box;
+    return key == "key" ? std::optional{principal{tenant_id{"acme"}}} : std::nullopt;
+  };
+  auto status = [&](std::string path, std::string key, principal from, principal asker) {
+    auto& ex = request("GET", std::move(path), "", {{"Authorization", "Bearer " + key}});
+    ex.from = std::move(from);
+    ex.asker = std::move(asker);
+    return run().status;
+  };
+  for (std::string path : {"/api/resources", "/api/metrics/timeseries"}) {
+    CHECK(status(path, "token", {}, box) == 403);
+    CHECK(status(path, "key", {}, {tenant_id{"acme"}}) == 200);
+    CHECK(status(path, "key", box, {tenant_id{"acme"}}) == 200);
+  }
+  // Public: nobody has looked at the key before.
+  CHECK(status("/metrics", "", {}, {}) == 200);
+  CHECK(status("/metrics", "wrong", {}, {}) == 200);
+  CHECK(status("/metrics", "token", {}, {}) == 403);
+  CHECK(status("/metrics", "", box, {}) == 403);
+  CHECK(status("/metrics", "key", box, {}) == 200);
+  auto& ex = request("GET", "/health");
+  ex.from = box;
+  run();
+  CHECK((ex.status == 200 && ex.json()["status"] == "ok" && !ex.json().contains("sandboxes")));
+}
+
 TEST_CASE_METHOD(stage, "a client that hangs up ends its creation", "[routes]") {
   auto& ex = request("POST", "/api/sandboxes");
   script.create_waits = true;

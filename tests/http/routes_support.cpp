@@ -428,6 +428,7 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
         return living_info();
       },
       [=](const list_sandboxes& q) -> caf::result<std::vector<sandbox_info>> {
+        script->listed = q;
         return q.caller.tenant.value == "acme" ? std::vector{living_info()} : std::vector<sandbox_info>{};
       },
       [=](const terminate_sandbox& q) -> caf::result<sandbox_ended> {
@@ -493,6 +494,7 @@ create_request_actor::behavior_type creator(create_request_actor::stateful_point
   });
   return {[self, script](const create_sandbox& wish) -> caf::result<sandbox_info> {
     script->asked.push_back("create " + wish.caller.tenant.value);
+    script->wished = wish;
     if (script->on_create)
       script->on_create();
     if (script->create_waits)

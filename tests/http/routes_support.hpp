@@ -145,6 +145,8 @@ public:
 /// What the worker in memory was asked, and what it answers. Used by the pool's thread while a request runs.
 struct worker_script {
   std::vector<std::string> asked; ///< "get acme 46da12d3..."
+  create_sandbox wished;                ///< the last creation asked for
+  std::optional<list_sandboxes> listed; ///< the last list
   result<sandbox_info> created = sandbox_info{};
   bool create_waits = false;       ///< create never answers
   std::function<void()> on_create; ///< called when create was asked
