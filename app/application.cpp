@@ -1,11 +1,14 @@
 #include "app/application.hpp"
 
 #include "actors/create_request.hpp"
+#include "actors/event_log.hpp"
 #include "actors/rate_limiter.hpp"
 #include "actors/tenant_limits.hpp"
+#include "actors/webhook.hpp"
 #include "actors/worker.hpp"
 #include "app/first_key.hpp"
 #include "coro/ask.hpp"
+#include "http/outbound/webhook_client.hpp"
 #include "http/routes/routes.hpp"
 #include "messages/type_ids.hpp"
 #include "metrics/log.hpp"
@@ -59,6 +62,18 @@ std::vector<boost::asio::io_context*> contexts_of(coro::pool& threads) {
   for (std::size_t i = 0; i < threads.size(); ++i)
     contexts.push_back(&threads.context(i));
   return contexts;
+}
+
+/// Events kept, over all tenants: some hours of a busy machine, in 3 MB of memory.
+constexpr std::size_t events_kept = 10'000;
+/// Until the last events are stored when the server stops.
+constexpr std::chrono::seconds settle_timeout{5};
+
+using webhook_client = std::shared_ptr<http::outbound::webhook_client>;
+
+coro::task<unsigned> post_event(coro::pool& threads, webhook_client client, life_event event) {
+  auto status = co_await coro::io<unsigned>(threads.here(), http::outbound::webhook_client::post(client, std::move(event)));
+  co_return std::move(status);
 }
 
 /// Runs one coroutine on the pool from the main thread and waits for it.
@@ -170,6 +185,7 @@ application::application(config settings, parts made)
                 .limits = std::make_shared<limit_table>(settings_.tenant_defaults, settings_.tenants)}
     , system_config_(threads_)
     , system_(system_config_)
+    , events_(start_events())
     , worker_(system_.spawn<coro::actor<worker_state, worker_actor>>(&services_))
     , router_(http::all_routes())
     , context_{.system = system_,
@@ -188,14 +204,34 @@ application::application(config settings, parts made)
                .open = settings_.open,
                .cors_origins = settings_.cors_origins,
                .version = std::string{version},
+               .events = events_,
                .limiters = start_limiters()}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
   // Everything hangs on the worker, and every request on a limiter: without them, better a restart that takes the
   // sandboxes over than half a server.
   end_with(caf::actor_cast<caf::abstract_actor*>(worker_), "worker_died");
+  end_with(caf::actor_cast<caf::abstract_actor*>(events_), "event_log_died");
   for (const auto& limiter : context_.limiters)
     end_with(caf::actor_cast<caf::abstract_actor*>(limiter), "rate_limiter_died");
+}
+
+event_log_actor application::start_events() {
+  event_log_actor log = system_.spawn<coro::actor<event_log_state, event_log_actor>>(&services_, events_kept);
+  services_.publish = [log](life_event event) { caf::anon_send(log, std::move(event)); };
+  return log;
+}
+
+result<void> application::start_webhooks() {
+  for (const auto& hook : settings_.webhooks) {
+    auto client = http::outbound::webhook_client::make(hook);
+    if (!client)
+      return std::move(client.error());
+    webhook_post post = [this, client = *client](life_event event) { return post_event(threads_, client, std::move(event)); };
+    webhooks_.push_back(system_.spawn<coro::actor<webhook_state, webhook_actor>>(&services_, hook, events_, std::move(post)));
+    caf::anon_send(webhooks_.back(), deliver_events{});
+  }
+  return caf::unit;
 }
 
 std::vector<rate_limiter_actor> application::start_limiters() {
@@ -216,6 +252,8 @@ void application::end_with(caf::abstract_actor* needed, std::string_view event) 
 }
 
 result<void> application::serve() {
+  if (auto started = start_webhooks(); !started)
+    return started;
   // Answered when recovery is over: nobody must hear "not found" of a sandbox that is about to be taken over.
   auto recovered = ask_worker(threads_, worker_, get_health{}, std::chrono::minutes{10});
   if (!recovered || !*recovered)
@@ -245,6 +283,7 @@ bool application::wait() {
 void application::stop() {
   ending_ = true;
   log_event(log_level::info, "stopping", {{"grace_ms", settings_.shutdown_grace.count()}});
+  caf::anon_send(events_, close_events{}); // their readers would wait to the end of the grace
   auto stuck = run_on(threads_, server_.stop(settings_.shutdown_grace));
   if (stuck && *stuck > 0)
     log_event(log_level::warn, "requests_stuck", {{"count", *stuck}});
@@ -253,6 +292,9 @@ void application::stop() {
   if (!drained || !*drained)
     log_event(log_level::warn, "not_drained",
               {{"error", drained ? text_of(drained->error()) : std::string{}}});
+  auto settled = run_on(threads_, ask(events_, settle_events{}, settle_timeout));
+  if (!settled || !*settled)
+    log_event(log_level::warn, "events_lost", {{"reason", "they could not be stored in time"}});
 }
 
 application::~application() {
@@ -261,9 +303,16 @@ application::~application() {
   for (const auto& limiter : context_.limiters)
     caf::anon_send_exit(limiter, caf::exit_reason::user_shutdown);
   context_.limiters.clear();
+  for (const auto& hook : webhooks_)
+    caf::anon_send_exit(hook, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(events_, caf::exit_reason::user_shutdown);
+  webhooks_.clear();
+  context_.events = nullptr;
+  events_ = nullptr;
   context_.worker = nullptr;
   worker_ = nullptr;
   system_.await_all_actors_done();
+  services_.publish = nullptr; // the last reference to the log
   threads_.stop_bridges();
   threads_.blocking().join();
   store_thread_.join();

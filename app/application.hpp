@@ -52,6 +52,9 @@ private:
   explicit application(config settings, parts made);
   result<void> serve();
   std::vector<rate_limiter_actor> start_limiters();
+  /// Before the worker: what it finds at the start is told as well.
+  event_log_actor start_events();
+  result<void> start_webhooks();
   /// Ends the server when this actor dies. @param event for the log.
   void end_with(caf::abstract_actor* needed, std::string_view event);
 
@@ -90,6 +93,8 @@ private:
   services services_;
   system_config system_config_;
   caf::actor_system system_;
+  event_log_actor events_;
+  std::vector<webhook_actor> webhooks_;
   worker_actor worker_;
   http::router router_;
   http::context context_;

@@ -43,6 +43,7 @@ result<void> apply_file(config& into, tenant_changes& tenants, const std::string
   for (auto& [name, kind] : file->flavors)
     into.worker.flavors[name] = std::move(kind);
   tenants = std::move(file->tenants);
+  into.webhooks = std::move(file->webhooks);
   for (const auto& [name, value] : file->values)
     if (auto done = apply(into, *find_setting(name), value.text, value.source, from); !done)
       return done;
@@ -128,6 +129,18 @@ std::string show(const config& all, const sources& from) {
       out << field.name << " = "
           << (field.is_size ? json_quoted(print_size(limits.*field.value)) : std::to_string(limits.*field.value))
           << '\n';
+  }
+  for (const auto& hook : all.webhooks) {
+    out << "\n[[webhook]]\nurl = " << json_quoted(hook.url) << "\n# secret is set and not shown\n";
+    if (!hook.tenant.value.empty())
+      out << "tenant = " << json_quoted(hook.tenant.value) << '\n';
+    std::string types;
+    for (auto type : hook.events)
+      types += (types.empty() ? "" : ", ") + json_quoted(to_string(type));
+    if (!types.empty())
+      out << "events = [" << types << "]\n";
+    if (hook.allow_private)
+      out << "allow_private = true\n";
   }
   return out.str();
 }

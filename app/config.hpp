@@ -4,6 +4,7 @@
 #include "http/auth.hpp"
 #include "http/context.hpp"
 #include "messages/error.hpp"
+#include "messages/events.hpp"
 #include "messages/limiter.hpp"
 #include "metrics/log.hpp"
 
@@ -56,6 +57,8 @@ struct config {
 
   tenant_limits tenant_defaults;              ///< of every tenant
   std::map<tenant_id, tenant_limits> tenants; ///< of those that have others
+
+  std::vector<webhook_settings> webhooks; ///< who is told of events
 
   worker_settings worker; ///< its data_dir is filled in
   http::edge_limits edge;

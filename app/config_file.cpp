@@ -2,6 +2,7 @@
 
 #include "app/settings.hpp"
 #include "app/units.hpp"
+#include "http/outbound/webhook_client.hpp"
 
 #include <toml++/toml.h>
 
@@ -17,6 +18,9 @@
 namespace sandy {
 
 namespace {
+
+/// Characters of a webhook's secret: what is shorter can be guessed from one signed event.
+constexpr std::size_t least_secret = 16;
 
 /// Carries a sentence out of the depth of a file; never leaves `read_config_file`.
 struct mistake {
@@ -35,6 +39,8 @@ public:
         read_keys(node);
       else if (name == "flavors")
         read_flavors(node);
+      else if (name == "webhook")
+        read_webhooks(node);
       else if (name == "tenants")
         read_tenants(node);
       else if (auto* known = find_setting(name))
@@ -109,6 +115,57 @@ private:
         throw wrong("api_keys", item, "needs a tenant, and a key or its sha256");
       read_.api_keys.push_back(std::move(made));
     }
+  }
+
+  void read_webhooks(const toml::node& node) {
+    auto* list = node.as_array();
+    if (!list)
+      throw wrong("webhook", node, "is not a list of tables: write [[webhook]]");
+    for (const auto& item : *list)
+      read_.webhooks.push_back(read_webhook(item));
+    for (auto one = read_.webhooks.begin(); one != read_.webhooks.end(); ++one)
+      for (auto other = read_.webhooks.begin(); other != one; ++other)
+        if (one->url == other->url && one->tenant == other->tenant)
+          throw wrong("webhook", node, "has the same url and tenant twice");
+  }
+
+  webhook_settings read_webhook(const toml::node& item) {
+    webhook_settings made;
+    for (const auto& [key, value] : table("webhook", item)) {
+      auto label = "webhook." + std::string(key.str());
+      if (key.str() == "url")
+        made.url = scalar(label, value);
+      else if (key.str() == "secret")
+        made.secret = scalar(label, value);
+      else if (key.str() == "tenant")
+        made.tenant.value = scalar(label, value);
+      else if (key.str() == "events")
+        made.events = event_types(label, value);
+      else if (key.str() == "allow_private")
+        made.allow_private = truth(label, value);
+      else
+        throw mistake{"Unknown key \"" + std::string(key.str()) + "\" of webhook in " + where(key)};
+    }
+    if (auto address = http::outbound::parse_webhook_url(made.url); !address)
+      throw wrong("webhook.url", item, "= \"" + made.url + "\" " + sandy::text_of(address.error()));
+    if (made.secret.size() < least_secret)
+      throw wrong("webhook.secret", item, "is shorter than " + std::to_string(least_secret) + " characters");
+    return made;
+  }
+
+  std::vector<life_event_type> event_types(const std::string& label, const toml::node& node) const {
+    auto* list = node.as_array();
+    if (!list)
+      throw wrong(label, node, "is not a list");
+    std::vector<life_event_type> types;
+    for (const auto& each : *list) {
+      auto name = scalar(label, each);
+      auto type = life_event_type_of(name);
+      if (!type)
+        throw wrong(label, each, "names an unknown event: " + name);
+      types.push_back(*type);
+    }
+    return types;
   }
 
   void read_flavors(const toml::node& node) {

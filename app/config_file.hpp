@@ -38,6 +38,7 @@ struct config_file {
   std::map<std::string, value, std::less<>> values; ///< by name, known ones only
   std::vector<http::configured_key> api_keys;
   std::map<std::string, flavor> flavors;
+  std::vector<webhook_settings> webhooks;
   std::map<std::string, limit_changes> tenants;
 };
 

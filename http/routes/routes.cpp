@@ -11,6 +11,7 @@ std::vector<route> all_routes() {
   routes::add_raw_file_routes(table);
   routes::add_tree_routes(table);
   routes::add_machine_routes(table);
+  routes::add_event_routes(table);
   routes::add_document_routes(table);
   routes::add_admin_routes(table);
   return with_alias(std::move(table), "/api", "/sandboxes");

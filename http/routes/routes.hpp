@@ -24,6 +24,7 @@ void add_file_routes(std::vector<route>& table);
 void add_raw_file_routes(std::vector<route>& table);
 void add_tree_routes(std::vector<route>& table);
 void add_machine_routes(std::vector<route>& table);
+void add_event_routes(std::vector<route>& table);
 void add_document_routes(std::vector<route>& table);
 void add_admin_routes(std::vector<route>& table);
 

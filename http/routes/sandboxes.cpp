@@ -194,7 +194,7 @@ io_task<result<void>> vnc(exchange& ex) {
 } // namespace
 
 void add_sandbox_routes(std::vector<route>& table) {
-  table.insert(table.end(), {{"POST", "/api/sandboxes", answer<create>},
+  table.insert(table.end(), {{"POST", "/api/sandboxes", answer<create>, false, request_cost::creation},
                              {"GET", "/api/sandboxes", answer<list>},
                              {"GET", "/api/sandboxes/{id}", answer<get>},
                              {"DELETE", "/api/sandboxes/{id}", answer<terminate>},

@@ -330,3 +330,47 @@ TEST_CASE("the printed configuration reads back as the same, and shows no secret
   limits.memory_bytes = 2ull << 30;
   CHECK(again.tenants[tenant_id{"a b"}] == limits);
 }
+
+TEST_CASE("webhooks are read from the file, and their secrets are not shown", "[config]") {
+  temporary_directory directory;
+  auto file = directory.write("sandy.toml", R"(
+[[webhook]]
+url = "https://example.com/a"
+secret = "0123456789abcdef"
+[[webhook]]
+url = "http://10.0.0.1:8080/b"
+secret = "fedcba9876543210"
+events = ["sandbox.created", "sandbox.ended"]
+tenant = "research"
+allow_private = true
+)");
+  auto hooks = accepted(read({"--config", file})).webhooks;
+  REQUIRE(hooks.size() == 2);
+  CHECK(hooks[0].url == "https://example.com/a");
+  CHECK(hooks[0].secret == "0123456789abcdef");
+  CHECK(hooks[0].events.empty());
+  CHECK(hooks[0].tenant.value.empty());
+  CHECK_FALSE(hooks[0].allow_private);
+  CHECK(hooks[1].events == std::vector<life_event_type>{life_event_type::created, life_event_type::ended});
+  CHECK(hooks[1].tenant.value == "research");
+  CHECK(hooks[1].allow_private);
+  auto shown = read({"--config", file, "--print-config"}).text;
+  CHECK_THAT(shown, Contains("url = \"https://example.com/a\"") && Contains("tenant = \"research\""));
+  CHECK_THAT(shown, !Contains("0123456789abcdef") && !Contains("fedcba9876543210"));
+}
+
+TEST_CASE("a webhook that cannot work is refused, and the sentence says where", "[config]") {
+  temporary_directory directory;
+  auto refuse = [&](const std::string& lines) {
+    return refused(read({"--config", directory.write("sandy.toml", "[[webhook]]\n" + lines)}));
+  };
+  const std::string url = "url = \"https://example.com/\"\n";
+  const std::string secret = "secret = \"0123456789abcdef\"\n";
+  CHECK_THAT(refuse(secret), Contains("webhook.url") && Contains("line 1"));
+  CHECK_THAT(refuse(secret + "url = \"ftp://example.com/\""), Contains("is neither http nor https"));
+  CHECK_THAT(refuse(url), Contains("webhook.secret is shorter than 16 characters"));
+  CHECK_THAT(refuse(url + secret + "events = [\"sandbox.exploded\"]"), Contains("sandbox.exploded"));
+  CHECK_THAT(refuse(url + secret + "events = 7"), Contains("is not a list"));
+  CHECK_THAT(refuse(url + secret + "colour = \"red\""), Contains("Unknown key \"colour\""));
+  CHECK_THAT(refuse(url + secret + "[[webhook]]\n" + url + secret), Contains("same url and tenant twice"));
+}

@@ -116,6 +116,12 @@ def test_every_operation_answers_as_declared(api, document):
         watch = document["paths"]["/api/sandboxes/{id}/files/watch"]["get"]
         assert response.headers["Content-Type"].split(";")[0] in resolve(document, watch["responses"]["200"])["content"]
         asked.add(("get", "/api/sandboxes/{id}/files/watch"))
+    # For administrators, which the tests' key is not; what those are answered is looked at with the limits.
+    for method in ("get", "put"):
+        response = api.http.request(method.upper(), "/api/admin/limits/default", json={})
+        assert response.status_code == 403
+        check_declared(document, document["paths"]["/api/admin/limits/{tenant}"][method], response)
+        asked.add((method, "/api/admin/limits/{tenant}"))
     described = {(method, path) for method, path, _ in operations(document) if path.startswith("/api/sandboxes") or not path.startswith("/sandboxes")}
     assert described - asked == set(), "described, but not asked here"
     assert asked - described - {("head", "/api/sandboxes/{id}/files")} == set(), "answers, but is not described"

@@ -82,6 +82,13 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(return_lease{1ull << 40});
   same_after_round_trip(get_tenant_limits{alice});
   same_after_round_trip(set_tenant_limits{alice, {1, 2, 3, 4, 5, 6, 7}});
+  life_event event{7, 8, alice, id, id, life_event_type::ended, end_reason::expired};
+  same_after_round_trip(event);
+  same_after_round_trip(read_events{{alice, id}, true, 9, id, {life_event_type::failed, life_event_type::created}, 10, 11});
+  same_after_round_trip(event_page{{event, event}, 12, 13, 14, true});
+  same_after_round_trip(settle_events{});
+  same_after_round_trip(close_events{});
+  same_after_round_trip(deliver_events{});
   same_after_round_trip(start_sandbox{});
   same_after_round_trip(list_known{});
   same_after_round_trip(sweep{});

@@ -43,6 +43,10 @@ void use_everything(registry& all) {
   all.guest_bytes(metrics::direction::out, 2000);
   all.leaks_found(metrics::leak_kind::sandbox);
   all.leaks_found(metrics::leak_kind::record, 3);
+  for (std::size_t i = 0; i < life_event_types; ++i)
+    all.event_recorded(static_cast<life_event_type>(i));
+  for (int i = 0; i <= static_cast<int>(metrics::webhook_outcome::dropped); ++i)
+    all.webhook_finished(static_cast<metrics::webhook_outcome>(i), 2);
   all.http().connection_opened();
   all.http().request_finished("/api/sandboxes/{id}", "GET", 200, 0.002);
 }
@@ -82,6 +86,10 @@ TEST_CASE("every event shows in the exposition", "[metrics]") {
   CHECK(value_of(text, R"(sandy_guest_bytes_total{direction="out"})") == 2000);
   CHECK(value_of(text, R"(sandy_janitor_leaks_total{kind="sandbox"})") == 1);
   CHECK(value_of(text, R"(sandy_janitor_leaks_total{kind="record"})") == 3);
+  for (auto type : {"created", "renewed", "ending", "failed", "ended"})
+    CHECK(value_of(text, std::string(R"(sandy_events_total{type="sandbox.)") + type + "\"}") == 1);
+  for (auto outcome : {"delivered", "retried", "failed", "forbidden", "gone", "dropped"})
+    CHECK(value_of(text, std::string(R"(sandy_webhook_deliveries_total{outcome=")") + outcome + "\"}") == 2);
   CHECK(value_of(text, "sandy_http_connections") == 1);
 }
 
