@@ -14,7 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Events of one transaction: enough to make it worth its fsync, small enough to leave the store's thread to others.
+/// Events of one transaction: enough to make it worth its fsync, small enough to leave the store's thread to
+/// others.
 constexpr std::size_t most_per_write = 512;
 /// Bounds of a question, whatever it asks for.
 constexpr std::uint32_t most_per_page = 1000;
@@ -38,22 +39,26 @@ bool wanted(const read_events& question, const life_event& event) {
 } // namespace
 
 event_log_state::event_log_state(self_pointer self, services* env, std::size_t capacity)
-  : self_(self), env_(*env), capacity_(capacity) {}
+    : self_(self)
+    , env_(*env)
+    , capacity_(capacity) {}
 
 event_log_actor::behavior_type event_log_state::make_behavior() {
   coro::spawn(load());
   return {
-    [this](life_event& event) { record(std::move(event)); },
-    [this](read_events question) { return read(std::move(question)); },
-    [this](settle_events question) { return settle(question); },
-    [this](close_events) { close(); },
+      [this](life_event& event) { record(std::move(event)); },
+      [this](read_events question) { return read(std::move(question)); },
+      [this](settle_events question) { return settle(question); },
+      [this](close_events) { close(); },
   };
 }
 
-// -- writing ----------------------------------------------------------------------------------------------------------
+// -- writing
+// ----------------------------------------------------------------------------------------------------------
 
 coro::task<void> event_log_state::load() {
-  auto events = co_await coro::blocking<std::vector<life_event>>(env_.store_calls, [&s = env_.store] { return s.events(); });
+  auto events = co_await coro::blocking<std::vector<life_event>>(env_.store_calls,
+                                                                 [&s = env_.store] { return s.events(); });
   if (!events) { // going on would give out numbers a second time
     log_event(log_level::error, "events_unreadable", {{"error", text_of(events.error())}});
     self_->quit(std::move(events.error()));
@@ -97,9 +102,10 @@ coro::task<void> event_log_state::write() {
     auto batch = std::make_shared<std::vector<life_event>>(next_batch());
     auto pause = std::chrono::milliseconds{first_pause};
     for (;;) {
-      auto stored = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, batch, most = capacity_] {
-        return s.add_events(*batch, most);
-      });
+      auto stored =
+          co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, batch, most = capacity_] {
+            return s.add_events(*batch, most);
+          });
       if (stored)
         break;
       log_event(log_level::warn, "events_not_stored", {{"error", text_of(stored.error())}});
@@ -137,7 +143,8 @@ void event_log_state::close() {
   announce();
 }
 
-// -- reading ----------------------------------------------------------------------------------------------------------
+// -- reading
+// ----------------------------------------------------------------------------------------------------------
 
 coro::task<void> event_log_state::arrival() {
   auto news = news_;
@@ -152,7 +159,8 @@ caf::result<event_page> event_log_state::read(read_events question) {
   for (;;) {
     auto page = page_of(question);
     auto left = until - self_->clock().now();
-    if (!page.events.empty() || page.missing_to != 0 || question.limit == 0 || closing_ || left <= coro::duration::zero())
+    if (!page.events.empty() || page.missing_to != 0 || question.limit == 0 || closing_ ||
+        left <= coro::duration::zero())
       co_return page;
     question.after = page.next;
     co_await coro::with_timeout<void>(left, arrival());
@@ -167,8 +175,9 @@ event_page event_log_state::page_of(const read_events& question) const {
   if (newest == 0 || question.limit == 0)
     return page;
   auto after = question.after > newest ? 0 : question.after;
-  auto at = std::upper_bound(kept_.begin(), kept_.end(), after,
-                             [](std::uint64_t number, const life_event& event) { return number < event.sequence; });
+  auto at =
+      std::upper_bound(kept_.begin(), kept_.end(), after,
+                       [](std::uint64_t number, const life_event& event) { return number < event.sequence; });
   auto expected = after == 0 ? kept_.front().sequence : after + 1;
   for (; at != kept_.end(); expected = at++->sequence + 1) {
     if (at->sequence != expected) {

@@ -13,9 +13,10 @@ namespace sandy {
 
 /// State of the event log: the newest events of all sandboxes, in memory and in the store.
 ///
-/// Events get their numbers when they are written, many in one transaction: what comes while a write is under way goes with the
-/// next. Readers see an event when it is stored, so a number that somebody saw is never given out again. Readers ask for pages;
-/// nothing is kept for a slow one but the history, and where that ends its page says what is missing.
+/// Events get their numbers when they are written, many in one transaction: what comes while a write is under
+/// way goes with the next. Readers see an event when it is stored, so a number that somebody saw is never
+/// given out again. Readers ask for pages; nothing is kept for a slow one but the history, and where that
+/// ends its page says what is missing.
 class event_log_state {
 public:
   static inline const char* name = "event_log";

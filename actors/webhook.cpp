@@ -16,7 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 using outcome = metrics::webhook_outcome;
 
-/// Tries per event. With the pauses between them about two minutes, beyond what the restart of a receiver takes.
+/// Tries per event. With the pauses between them about two minutes, beyond what the restart of a receiver
+/// takes.
 constexpr int most_tries = 8;
 constexpr auto first_pause = 1'000ms;
 constexpr auto last_pause = 300'000ms;
@@ -35,14 +36,14 @@ std::string without_path(const std::string& url) {
 
 webhook_state::webhook_state(self_pointer self, services* env, webhook_settings settings, event_log_actor log,
                              webhook_post post)
-  : self_(self)
-  , env_(*env)
-  , settings_(std::move(settings))
-  , name_(settings_.url + " " + settings_.tenant.value)
-  , shown_(without_path(settings_.url))
-  , log_(std::move(log))
-  , post_(std::move(post))
-  , random_(std::random_device{}()) {}
+    : self_(self)
+    , env_(*env)
+    , settings_(std::move(settings))
+    , name_(settings_.url + " " + settings_.tenant.value)
+    , shown_(without_path(settings_.url))
+    , log_(std::move(log))
+    , post_(std::move(post))
+    , random_(std::random_device{}()) {}
 
 webhook_actor::behavior_type webhook_state::make_behavior() {
   return {[this](deliver_events) { coro::spawn(run()); }};
@@ -92,7 +93,7 @@ coro::task<void> webhook_state::run() {
 /// Where it was before a restart; a new webhook begins with what happens next.
 coro::task<std::uint64_t> webhook_state::first_position() {
   auto stored = co_await coro::blocking<std::optional<std::uint64_t>>(
-    env_.store_calls, [&s = env_.store, name = name_] { return s.webhook_position(name); });
+      env_.store_calls, [&s = env_.store, name = name_] { return s.webhook_position(name); });
   if (!stored)
     co_return std::move(stored.error());
   remembered_ = *stored;
@@ -116,7 +117,11 @@ coro::task<bool> webhook_state::deliver(life_event event) {
     }
     auto why = status ? "status " + std::to_string(*status) : text_of(status.error());
     auto say = [&](log_level level, const char* what) {
-      log_event(level, what, {{"url", shown_}, {"event", std::to_string(event.sequence)}, {"tries", std::to_string(tries)}, {"why", why}});
+      log_event(level, what,
+                {{"url", shown_},
+                 {"event", std::to_string(event.sequence)},
+                 {"tries", std::to_string(tries)},
+                 {"why", why}});
     };
     if (status && *status == 410) {
       env_.metrics.webhook_finished(outcome::gone);
@@ -139,7 +144,8 @@ coro::task<bool> webhook_state::deliver(life_event event) {
   }
 }
 
-/// 1 s, 2 s, 4 s, ... up to 5 minutes, of which a random half is left out: receivers that come back are not met by all at once.
+/// 1 s, 2 s, 4 s, ... up to 5 minutes, of which a random half is left out: receivers that come back are not
+/// met by all at once.
 std::chrono::milliseconds webhook_state::pause_after(int tries) {
   auto whole = std::min<std::chrono::milliseconds>(first_pause * (1 << (tries - 1)), last_pause);
   std::uniform_int_distribution<std::int64_t> some{whole.count() / 2, whole.count()};
@@ -150,10 +156,12 @@ coro::task<void> webhook_state::remember(std::uint64_t position) {
   if (position == remembered_)
     co_return caf::unit;
   remembered_ = position;
-  auto stored = co_await coro::blocking<void>(
-    env_.store_calls, [&s = env_.store, name = name_, position] { return s.set_webhook_position(name, position); });
+  auto stored = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, name = name_, position] {
+    return s.set_webhook_position(name, position);
+  });
   if (!stored) // after a restart some events are posted again
-    log_event(log_level::warn, "webhook_position_lost", {{"url", shown_}, {"error", text_of(stored.error())}});
+    log_event(log_level::warn, "webhook_position_lost",
+              {{"url", shown_}, {"error", text_of(stored.error())}});
   co_return caf::unit;
 }
 

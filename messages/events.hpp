@@ -1,7 +1,7 @@
 #pragma once
 
-// Conversation: whoever sees a sandbox's life change -> event log; edge and webhooks -> event log. What happened to which
-// sandbox, in one order, kept for a while.
+// Conversation: whoever sees a sandbox's life change -> event log; edge and webhooks -> event log. What
+// happened to which sandbox, in one order, kept for a while.
 
 #include "messages/sandbox.hpp"
 
@@ -10,7 +10,8 @@
 
 namespace sandy {
 
-/// What can happen to a sandbox. Their names (`to_string`) are part of the wire contract; append, never renumber.
+/// What can happen to a sandbox. Their names (`to_string`) are part of the wire contract; append, never
+/// renumber.
 enum class life_event_type : std::uint8_t {
   created = 0, ///< it is its tenant's, and takes commands
   renewed = 1, ///< its deadline moved
@@ -38,21 +39,23 @@ struct life_event {
   friend bool operator==(const life_event&, const life_event&) = default;
 };
 
-/// Asks for the events behind a number, oldest first; answered by event_page. Waits for one when there is none.
+/// Asks for the events behind a number, oldest first; answered by event_page. Waits for one when there is
+/// none.
 struct read_events {
   principal caller;          ///< a tenant sees its own; a sandbox those of itself and of its children
   bool every_tenant = false; ///< for the server's own readers: whoever the caller is
   std::uint64_t after = 0;   ///< 0, and numbers that are not given out yet: from the oldest kept
   sandbox_id sandbox;        ///< empty: all
   std::vector<life_event_type> types; ///< empty: all
-  std::uint32_t limit = 256; ///< at most this many; 0: only tells the newest number
-  std::uint32_t wait_ms = 0; ///< how long to wait for an event before an empty answer
+  std::uint32_t limit = 256;          ///< at most this many; 0: only tells the newest number
+  std::uint32_t wait_ms = 0;          ///< how long to wait for an event before an empty answer
 };
 
 struct event_page {
   std::vector<life_event> events; ///< in order
   std::uint64_t next = 0;         ///< go on after this number
-  /// Numbers from..to were asked for and are not kept any more; some of them may have been other tenants'. 0: none missing.
+  /// Numbers from..to were asked for and are not kept any more; some of them may have been other tenants'. 0:
+  /// none missing.
   std::uint64_t missing_from = 0;
   std::uint64_t missing_to = 0;
   bool closing = false; ///< the server stops: nothing will follow
@@ -78,11 +81,13 @@ struct webhook_settings {
 
 template <class Inspector>
 auto inspect(Inspector& f, life_event& x) {
-  return f(caf::meta::type_name("life_event"), x.sequence, x.at, x.tenant, x.sandbox, x.parent, x.type, x.reason);
+  return f(caf::meta::type_name("life_event"), x.sequence, x.at, x.tenant, x.sandbox, x.parent, x.type,
+           x.reason);
 }
 template <class Inspector>
 auto inspect(Inspector& f, read_events& x) {
-  return f(caf::meta::type_name("read_events"), x.caller, x.every_tenant, x.after, x.sandbox, x.types, x.limit, x.wait_ms);
+  return f(caf::meta::type_name("read_events"), x.caller, x.every_tenant, x.after, x.sandbox, x.types,
+           x.limit, x.wait_ms);
 }
 template <class Inspector>
 auto inspect(Inspector& f, event_page& x) {
@@ -103,11 +108,9 @@ auto inspect(Inspector& f, deliver_events&) {
 
 /// Keeps the events of this server's sandboxes and gives them out.
 using event_log_actor = caf::typed_actor<
-  // Puts one event into the log.
-  caf::reacts_to<life_event>,
-  caf::replies_to<read_events>::with<event_page>,
-  caf::replies_to<settle_events>::with<void>,
-  caf::reacts_to<close_events>>;
+    // Puts one event into the log.
+    caf::reacts_to<life_event>, caf::replies_to<read_events>::with<event_page>,
+    caf::replies_to<settle_events>::with<void>, caf::reacts_to<close_events>>;
 
 /// Posts events to one address, in their order.
 using webhook_actor = caf::typed_actor<caf::reacts_to<deliver_events>>;

@@ -29,7 +29,8 @@ event_table::event_table(SQLite::Database& database)
                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
     , forget_(database, "DELETE FROM events WHERE sequence <= "
                         "(SELECT sequence FROM events ORDER BY sequence DESC LIMIT 1 OFFSET ?1)")
-    , all_(database, "SELECT sequence, at, tenant, sandbox, parent, type, reason FROM events ORDER BY sequence")
+    , all_(database,
+           "SELECT sequence, at, tenant, sandbox, parent, type, reason FROM events ORDER BY sequence")
     , position_(database, "SELECT sequence FROM webhooks WHERE name = ?1")
     , set_position_(database, "INSERT OR REPLACE INTO webhooks (name, sequence) VALUES (?1, ?2)") {}
 

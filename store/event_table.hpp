@@ -12,8 +12,8 @@
 
 namespace sandy {
 
-/// The newest events of all sandboxes, and how far each webhook has got. Part of the store; every function throws
-/// SQLite::Exception, or std::runtime_error for a damaged row.
+/// The newest events of all sandboxes, and how far each webhook has got. Part of the store; every function
+/// throws SQLite::Exception, or std::runtime_error for a damaged row.
 class event_table {
 public:
   explicit event_table(SQLite::Database& database);

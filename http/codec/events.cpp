@@ -27,7 +27,9 @@ json to_json(const event_page& page) {
   auto events = json::array();
   for (const auto& event : page.events)
     events.push_back(to_json(event));
-  return {{"events", std::move(events)}, {"next", page.next}, {"gap", page.missing_to == 0 ? json{} : gap_json(page)}};
+  return {{"events", std::move(events)},
+          {"next", page.next},
+          {"gap", page.missing_to == 0 ? json{} : gap_json(page)}};
 }
 
 } // namespace sandy::http::codec

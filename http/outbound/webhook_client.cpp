@@ -65,8 +65,8 @@ io_task<result<unsigned>> converse(Stream& stream, const message& request) {
 /// Names one delivery, the same for every try: receivers can tell a repetition.
 std::string delivery_id(const webhook_settings& settings, const life_event& event) {
   routes::sha256 digest;
-  digest.update(settings.url + "\n" + event.tenant.value + "\n" + event.sandbox.value + "\n" + std::to_string(event.sequence) + "\n" +
-                std::to_string(event.at));
+  digest.update(settings.url + "\n" + event.tenant.value + "\n" + event.sandbox.value + "\n" +
+                std::to_string(event.sequence) + "\n" + std::to_string(event.at));
   return digest.hex().substr(0, 32);
 }
 
@@ -96,8 +96,9 @@ std::string webhook_signature(std::string_view secret, std::string_view timestam
   auto signed_text = std::string{timestamp}.append(".").append(body);
   std::array<char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), reinterpret_cast<const unsigned char*>(signed_text.data()),
-       signed_text.size(), reinterpret_cast<unsigned char*>(digest.data()), &size);
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(signed_text.data()), signed_text.size(),
+       reinterpret_cast<unsigned char*>(digest.data()), &size);
   return "v1=" + codec::to_hex({digest.data(), size});
 }
 
@@ -121,7 +122,8 @@ result<std::shared_ptr<webhook_client>> webhook_client::make(webhook_settings se
   return std::shared_ptr<webhook_client>{new webhook_client(std::move(settings), std::move(*to))};
 }
 
-io_task<result<unsigned>> webhook_client::post(std::shared_ptr<const webhook_client> client, life_event event) {
+io_task<result<unsigned>> webhook_client::post(std::shared_ptr<const webhook_client> client,
+                                               life_event event) {
   using asio::experimental::awaitable_operators::operator||;
   auto work = client->try_to_post(std::move(event));
   auto timer = routes::pause(post_timeout);

@@ -25,20 +25,22 @@ struct webhook_address {
 /// Reads a URL. Fails with invalid_argument and half a sentence ("is not ...").
 result<webhook_address> parse_webhook_url(std::string_view url);
 
-/// "v1=" and the lower-case hex HMAC-SHA256 over timestamp + "." + body: what a receiver computes to know that it was us.
+/// "v1=" and the lower-case hex HMAC-SHA256 over timestamp + "." + body: what a receiver computes to know
+/// that it was us.
 std::string webhook_signature(std::string_view secret, std::string_view timestamp, std::string_view body);
 
-/// Posts events to the address of one webhook, each over a connection of its own. TLS certificates are verified, redirects
-/// are not followed. Thread safe after `make`.
+/// Posts events to the address of one webhook, each over a connection of its own. TLS certificates are
+/// verified, redirects are not followed. Thread safe after `make`.
 class webhook_client {
 public:
   /// Fails with invalid_argument for a URL that cannot be used. Blocking: reads the system's certificates.
   static result<std::shared_ptr<webhook_client>> make(webhook_settings settings);
   ~webhook_client();
 
-  /// Posts one event and gives the status of the answer, whose body nobody reads. Fails with forbidden when the host has no
-  /// address that is allowed, with upstream_error when it cannot be reached, with deadline_exceeded after 10 s. Names are
-  /// looked up once, and the address that was checked is the one connected to.
+  /// Posts one event and gives the status of the answer, whose body nobody reads. Fails with forbidden when
+  /// the host has no address that is allowed, with upstream_error when it cannot be reached, with
+  /// deadline_exceeded after 10 s. Names are looked up once, and the address that was checked is the one
+  /// connected to.
   /// @param client kept alive by the operation: whoever started it may be gone before it has noticed.
   static io_task<result<unsigned>> post(std::shared_ptr<const webhook_client> client, life_event event);
 

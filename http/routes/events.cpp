@@ -66,7 +66,8 @@ private:
 struct life_text {
   bool add(std::string& out, life_item item) {
     if (auto* event = std::get_if<life_event>(&item)) {
-      append_event(out, {to_string(event->type), codec::to_json(*event).dump(), std::to_string(event->sequence)});
+      append_event(out,
+                   {to_string(event->type), codec::to_json(*event).dump(), std::to_string(event->sequence)});
       return false;
     }
     if (auto* gap = std::get_if<life_gap>(&item)) {
@@ -109,7 +110,8 @@ result<read_events> question_of(const exchange& ex) {
   return question;
 }
 
-/// Where to begin: behind what a client that reconnects saw last, else behind `after`. None: at what comes next.
+/// Where to begin: behind what a client that reconnects saw last, else behind `after`. None: at what comes
+/// next.
 result<std::optional<std::uint64_t>> begin_of(const exchange& ex) {
   auto text = std::string{ex.header("Last-Event-ID")};
   if (text.empty())

@@ -52,8 +52,10 @@ public:
       run();
     }
   }
-  void tell(const tenant_id& tenant, int box, life_event_type type = life_event_type::created, int parent = -1) {
-    caf::anon_send(log, life_event{0, wall(), tenant, id_of(box), parent < 0 ? sandbox_id{} : id_of(parent), type, end_reason::none});
+  void tell(const tenant_id& tenant, int box, life_event_type type = life_event_type::created,
+            int parent = -1) {
+    caf::anon_send(log, life_event{0, wall(), tenant, id_of(box), parent < 0 ? sandbox_id{} : id_of(parent),
+                                   type, end_reason::none});
   }
   static sandbox_id id_of(int box) { return {"46da12d345fb7c0146da12d" + std::to_string(box)}; }
 
@@ -101,7 +103,8 @@ using names = std::vector<std::string>;
 
 } // namespace
 
-TEST_CASE_METHOD(logged_machine, "events are numbered in their order and read on behind a number", "[events]") {
+TEST_CASE_METHOD(logged_machine, "events are numbered in their order and read on behind a number",
+                 "[events]") {
   for (int box : {1, 2, 3})
     tell(alice, box);
   run();
@@ -116,7 +119,8 @@ TEST_CASE_METHOD(logged_machine, "events are numbered in their order and read on
   CHECK(none.next == 3);
 }
 
-TEST_CASE_METHOD(logged_machine, "a page holds at most what was asked for, and the next goes on", "[events]") {
+TEST_CASE_METHOD(logged_machine, "a page holds at most what was asked for, and the next goes on",
+                 "[events]") {
   for (int box : {1, 2, 3})
     tell(alice, box);
   run();
@@ -130,7 +134,8 @@ TEST_CASE_METHOD(logged_machine, "a page holds at most what was asked for, and t
   CHECK(read(question).next == 3);
 }
 
-TEST_CASE_METHOD(logged_machine, "a tenant reads its own events, a sandbox those of itself and its children", "[events]") {
+TEST_CASE_METHOD(logged_machine, "a tenant reads its own events, a sandbox those of itself and its children",
+                 "[events]") {
   tell(alice, 1);
   tell(bob, 2);
   tell(alice, 3, life_event_type::created, 1);
@@ -167,7 +172,8 @@ TEST_CASE_METHOD(logged_machine, "events are filtered by sandbox and by type", "
   CHECK(read(question).next == 3); // looked at, and not to be looked at again
 }
 
-TEST_CASE_METHOD(logged_machine, "a question waits for an event that it wants, and not for longer than it says", "[events]") {
+TEST_CASE_METHOD(logged_machine,
+                 "a question waits for an event that it wants, and not for longer than it says", "[events]") {
   auto question = from(0);
   question.wait_ms = 10'000;
   auto asked = send(log, question);
@@ -210,7 +216,8 @@ TEST_CASE_METHOD(logged_machine, "many who wait are all answered by one event", 
   CHECK(std::all_of(asked.begin(), asked.end(), [](const auto& each) { return each.succeeded(); }));
 }
 
-TEST_CASE_METHOD(logged_machine, "who reads behind the history is told which numbers are missing, once", "[events]") {
+TEST_CASE_METHOD(logged_machine, "who reads behind the history is told which numbers are missing, once",
+                 "[events]") {
   for (int i = 0; i < 14; ++i)
     tell(alice, i % 10);
   run();
@@ -234,7 +241,8 @@ TEST_CASE_METHOD(logged_machine, "a number from another history starts over", "[
   CHECK(numbers_of(read(from(77))) == sequences{1});
 }
 
-TEST_CASE_METHOD(logged_machine, "a burst is few transactions, and nobody sees what is not stored", "[events]") {
+TEST_CASE_METHOD(logged_machine, "a burst is few transactions, and nobody sees what is not stored",
+                 "[events]") {
   store_held = true;
   for (int i = 0; i < 9; ++i)
     tell(alice, i);
@@ -262,7 +270,9 @@ TEST_CASE_METHOD(logged_machine, "after a restart history and numbers go on", "[
   CHECK(read(from(1)).missing_to == 3);
 }
 
-TEST_CASE_METHOD(logged_machine, "what the store refuses is written later, in order, within a bound that is told", "[events]") {
+TEST_CASE_METHOD(logged_machine,
+                 "what the store refuses is written later, in order, within a bound that is told",
+                 "[events]") {
   records.full = true;
   tell(alice, 1);
   run(); // this one is being written
@@ -295,7 +305,8 @@ TEST_CASE_METHOD(logged_machine, "a sandbox's life is told: created, renewed, en
   }
 }
 
-TEST_CASE_METHOD(logged_machine, "a sandbox that cannot be made has failed and ended, and was never created", "[events]") {
+TEST_CASE_METHOD(logged_machine, "a sandbox that cannot be made has failed and ended, and was never created",
+                 "[events]") {
   start();
   driver.fail_create = true;
   REQUIRE_FALSE(ask(worker, wanted()));
@@ -304,7 +315,8 @@ TEST_CASE_METHOD(logged_machine, "a sandbox that cannot be made has failed and e
   CHECK(page.events.back().reason == end_reason::failed);
 }
 
-TEST_CASE_METHOD(logged_machine, "a sandbox whose actor crashes is told to have failed and ended", "[events]") {
+TEST_CASE_METHOD(logged_machine, "a sandbox whose actor crashes is told to have failed and ended",
+                 "[events]") {
   start();
   auto made = ask(worker, wanted());
   REQUIRE(made);
@@ -316,7 +328,8 @@ TEST_CASE_METHOD(logged_machine, "a sandbox whose actor crashes is told to have 
   CHECK(types_of(read(from(0))) == names{"sandbox.created", "sandbox.failed", "sandbox.ended"});
 }
 
-TEST_CASE_METHOD(logged_machine, "children name their parent, and their end comes before its end", "[events]") {
+TEST_CASE_METHOD(logged_machine, "children name their parent, and their end comes before its end",
+                 "[events]") {
   start();
   auto parent = ask(worker, wanted());
   REQUIRE(parent);
@@ -326,7 +339,8 @@ TEST_CASE_METHOD(logged_machine, "children name their parent, and their end come
   REQUIRE(child);
   REQUIRE(ask(worker, terminate_sandbox{alice, parent->id}));
   auto page = read(from(0));
-  CHECK(types_of(page) == names{"sandbox.created", "sandbox.created", "sandbox.ending", "sandbox.ending", "sandbox.ended", "sandbox.ended"});
+  CHECK(types_of(page) == names{"sandbox.created", "sandbox.created", "sandbox.ending", "sandbox.ending",
+                                "sandbox.ended", "sandbox.ended"});
   CHECK(page.events[1].parent == parent->id);
   CHECK(page.events[4].sandbox == child->id);
   CHECK(page.events[4].reason == end_reason::parent_ended);

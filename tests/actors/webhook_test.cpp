@@ -30,7 +30,8 @@ public:
 
   void start_hook() {
     hook = system.spawn<coro::actor<webhook_state, webhook_actor>>(
-      &env, settings, log, webhook_post{[this](life_event event) { return receive(this, std::move(event)); }});
+        &env, settings, log,
+        webhook_post{[this](life_event event) { return receive(this, std::move(event)); }});
     caf::anon_send(hook, deliver_events{});
     run();
   }
@@ -52,7 +53,7 @@ public:
   webhook_settings settings;
   event_log_actor log;
   webhook_actor hook;
-  std::vector<std::uint64_t> received; ///< numbers, one for each try
+  std::vector<std::uint64_t> received;  ///< numbers, one for each try
   std::deque<result<unsigned>> answers; ///< of the next tries; afterwards 204
 
 private:
@@ -70,7 +71,8 @@ using sequences = std::vector<std::uint64_t>;
 
 } // namespace
 
-TEST_CASE_METHOD(hooked_machine, "a new webhook gets what happens from now on, each event once and in order", "[webhook]") {
+TEST_CASE_METHOD(hooked_machine, "a new webhook gets what happens from now on, each event once and in order",
+                 "[webhook]") {
   tell("alice");
   start_hook();
   CHECK(received.empty());
@@ -82,7 +84,8 @@ TEST_CASE_METHOD(hooked_machine, "a new webhook gets what happens from now on, e
   CHECK(count("delivered") == 2);
 }
 
-TEST_CASE_METHOD(hooked_machine, "a webhook gets the events of its tenant and of its types only", "[webhook]") {
+TEST_CASE_METHOD(hooked_machine, "a webhook gets the events of its tenant and of its types only",
+                 "[webhook]") {
   settings.tenant.value = "alice";
   settings.events = {life_event_type::ended};
   start_hook();
@@ -92,7 +95,8 @@ TEST_CASE_METHOD(hooked_machine, "a webhook gets the events of its tenant and of
   CHECK(received == sequences{3});
 }
 
-TEST_CASE_METHOD(hooked_machine, "a try that failed is repeated, later each time, before the next event", "[webhook]") {
+TEST_CASE_METHOD(hooked_machine, "a try that failed is repeated, later each time, before the next event",
+                 "[webhook]") {
   start_hook();
   answers = {500u, fail(errc::upstream_error, "refused"), 302u};
   tell("alice");
@@ -132,7 +136,8 @@ TEST_CASE_METHOD(hooked_machine, "a receiver that is gone gets nothing more", "[
   CHECK(count("gone") == 1);
 }
 
-TEST_CASE_METHOD(hooked_machine, "an address that is not allowed is not tried again for the same event", "[webhook]") {
+TEST_CASE_METHOD(hooked_machine, "an address that is not allowed is not tried again for the same event",
+                 "[webhook]") {
   start_hook();
   answers = {fail(errc::forbidden, "private")};
   tell("alice");
@@ -141,7 +146,9 @@ TEST_CASE_METHOD(hooked_machine, "an address that is not allowed is not tried ag
   CHECK(count("forbidden") == 1);
 }
 
-TEST_CASE_METHOD(hooked_machine, "a receiver that is slower than the history loses the oldest, and it is counted", "[webhook]") {
+TEST_CASE_METHOD(hooked_machine,
+                 "a receiver that is slower than the history loses the oldest, and it is counted",
+                 "[webhook]") {
   start_hook();
   answers = {500u};
   tell("alice");

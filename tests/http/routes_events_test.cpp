@@ -13,7 +13,8 @@ using nlohmann::json;
 
 namespace {
 
-/// What the event log in memory was asked, and what it answers. Used by the pool's thread while a request runs.
+/// What the event log in memory was asked, and what it answers. Used by the pool's thread while a request
+/// runs.
 struct log_script {
   std::vector<read_events> asked;
   std::deque<result<event_page>> pages;
@@ -49,7 +50,13 @@ public:
 };
 
 life_event event_number(std::uint64_t number, life_event_type type = life_event_type::created) {
-  return {number, 1'768'903'200'000, {"acme"}, living, {}, type, type == life_event_type::ended ? end_reason::expired : end_reason::none};
+  return {number,
+          1'768'903'200'000,
+          {"acme"},
+          living,
+          {},
+          type,
+          type == life_event_type::ended ? end_reason::expired : end_reason::none};
 }
 
 event_page page_of(std::vector<life_event> events) {
@@ -59,7 +66,8 @@ event_page page_of(std::vector<life_event> events) {
 
 } // namespace
 
-TEST_CASE_METHOD(event_stage, "events are told with their type as name and their number as id", "[routes][events]") {
+TEST_CASE_METHOD(event_stage, "events are told with their type as name and their number as id",
+                 "[routes][events]") {
   log.pages = {page_of({event_number(4), event_number(7, life_event_type::ended)}), page_of({})};
   auto& answer = call("GET", "/api/events?follow=false");
   CHECK(answer.status == 200);
@@ -85,7 +93,8 @@ TEST_CASE_METHOD(event_stage, "events are told with their type as name and their
   CHECK(log.asked[1].after == 7);
 }
 
-TEST_CASE_METHOD(event_stage, "a stream without events, and not followed, is empty and ends", "[routes][events]") {
+TEST_CASE_METHOD(event_stage, "a stream without events, and not followed, is empty and ends",
+                 "[routes][events]") {
   log.pages = {page_of({})};
   auto& answer = call("GET", "/api/events?follow=false");
   CHECK(answer.status == 200);
@@ -113,13 +122,16 @@ TEST_CASE_METHOD(event_stage, "a stream is followed until the client leaves", "[
   CHECK_FALSE(answer.ended);
 }
 
-TEST_CASE_METHOD(event_stage, "what is missing from the history is told as a gap, and a client resumes behind it", "[routes][events]") {
+TEST_CASE_METHOD(event_stage,
+                 "what is missing from the history is told as a gap, and a client resumes behind it",
+                 "[routes][events]") {
   event_page gap;
   gap.missing_from = 3;
   gap.missing_to = gap.next = 9;
   log.pages = {gap, page_of({event_number(10)}), page_of({})};
   auto& answer = call("GET", "/api/events?follow=false&after=2");
-  CHECK(answer.sent.starts_with("event: gap\nid: 9\ndata: {\"from\":3,\"to\":9}\n\nevent: sandbox.created\nid: 10\n"));
+  CHECK(answer.sent.starts_with(
+      "event: gap\nid: 9\ndata: {\"from\":3,\"to\":9}\n\nevent: sandbox.created\nid: 10\n"));
   REQUIRE(log.asked.size() == 3);
   CHECK(log.asked[0].after == 2);
   CHECK(log.asked[1].after == 9);
@@ -144,9 +156,11 @@ TEST_CASE_METHOD(event_stage, "the history is left out on request", "[routes][ev
 
 TEST_CASE_METHOD(event_stage, "filters reach the log", "[routes][events]") {
   log.pages = {page_of({})};
-  call("GET", "/api/events?follow=false&sandbox_id=" + living.value + "&types=sandbox.ended,%20sandbox.failed");
+  call("GET",
+       "/api/events?follow=false&sandbox_id=" + living.value + "&types=sandbox.ended,%20sandbox.failed");
   CHECK(log.asked.at(0).sandbox == living);
-  CHECK(log.asked.at(0).types == std::vector<life_event_type>{life_event_type::ended, life_event_type::failed});
+  CHECK(log.asked.at(0).types ==
+        std::vector<life_event_type>{life_event_type::ended, life_event_type::failed});
 }
 
 TEST_CASE_METHOD(event_stage, "a page is answered to who wants JSON", "[routes][events]") {
@@ -159,14 +173,16 @@ TEST_CASE_METHOD(event_stage, "a page is answered to who wants JSON", "[routes][
   CHECK(log.asked.at(0).wait_ms == 0);
 }
 
-TEST_CASE_METHOD(event_stage, "what cannot be asked is refused before the stream begins", "[routes][events]") {
-  auto target = GENERATE(as<std::string>{}, "sandbox_id=../etc", "types=sandbox.exploded", "after=-1", "after=soon", "limit=0",
-                         "limit=1001", "follow=maybe");
+TEST_CASE_METHOD(event_stage, "what cannot be asked is refused before the stream begins",
+                 "[routes][events]") {
+  auto target = GENERATE(as<std::string>{}, "sandbox_id=../etc", "types=sandbox.exploded", "after=-1",
+                         "after=soon", "limit=0", "limit=1001", "follow=maybe");
   CHECK(call("GET", "/api/events?" + target).status == 400);
   CHECK(log.asked.empty());
 }
 
-TEST_CASE_METHOD(event_stage, "a log that fails is an error: the answer's, or the last event of a stream", "[routes][events]") {
+TEST_CASE_METHOD(event_stage, "a log that fails is an error: the answer's, or the last event of a stream",
+                 "[routes][events]") {
   log.pages = {fail(errc::internal, "broken")};
   CHECK(call("GET", "/api/events", {}, {{"Accept", "application/json"}}).status == 500);
   log.pages = {page_of({event_number(1)}), fail(errc::internal, "broken")};
