@@ -102,6 +102,7 @@ struct application::parts {
   std::unique_ptr<store> records;
   std::unique_ptr<runtime::driver> driver;
   http::key_ring keys;
+  std::optional<sandbox_tokens> tokens;
 };
 
 application::system_config::system_config(coro::pool& threads) {
@@ -140,6 +141,10 @@ result<std::unique_ptr<application>> application::start(config settings) {
   if (!ring)
     return std::move(ring.error());
   made.keys = std::move(*ring);
+  auto tokens = sandbox_tokens::open(settings.data_dir);
+  if (!tokens)
+    return std::move(tokens.error());
+  made.tokens.emplace(std::move(*tokens));
 
   runtime::crun_options options;
   options.data_dir = settings.data_dir;
@@ -171,6 +176,7 @@ application::application(config settings, parts made)
     , store_(std::move(made.records))
     , driver_(std::move(made.driver))
     , keys_(std::move(made.keys))
+    , tokens_(std::move(*made.tokens))
     , metrics_(version, flavor_names(settings_))
     , edge_counter_(metrics_.http())
     , threads_(thread_count(settings_))
@@ -182,14 +188,18 @@ application::application(config settings, parts made)
                 .data = data_,
                 .metrics = metrics_,
                 .settings = settings_.worker,
+                .identity = [this](const sandbox_info& info) { return identity_of(info); },
+                .serve_inside =
+                    [this](runtime::unique_fd listener, principal inside) {
+                      return server_.serve_inside(std::move(listener), std::move(inside));
+                    },
                 .limits = std::make_shared<limit_table>(settings_.tenant_defaults, settings_.tenants)}
     , system_config_(threads_)
     , system_(system_config_)
     , events_(start_events())
-    , worker_(system_.spawn<coro::actor<worker_state, worker_actor>>(&services_))
     , router_(http::all_routes())
     , context_{.system = system_,
-               .worker = worker_,
+               .worker = {},
                .data = data_,
                .spawn_create_request =
                    [this] {
@@ -200,7 +210,7 @@ application::application(config settings, parts made)
                .metrics = metrics_,
                .limits = settings_.edge,
                .address = {settings_.public_scheme, settings_.host_suffix, settings_.listen.port},
-               .authenticate = [this](std::string_view key) { return keys_.owner(key); },
+               .authenticate = [this](std::string_view key) { return known(key); },
                .open = settings_.open,
                .cors_origins = settings_.cors_origins,
                .version = std::string{version},
@@ -208,6 +218,8 @@ application::application(config settings, parts made)
                .limiters = start_limiters()}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
+  // Last: it takes sandboxes over at once, and the server must be there to be reached from inside them.
+  worker_ = context_.worker = system_.spawn<coro::actor<worker_state, worker_actor>>(&services_);
   // Everything hangs on the worker, and every request on a limiter: without them, better a restart that takes the
   // sandboxes over than half a server.
   end_with(caf::actor_cast<caf::abstract_actor*>(worker_), "worker_died");
@@ -232,6 +244,18 @@ result<void> application::start_webhooks() {
     caf::anon_send(webhooks_.back(), deliver_events{});
   }
   return caf::unit;
+}
+
+std::optional<principal> application::known(std::string_view key) const {
+  if (auto sandbox = tokens_.verify(key))
+    return sandbox;
+  return keys_.owner(key);
+}
+
+environment application::identity_of(const sandbox_info& info) const {
+  return {{"SANDY_API_KEY", tokens_.make({info.tenant, info.id})},
+          {"SANDY_BASE_URL", "http://127.0.0.1:" + std::to_string(inside_port)},
+          {"SANDY_SANDBOX_ID", info.id.value}};
 }
 
 std::vector<rate_limiter_actor> application::start_limiters() {
@@ -299,6 +323,7 @@ void application::stop() {
 
 application::~application() {
   ending_ = true;
+  run_on(threads_, server_.stop(std::chrono::milliseconds{0})); // sessions use what goes now
   caf::anon_send_exit(worker_, caf::exit_reason::user_shutdown);
   for (const auto& limiter : context_.limiters)
     caf::anon_send_exit(limiter, caf::exit_reason::user_shutdown);

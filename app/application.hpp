@@ -2,6 +2,7 @@
 
 #include "actors/services.hpp"
 #include "app/config.hpp"
+#include "app/sandbox_tokens.hpp"
 #include "coro/pool.hpp"
 #include "http/context.hpp"
 #include "http/observer.hpp"
@@ -52,6 +53,10 @@ private:
   explicit application(config settings, parts made);
   result<void> serve();
   std::vector<rate_limiter_actor> start_limiters();
+  /// Whose key or sandbox token this is.
+  std::optional<principal> known(std::string_view key) const;
+  /// What a sandbox finds in its environment, to use the API as itself.
+  environment identity_of(const sandbox_info& info) const;
   /// Before the worker: what it finds at the start is told as well.
   event_log_actor start_events();
   result<void> start_webhooks();
@@ -83,6 +88,7 @@ private:
   std::unique_ptr<store> store_;
   std::unique_ptr<runtime::driver> driver_;
   http::key_ring keys_;
+  sandbox_tokens tokens_;
   metrics::registry metrics_;
   guest::local_data_plane data_;
   edge_counter edge_counter_;

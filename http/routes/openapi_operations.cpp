@@ -15,10 +15,10 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  "create_sandbox",
                  tag,
                  "Makes a sandbox; it takes commands when this answers",
-                 {},
+                 {"X-Sandy-Parent"},
                  {{json_type, "CreateSandbox"}},
                  {{json_type, "CreatedSandbox"}},
-                 {400, 413, 422, 429, 502}});
+                 {400, 404, 413, 422, 429, 502}});
   all.push_back({"GET",
                  "/api/sandboxes",
                  "list_sandboxes",
@@ -73,6 +73,15 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  {{json_type, "RefreshSandbox"}},
                  {{json_type, "Sandbox"}},
                  {400, 413, 422}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/children",
+                 "list_children",
+                 tag,
+                 "The living sandboxes whose parent it is, oldest first",
+                 {},
+                 {},
+                 {{json_type, "SandboxList"}},
+                 {}});
   all.push_back({"GET",
                  "/api/sandboxes/{id}/logs",
                  "sandbox_logs",
@@ -284,7 +293,7 @@ void describe_server(std::vector<described_operation>& all) {
                  {},
                  {},
                  {{json_type, "Resources"}},
-                 {}});
+                 {403}});
   all.push_back({"GET",
                  "/api/metrics/timeseries",
                  "timeseries",
@@ -293,7 +302,7 @@ void describe_server(std::vector<described_operation>& all) {
                  {"hours"},
                  {},
                  {{json_type, "Timeseries"}},
-                 {422}});
+                 {403, 422}});
   all.push_back({"GET",
                  "/api/events",
                  "events",
@@ -332,7 +341,7 @@ void describe_server(std::vector<described_operation>& all) {
                  {},
                  {},
                  {{"text/plain", ""}},
-                 {},
+                 {403},
                  true});
   all.push_back(
       {"GET", "/openapi.json", "openapi", tag, "This document", {}, {}, {{json_type, ""}}, {}, true});

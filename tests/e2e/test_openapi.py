@@ -12,8 +12,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from service import answer
 
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
-# The one answers until its client leaves, and a tool that reads to the end would wait; the others are the same routes again.
-NOT_AT_RANDOM = "/watch$|^/sandboxes"
+# Some answer until their client leaves, and a tool that reads to the end would wait; the others are the same routes again.
+NOT_AT_RANDOM = "/watch$|^/api/events$|^/sandboxes"
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,11 @@ def archive() -> bytes:
 REQUESTS = [
     ("get", "/", {}), ("get", "/health", {}), ("get", "/api/health", {}), ("get", "/metrics", {}), ("get", "/openapi.json", {}),
     ("get", "/api/resources", {}), ("get", "/api/metrics/timeseries", {"params": {"hours": 1}}),
+    ("get", "/api/events", {"params": {"follow": "false"}}),
+    ("get", "/api/events", {"params": {"limit": 2}, "headers": {"Accept": "application/json"}}),
     ("get", "/api/sandboxes", {}), ("get", "/api/sandboxes/stats", {}), ("get", "/api/sandboxes/{id}", {}),
     ("post", "/api/sandboxes/{id}/refresh", {"json": {"ttl_seconds": 600}}), ("get", "/api/sandboxes/{id}/logs", {}),
+    ("get", "/api/sandboxes/{id}/children", {}),
     ("get", "/api/sandboxes/{id}/vnc", {}), ("post", "/api/sandboxes/{id}/preview", {"json": {"port": 3000}}),
     ("post", "/api/sandboxes/{id}/exec", {"json": {"command": "echo hi"}}),
     ("post", "/api/sandboxes/{id}/exec", {"json": {"command": "echo hi", "stream": True}}),
