@@ -37,6 +37,8 @@ result<void> family::may_add(const sandbox_id& parent, unix_millis now) {
 }
 
 void family::add(const sandbox_id& id, const sandbox_id& parent, unix_millis born) {
+  if (find(id) != nullptr)
+    return;
   auto& member = members_[id];
   member.alive = true;
   member.parent = parent;
@@ -60,6 +62,19 @@ void family::remove(const sandbox_id& id) {
   above->second.children.erase(id);
   if (!above->second.alive && above->second.children.empty())
     members_.erase(above);
+}
+
+void family::rename(const sandbox_id& from, const sandbox_id& to) {
+  auto found = members_.find(from);
+  if (found == members_.end())
+    return;
+  auto moved = std::move(found->second);
+  members_.erase(found);
+  if (auto above = members_.find(moved.parent); above != members_.end()) {
+    above->second.children.erase(from);
+    above->second.children.insert(to);
+  }
+  members_[to] = std::move(moved);
 }
 
 void family::remember_birth(const sandbox_id& parent, unix_millis born) {

@@ -29,6 +29,8 @@ public:
   /// @param parent empty for none; may come later (recovery meets them in any order) or never (an orphan).
   void add(const sandbox_id& id, const sandbox_id& parent, unix_millis born);
   void remove(const sandbox_id& id);
+  /// A sandbox to be gets the id of a warm one, or another. Neither has children yet.
+  void rename(const sandbox_id& from, const sandbox_id& to);
   /// Counts a child that is gone already but was born within the hour.
   void remember_birth(const sandbox_id& parent, unix_millis born);
 

@@ -10,6 +10,8 @@
 
 #include <caf/send.hpp>
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 namespace sandy {
@@ -56,6 +58,7 @@ void sandbox_state_machine::show_state() {
 sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
   return {
     [this](start_sandbox message) { return start(message); },
+    [this](claim_sandbox message) { return claim(std::move(message)); },
     [this](end_sandbox message) { return end(message); },
     [this](const get_sandbox&) { return record_.info; },
     [this](refresh_sandbox message) { return refresh(std::move(message)); },
@@ -118,10 +121,13 @@ coro::task<void> sandbox_state_machine::make() {
   auto opened = co_await open_inside();
   if (!opened)
     co_return std::move(opened.error());
-  log("ready");
-  publish(life_event_type::created);
+  const auto warm = record_.info.tenant.value.empty();
+  log(warm ? "warm" : "ready");
+  if (!warm) {
+    publish(life_event_type::created);
+    env_.metrics.sandbox_created(record_.info.flavor);
+  }
   auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
-  env_.metrics.sandbox_created(record_.info.flavor);
   env_.metrics.create_timed(metrics::create_phase::store, seconds(in_store - begun));
   env_.metrics.create_timed(metrics::create_phase::driver, seconds(in_kernel - in_store));
   co_return co_await persist();
@@ -131,12 +137,49 @@ void sandbox_state_machine::take_over(runtime::instance made) {
   life_.enter(sandbox_state::ready);
   show_state();
   instance_ = std::make_shared<runtime::instance>(std::move(made));
-  env_.data.add(record_.info.id, std::make_shared<guest::guest_io>(instance_->guest_socket, variables(),
-                                                                   record_.info.workdir, ended_));
+  open_data();
   arm_lease();
   coro::spawn(watch_init());
   if (env_.settings.guest_lease.count() > 0)
     coro::spawn(renew_guest());
+}
+
+/// A warm sandbox becomes somebody's. From the first line on it is theirs: nobody else can claim it.
+caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
+  if (life_.state() != sandbox_state::ready)
+    co_return fail(errc::sandbox_ended, sentence(life_.reason()));
+  auto& info = record_.info;
+  if (!info.tenant.value.empty())
+    co_return fail(errc::conflict, "The sandbox is somebody's already");
+  auto wanted = std::move(message.wanted);
+  wanted.id = info.id;
+  wanted.state = info.state;
+  auto same_limits = wanted.limits == info.limits;
+  info = std::move(wanted);
+  record_.env = std::move(message.env);
+  arm_lease();
+  // What is handed out has just answered, and is held to its owner's limits.
+  auto proven = co_await coro::blocking<void>(
+    env_.kernel_calls, [&d = env_.driver, where = instance_, id = info.id, limits = info.limits, same_limits]() -> result<void> {
+      auto alive = d.verify(id, *where);
+      if (!alive || same_limits)
+        return alive;
+      return d.set_limits(id, limits);
+    });
+  if (!proven)
+    co_return std::move(proven.error());
+  auto stored = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, r = record_] { return s.replace(r); });
+  if (!stored)
+    co_return std::move(stored.error());
+  if (life_.state() != sandbox_state::ready)
+    co_return fail(errc::sandbox_ended, sentence(life_.reason()));
+  open_data();
+  if (auto served = serve_inside(); !served)
+    co_return std::move(served.error());
+  log("ready");
+  publish(life_event_type::created);
+  env_.metrics.sandbox_created(info.flavor);
+  co_return info;
 }
 
 /// Lets its processes reach the API. Fails when the sandbox ends meanwhile, too.
@@ -149,10 +192,25 @@ coro::task<void> sandbox_state_machine::open_inside() {
     co_return std::move(listener.error());
   if (life_.state() != sandbox_state::ready)
     co_return fail(errc::sandbox_ended, sentence(life_.reason()));
-  inside_ = env_.serve_inside(std::move(*listener), principal{record_.info.tenant, record_.info.id});
+  listener_ = std::move(*listener);
+  auto served = serve_inside();
+  co_return std::move(served);
+}
+
+/// Serves the API on the socket inside, for the owner of now.
+result<void> sandbox_state_machine::serve_inside() {
+  if (!listener_)
+    return caf::unit;
+  runtime::unique_fd copy{::fcntl(listener_.get(), F_DUPFD_CLOEXEC, 0)};
+  inside_ = copy ? env_.serve_inside(std::move(copy), principal{record_.info.tenant, record_.info.id}) : nullptr;
   if (!inside_)
-    co_return fail(errc::internal, "The API cannot be served inside the sandbox");
-  co_return caf::unit;
+    return fail(errc::internal, "The API cannot be served inside the sandbox");
+  return caf::unit;
+}
+
+void sandbox_state_machine::open_data() {
+  env_.data.add(record_.info.id, std::make_shared<guest::guest_io>(instance_->guest_socket, variables(),
+                                                                   record_.info.workdir, ended_));
 }
 
 /// What its processes find in their environment: what its creator said counts.
@@ -305,6 +363,7 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
     co_await gone_.wait();
     co_return caf::unit;
   }
+  listener_.reset();
   inside_.reset(); // first: nothing is created from inside any more
   show_state();
   publish(reason == end_reason::failed ? life_event_type::failed : life_event_type::ending);

@@ -42,6 +42,7 @@ private:
   caf::result<bool> probe(probe_port message);
   std::vector<log_line> logs(const get_logs& message) const;
 
+  caf::result<sandbox_info> claim(claim_sandbox message);
   coro::task<void> make();
   void take_over(runtime::instance made);
   coro::task<void> open_inside();
@@ -51,6 +52,8 @@ private:
   coro::task<void> renew_guest();
   coro::task<void> persist();
   environment variables() const;
+  void open_data(); ///< makes its bytes reachable, for the owner of now
+  result<void> serve_inside();
   void arm_lease();
   void show_state(); ///< in the metrics and to callers, after a transition
   void log(std::string line);
@@ -61,6 +64,7 @@ private:
   caf::weak_actor_ptr worker_; ///< weak: our owner must not be kept alive by us
   sandbox_record record_;
   std::shared_ptr<runtime::instance> instance_;
+  runtime::unique_fd listener_;  ///< inside; kept to serve it again for an owner who comes later
   std::shared_ptr<void> inside_; ///< serves the API inside; must not outlive the sandbox, whose network it holds
   std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
   sandbox_life life_;

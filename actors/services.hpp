@@ -36,7 +36,9 @@ inline constexpr std::uint16_t inside_port = 7330;
 /// A kind of sandbox that callers name.
 struct flavor {
   std::string image;
-  resource_limits limits; ///< zero fields: the worker's defaults
+  resource_limits limits;     ///< zero fields: the worker's defaults
+  std::uint32_t warm = 0;     ///< kept ready for callers, at least; 0: none, every one is made when asked for
+  std::uint32_t warm_max = 0; ///< at most, while demand is high; below `warm`: four times `warm`
 };
 
 struct worker_settings {
@@ -50,6 +52,8 @@ struct worker_settings {
   std::chrono::milliseconds guest_lease{600'000}; ///< a guest that hears from no server for this long ends itself
   std::map<std::string, flavor> flavors{{"basic", {"basic", {}}}};
   child_rules children;
+  std::uint32_t pool_refill_rate = 10;       ///< warm sandboxes made per second and flavor, at most
+  std::chrono::seconds pool_max_age{3600};   ///< an older warm sandbox is replaced
   std::string data_dir; ///< whose file system is reported as the disk
 };
 

@@ -40,6 +40,8 @@ worker_state::worker_state(self_pointer self, services* env)
 worker_state::~worker_state() {
   if (janitor_)
     caf::anon_send_exit(janitor_, caf::exit_reason::user_shutdown);
+  for (const auto& each : pools_)
+    caf::anon_send_exit(each.second.handle, caf::exit_reason::user_shutdown);
   for (const auto& each : live_)
     caf::anon_send_exit(each.second.handle, caf::exit_reason::user_shutdown);
 }
@@ -73,134 +75,11 @@ worker_actor::behavior_type worker_state::make_behavior() {
       return ids;
     },
     [this](sandbox_ending notice) { return ending(std::move(notice)); },
+    [this](create_warm request) { return make_warm(std::move(request)); },
+    [this](const retire_warm& request) { retire(request.id); },
+    [this](pool_health numbers) { pool_changed(std::move(numbers)); },
     [this](drain_worker request) { return drain(request); },
   };
-}
-
-// -- creating ---------------------------------------------------------------------------------------------------------
-
-std::optional<metrics::refusal> worker_state::refusal() const {
-  if (!accepting_)
-    return metrics::refusal::draining;
-  if (live_.size() >= env_.settings.max_sandboxes)
-    return metrics::refusal::max_sandboxes;
-  if (creating_ >= env_.settings.create_concurrency + env_.settings.create_queue)
-    return metrics::refusal::queue_full;
-  return std::nullopt;
-}
-
-std::string worker_state::sentence_of(metrics::refusal reason) const {
-  switch (reason) {
-    case metrics::refusal::draining: return "The server is shutting down";
-    case metrics::refusal::max_sandboxes:
-      return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
-    case metrics::refusal::queue_full: return "Too many sandboxes are being created";
-  }
-  return {};
-}
-
-/// The parent of a sandbox to be, nullptr for none. Fails when the caller does not reach it or it may have no more children.
-result<const worker_state::child*> worker_state::parent_of(const create_sandbox& request) {
-  if (const auto& asker = request.caller.sandbox; !asker.value.empty() && find(request.caller, asker) == nullptr)
-    return fail(errc::unauthorized, "The sandbox of this token has ended");
-  const auto& id = request.parent.value.empty() ? request.caller.sandbox : request.parent;
-  if (id.value.empty())
-    return nullptr;
-  const auto* parent = find(request.caller, id);
-  if (parent == nullptr || parent->ending != end_reason::none)
-    return not_found();
-  if (auto allowed = family_.may_add(id, env_.wall_clock()); !allowed)
-    return std::move(allowed.error());
-  return parent;
-}
-
-result<sandbox_record> worker_state::plan(const create_sandbox& request) {
-  auto parent = parent_of(request);
-  if (!parent)
-    return std::move(parent.error());
-  if (auto reason = refusal()) {
-    env_.metrics.create_refused(*reason);
-    return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, sentence_of(*reason));
-  }
-  // Callers may name flavors that only other installations have; they get the plain one, and the answer shows it.
-  auto kind = env_.settings.flavors.find(request.flavor);
-  if (kind == env_.settings.flavors.end())
-    kind = env_.settings.flavors.begin();
-  sandbox_record record;
-  record.env = request.env;
-  record.uid_slot = free_slot();
-  auto& info = record.info;
-  info.id = make_sandbox_id();
-  info.tenant = request.caller.tenant;
-  info.flavor = kind->first;
-  info.image = request.image.empty() ? kind->second.image : request.image;
-  info.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
-  info.priority = request.priority;
-  if (*parent != nullptr) {
-    info.parent = request.parent.value.empty() ? request.caller.sandbox : request.parent;
-    info.limits = child_limits(request.limits, (*parent)->limits);
-    info.priority = std::max(info.priority, (*parent)->priority); // not more important than what it dies with
-  }
-  info.preemptable = request.preemptable;
-  info.expose_ports = request.expose_ports;
-  info.upstream = request.upstream;
-  info.workdir = request.workdir;
-  info.ttl_seconds = effective_ttl(request.ttl_seconds, *parent != nullptr, env_.settings);
-  info.created_at = env_.wall_clock();
-  info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
-  return record;
-}
-
-caf::result<sandbox_info> worker_state::create(create_sandbox request) {
-  auto begun = std::chrono::steady_clock::now();
-  auto caller = caf::actor_cast<caf::actor_addr>(self_->current_sender());
-  auto record = plan(request);
-  if (!record)
-    co_return std::move(record.error());
-  auto id = record->info.id;
-  auto handle = spawn_sandbox(*record, nullptr);
-  // The caller may be a request actor that dies with its client; then nobody would know the sandbox.
-  self_->monitor(caller);
-  creating_for_.emplace(caller, id);
-  ++creating_;
-
-  auto permit = co_await creations_.acquire();
-  auto waited = std::chrono::steady_clock::now();
-  result<sandbox_info> made = fail(errc::cancelled, "The caller went away");
-  if (auto entry = live_.find(id); entry != live_.end())
-    made = co_await coro::request(handle, coro::infinite, start_sandbox{});
-  permit = {};
-  --creating_;
-  if (auto waiting = creating_for_.find(caller); waiting != creating_for_.end() && waiting->second == id) {
-    creating_for_.erase(waiting);
-    self_->demonitor(caller);
-  }
-  if (made) {
-    if (auto entry = live_.find(id); entry != live_.end())
-      entry->second.ready = true;
-    auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
-    env_.metrics.create_timed(metrics::create_phase::queue, seconds(waited - begun));
-    env_.metrics.create_timed(metrics::create_phase::total, seconds(std::chrono::steady_clock::now() - begun));
-  }
-  co_return std::move(made);
-}
-
-std::uint32_t worker_state::free_slot() {
-  while (slots_.count(next_slot_) != 0)
-    next_slot_ = (next_slot_ + 1) % runtime::uid_slots;
-  return next_slot_;
-}
-
-sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found) {
-  auto handle = self_->spawn<coro::actor<sandbox_state_machine, sandbox_actor>>(&env_, record, std::move(found), worker_actor{self_});
-  self_->monitor(handle);
-  by_address_.emplace(handle.address(), record.info.id);
-  slots_.insert(record.uid_slot);
-  next_slot_ = (record.uid_slot + 1) % runtime::uid_slots; // not at once again: a late process of the old owner has that uid
-  const auto& info = record.info;
-  live_.emplace(info.id, child{handle, info.tenant, info.parent, info.limits, info.priority, record.uid_slot, info.created_at});
-  family_.add(info.id, info.parent, info.created_at);
-  return handle;
 }
 
 // -- living -----------------------------------------------------------------------------------------------------------
@@ -264,7 +143,7 @@ caf::result<std::vector<sandbox_stats>> worker_state::stats(get_stats request) {
 caf::result<worker_health> worker_state::health(get_health) {
   if (!recovered_.is_set())
     co_await recovered_.wait();
-  co_return worker_health{accepting_, static_cast<std::uint32_t>(live_.size()), {}};
+  co_return worker_health{accepting_, claimed(), pool_numbers()};
 }
 
 caf::result<worker_resources> worker_state::resources(get_resources) {
@@ -273,11 +152,13 @@ caf::result<worker_resources> worker_state::resources(get_resources) {
   answer.can_create = !reason;
   if (reason)
     answer.reject_reason = sentence_of(*reason);
-  answer.sandboxes = static_cast<std::uint32_t>(live_.size());
+  answer.sandboxes = claimed();
+  answer.pools = pool_numbers();
   answer.max_sandboxes = env_.settings.max_sandboxes;
   answer.by_priority.assign(4, 0);
   for (const auto& each : live_)
-    ++answer.by_priority[std::min<std::size_t>(each.second.priority, 3)];
+    if (!each.second.warm)
+      ++answer.by_priority[std::min<std::size_t>(each.second.priority, 3)];
   answer.cpu_ratio = load_.cpu_ratio;
   answer.cpu_count = load_.cpu_count;
   answer.load1 = load_.load1;
@@ -371,11 +252,15 @@ void worker_state::child_down(const caf::down_msg& down) {
     spawn_janitor();
     return;
   }
-  if (auto caller = creating_for_.find(down.source); caller != creating_for_.end()) {
-    auto id = caller->second;
-    creating_for_.erase(caller);
-    if (auto entry = live_.find(id); entry != live_.end())
-      caf::anon_send(entry->second.handle, end_sandbox{end_reason::caller_gone});
+  if (pool_down(down))
+    return;
+  if (auto [first, last] = creating_for_.equal_range(down.source); first != last) {
+    for (auto order = first; order != last; ++order) {
+      order->second->abandoned = true;
+      if (auto entry = live_.find(order->second->id); entry != live_.end())
+        caf::anon_send(entry->second.handle, end_sandbox{end_reason::caller_gone});
+    }
+    creating_for_.erase(first, last);
     return;
   }
   auto known = by_address_.find(down.source);
@@ -385,6 +270,7 @@ void worker_state::child_down(const caf::down_msg& down) {
   by_address_.erase(known);
   auto entry = live_.find(id);
   auto stone = stone_of(id, entry->second);
+  leave_pool(id, entry->second);
   if (!down.reason) { // it ended as it should, and nothing of it is left
     forget(id);
     bury(stone);
@@ -405,6 +291,7 @@ void worker_state::forget(const sandbox_id& id) {
   family_.remove(id);
   if (auto entry = live_.find(id); entry != live_.end()) {
     slots_.erase(entry->second.uid_slot);
+    set_warm(entry->second, false);
     live_.erase(entry);
   }
 }
@@ -482,6 +369,10 @@ coro::task<void> worker_state::recover() {
     family_.remember_birth(stone.second.parent, stone.second.created_at);
   end_orphans();
   spawn_janitor();
+  for (const auto& [kind, settings] : env_.settings.flavors)
+    if (settings.warm > 0)
+      spawn_pool(kind);
+  offer_found_members();
   auto leftovers = co_await coro::request(janitor_, coro::infinite, sweep{});
   log_event(log_level::info, "recovered",
             {{"sandboxes", std::to_string(live_.size())}, {"leftovers", leftovers ? std::to_string(*leftovers) : "unknown"}});
@@ -501,6 +392,7 @@ coro::task<void> worker_state::recover_one(sandbox_record record) {
       });
     if (found) {
       auto handle = spawn_sandbox(record, std::move(*found));
+      set_warm(live_.at(id), record.info.tenant.value.empty());
       auto started = co_await coro::request(handle, coro::infinite, start_sandbox{});
       if (auto entry = live_.find(id); started && entry != live_.end())
         entry->second.ready = true;

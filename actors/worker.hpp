@@ -46,7 +46,15 @@ private:
     std::uint32_t uid_slot = 0;
     unix_millis created_at = 0;
     bool ready = false;
+    bool warm = false; ///< nobody's: for a pool to hand out
+    std::string flavor;
     end_reason ending = end_reason::none; ///< set when its end has begun: no more children
+  };
+
+  /// One `create_sandbox` on its way.
+  struct creation {
+    sandbox_id id;          ///< of the sandbox that is to be the caller's
+    bool abandoned = false; ///< the caller is gone
   };
 
   caf::result<sandbox_info> create(create_sandbox request);
@@ -70,6 +78,24 @@ private:
   template <class Reply, class Request>
   caf::result<Reply> pass_on(Request request);
 
+  std::shared_ptr<creation> begin_creation(const caf::actor_addr& caller, const sandbox_record& planned);
+  void end_creation(const caf::actor_addr& caller, const std::shared_ptr<creation>& order);
+  /// A warm sandbox made the caller's. Fails with capacity_exhausted when there is none, with cancelled when the caller is gone.
+  coro::task<sandbox_info> claim(sandbox_record wanted, std::shared_ptr<creation> order);
+  coro::task<sandbox_info> make_cold(sandbox_record wanted, std::shared_ptr<creation> order);
+  bool fits_warm(const sandbox_record& wanted) const;
+  std::uint32_t claimed() const; ///< sandboxes that are somebody's
+  std::vector<pool_health> pool_numbers() const;
+  void spawn_pool(const std::string& kind);
+  bool pool_down(const caf::down_msg& down);
+  void pool_changed(pool_health numbers);
+  void offer_found_members();
+  void leave_pool(const sandbox_id& id, const child& dead);
+  void retire(const sandbox_id& id);
+  bool evict_warm();
+  caf::result<sandbox_id> make_warm(create_warm request);
+  void set_warm(child& entry, bool warm);
+
   coro::task<void> recover();
   coro::task<void> recover_one(sandbox_record record);
   coro::task<void> clean_up(tombstone stone);
@@ -80,20 +106,28 @@ private:
   void child_down(const caf::down_msg& down);
   void bury(const tombstone& stone);
   std::optional<metrics::refusal> refusal() const;
+  sandbox_record blank(const std::string& kind);
   std::string sentence_of(metrics::refusal reason) const;
   std::uint32_t free_slot();
 
   self_pointer self_;
   services& env_;
+  struct pool {
+    warm_pool_actor handle;
+    pool_health numbers;
+  };
+
   std::unordered_map<sandbox_id, child> live_;
+  std::map<std::string, pool> pools_; ///< by flavor
   std::map<caf::actor_addr, sandbox_id> by_address_;
-  std::map<caf::actor_addr, sandbox_id> creating_for_; ///< callers whose creation runs: when one dies it is undone
+  std::multimap<caf::actor_addr, std::shared_ptr<creation>> creating_for_; ///< by caller: when one dies they are undone
   std::unordered_map<sandbox_id, tombstone> tombstones_;
   family family_;
   std::set<std::uint32_t> slots_;
   std::uint32_t next_slot_ = 0;
   janitor_actor janitor_;
   coro::semaphore creations_;
+  std::uint32_t warm_ = 0;     ///< of live_
   std::uint32_t creating_ = 0; ///< running and waiting
   bool accepting_ = true;
   coro::event recovered_;

@@ -60,6 +60,21 @@ void apply_tenants(config& into, const tenant_changes& tenants) {
   }
 }
 
+/// The flavors' own numbers of warm sandboxes, completed by the settings that name two flavors and the sum.
+void apply_prewarm(config& into) {
+  auto at_least = [&](const char* name, std::uint32_t count) {
+    if (auto kind = into.worker.flavors.find(name); kind != into.worker.flavors.end())
+      kind->second.warm = std::max(kind->second.warm, count);
+  };
+  at_least("basic", into.prewarm_basic);
+  at_least("agent-ready", into.prewarm_agent_ready);
+  std::uint32_t others = 0;
+  for (const auto& [name, kind] : into.worker.flavors)
+    if (name != "basic")
+      others += kind.warm;
+  at_least("basic", into.prewarm_count - std::min(into.prewarm_count, others));
+}
+
 /// What single values cannot show: how they fit together.
 result<void> check(const config& all) {
   auto refuse = [](std::string text) { return fail(errc::invalid_argument, std::move(text)); };
@@ -122,6 +137,10 @@ std::string show(const config& all, const sources& from) {
       out << "pids = " << kind.limits.pids << '\n';
     if (kind.limits.disk_bytes)
       out << "disk = " << json_quoted(print_size(kind.limits.disk_bytes)) << '\n';
+    if (kind.warm)
+      out << "warm = " << kind.warm << '\n';
+    if (kind.warm_max)
+      out << "warm_max = " << kind.warm_max << '\n';
   }
   for (const auto& [tenant, limits] : all.tenants) {
     out << "\n[tenants." << json_quoted(tenant.value) << "]\n";
@@ -224,6 +243,7 @@ configured read_configuration(const std::vector<std::string>& arguments,
       if (auto done = apply(all, one, given.values[one.name], one.flag(), from); !done)
         return wrong(text_of(done.error()));
   apply_tenants(all, tenants);
+  apply_prewarm(all);
   if (!all.api_key.empty())
     all.api_keys.insert(all.api_keys.begin(), {{"default"}, all.api_key});
   if (auto done = check(all); !done)

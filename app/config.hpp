@@ -55,6 +55,10 @@ struct config {
   /// leaves to containers.
   std::uint32_t uid_base = 300'000'000;
 
+  std::uint32_t prewarm_count = 2;       ///< warm sandboxes in all: what flavors leave of them are "basic"
+  std::uint32_t prewarm_basic = 0;       ///< of them at least these are "basic" ...
+  std::uint32_t prewarm_agent_ready = 0; ///< ... and these "agent-ready"
+
   tenant_limits tenant_defaults;              ///< of every tenant
   std::map<tenant_id, tenant_limits> tenants; ///< of those that have others
 

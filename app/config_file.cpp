@@ -187,6 +187,10 @@ private:
           made.limits.pids = checked(label, value, text, parse_count(text));
         else if (key.str() == "disk")
           made.limits.disk_bytes = checked(label, value, text, parse_size(text));
+        else if (key.str() == "warm")
+          made.warm = checked(label, value, text, parse_count(text));
+        else if (key.str() == "warm_max")
+          made.warm_max = checked(label, value, text, parse_count(text));
         else
           throw mistake{"Unknown key \"" + std::string(key.str()) + "\" of " + full + " in " + where(key)};
       }

@@ -344,6 +344,30 @@ std::vector<setting> make_settings() {
   all.push_back(make<timeout_kind>("guest_lease", group, FIELD(worker.guest_lease),
                                    "A sandbox that hears from no server for this long ends itself"));
 
+  group = "Warm pools";
+  all.push_back(make<count_kind<0>>("prewarm_count", group, FIELD(prewarm_count),
+                                    "Sandboxes kept ready for callers, in all; those of no other flavor are \"basic\""));
+  all.push_back(make<count_kind<0>>("prewarm_basic", group, FIELD(prewarm_basic),
+                                    "Sandboxes of the flavor \"basic\" kept ready, at least"));
+  all.push_back(make<count_kind<0>>("prewarm_agent_ready", group, FIELD(prewarm_agent_ready),
+                                    "Sandboxes of the flavor \"agent-ready\" kept ready, at least"));
+  all.push_back(make<count_kind<1>>("pool_refill_rate", group, FIELD(worker.pool_refill_rate),
+                                    "Warm sandboxes made per second and flavor, at most"));
+  all.push_back(make<duration_kind<seconds, false>>("pool_max_age", group, FIELD(worker.pool_max_age),
+                                                    "A warm sandbox that is older is replaced"));
+
+  group = "Children";
+  all.push_back(make<count_kind<0>>("child_max_alive", group, FIELD(worker.children.max_alive),
+                                    "Sandboxes alive at once that one sandbox created"));
+  all.push_back(make<count_kind<0>>("child_max_per_hour", group, FIELD(worker.children.max_per_hour),
+                                    "Sandboxes that one sandbox creates in any 60 minutes"));
+  all.push_back(make<count_kind<0>>("child_max_depth", group, FIELD(worker.children.max_depth),
+                                    "Generations below a sandbox that no sandbox created"));
+  all.push_back(make<duration_kind<seconds, false>>("child_default_ttl", group, FIELD(worker.children.default_ttl),
+                                                    "Lifetime of a child that asks for none"));
+  all.push_back(make<duration_kind<seconds, false>>("child_max_ttl", group, FIELD(worker.children.max_ttl),
+                                                    "Longest lifetime of a child; more is cut to it"));
+
   group = "Limits of a tenant";
   all.push_back(make<limit_kind>("tenant_requests_per_second", group, FIELD(tenant_defaults.requests_per_second),
                                  "Requests per second; here and below, 0 means no limit"));

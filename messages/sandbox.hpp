@@ -39,6 +39,7 @@ struct resource_limits {
   std::uint32_t cpu_millis = 0;   ///< thousandths of a core
   std::uint32_t pids = 0;         ///< processes and threads
   std::uint64_t disk_bytes = 0;   ///< what the sandbox may write beyond its image
+  friend bool operator==(const resource_limits&, const resource_limits&) = default;
 };
 
 /// Asks for a new sandbox; answered by sandbox_info when an `exec` would work.
@@ -243,8 +244,11 @@ auto inspect(Inspector& f, probe_port& x) {
   return f(caf::meta::type_name("probe_port"), x.caller, x.id, x.port);
 }
 
+struct claim_sandbox; // messages/pool.hpp
+
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
 using sandbox_actor = caf::typed_actor<
+  caf::replies_to<claim_sandbox>::with<sandbox_info>,
   caf::replies_to<start_sandbox>::with<sandbox_info>,
   caf::replies_to<end_sandbox>::with<sandbox_ended>,
   caf::replies_to<get_sandbox>::with<sandbox_info>,

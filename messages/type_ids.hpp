@@ -64,6 +64,12 @@ CAF_ADD_TYPE_ID(sandy, (sandy::event_page))
 CAF_ADD_TYPE_ID(sandy, (sandy::settle_events))
 CAF_ADD_TYPE_ID(sandy, (sandy::close_events))
 CAF_ADD_TYPE_ID(sandy, (sandy::deliver_events))
+CAF_ADD_TYPE_ID(sandy, (sandy::take_warm))
+CAF_ADD_TYPE_ID(sandy, (sandy::warm_found))
+CAF_ADD_TYPE_ID(sandy, (sandy::warm_ended))
+CAF_ADD_TYPE_ID(sandy, (sandy::create_warm))
+CAF_ADD_TYPE_ID(sandy, (sandy::retire_warm))
+CAF_ADD_TYPE_ID(sandy, (sandy::claim_sandbox))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

@@ -2,19 +2,13 @@
 
 // Conversation: edge -> worker. The worker owns everything that lives on this machine.
 
+#include "messages/pool.hpp"
 #include "messages/sandbox.hpp"
 
 namespace sandy {
 
 /// Asks whether the worker serves; answered by worker_health at once.
 struct get_health {};
-
-/// Counts of one flavor's ready-made sandboxes.
-struct pool_health {
-  std::string flavor;
-  std::uint32_t available = 0;
-  std::uint32_t target = 0;
-};
 
 struct worker_health {
   bool accepting = false; ///< false while the server drains
@@ -72,10 +66,6 @@ auto inspect(Inspector& f, get_health&) {
   return f(caf::meta::type_name("get_health"));
 }
 template <class Inspector>
-auto inspect(Inspector& f, pool_health& x) {
-  return f(caf::meta::type_name("pool_health"), x.flavor, x.available, x.target);
-}
-template <class Inspector>
 auto inspect(Inspector& f, worker_health& x) {
   return f(caf::meta::type_name("worker_health"), x.accepting, x.sandboxes, x.pools);
 }
@@ -130,6 +120,9 @@ using worker_actor = caf::typed_actor<
   caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
   caf::replies_to<list_known>::with<std::vector<sandbox_id>>,
   caf::replies_to<sandbox_ending>::with<void>,
+  caf::replies_to<create_warm>::with<sandbox_id>,
+  caf::reacts_to<retire_warm>,
+  caf::reacts_to<pool_health>,
   caf::replies_to<drain_worker>::with<void>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.

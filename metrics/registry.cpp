@@ -52,6 +52,22 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
                       .Name("sandy_sandboxes_created_total")
                       .Help("Sandboxes that became ready, by flavor.")
                       .Register(families_);
+  auto& warm = BuildGauge()
+                   .Name("sandy_pool_available")
+                   .Help("Warm sandboxes that wait for an owner, by flavor.")
+                   .Register(families_);
+  auto& warm_target = BuildGauge()
+                          .Name("sandy_pool_target")
+                          .Help("Warm sandboxes that the pool wants to have, by flavor.")
+                          .Register(families_);
+  auto& claims = BuildCounter()
+                     .Name("sandy_pool_claims_total")
+                     .Help("Creations that asked a warm pool, by flavor and whether it had a sandbox for them.")
+                     .Register(families_);
+  auto& refill = BuildHistogram()
+                     .Name("sandy_pool_refill_duration_seconds")
+                     .Help("Time it took to make one warm sandbox, by flavor.")
+                     .Register(families_);
   auto names = flavors;
   names.push_back("other");
   for (const auto& name : names) {
@@ -59,6 +75,10 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
     for (auto state : {sandbox_state::creating, sandbox_state::ready, sandbox_state::draining})
       metrics.living[index(state)] = &living.Add({{"flavor", name}, {"state", to_string(state)}});
     metrics.created = &created.Add({{"flavor", name}});
+    metrics.warm = &warm.Add({{"flavor", name}});
+    metrics.warm_target = &warm_target.Add({{"flavor", name}});
+    metrics.claims = {&claims.Add({{"flavor", name}, {"outcome", "miss"}}), &claims.Add({{"flavor", name}, {"outcome", "hit"}})};
+    metrics.refill = &refill.Add({{"flavor", name}}, create_bounds);
   }
 
   auto& ended = BuildCounter()
@@ -168,6 +188,15 @@ void registry::limit_refused(budget_kind spent) {
   if (spent != budget_kind::none)
     over_limit_[index(spent) - 1]->Increment();
 }
+
+void registry::pool_asked(std::string_view flavor, bool hit) { of(flavor).claims[hit ? 1 : 0]->Increment(); }
+
+void registry::pool_shown(std::string_view flavor, std::size_t available, std::size_t target) {
+  of(flavor).warm->Set(static_cast<double>(available));
+  of(flavor).warm_target->Set(static_cast<double>(target));
+}
+
+void registry::pool_refilled(std::string_view flavor, double seconds) { of(flavor).refill->Observe(seconds); }
 
 void registry::exec_finished(exec_outcome outcome, double seconds) {
   execs_[index(outcome)]->Increment();

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "messages/events.hpp"
 #include "messages/limiter.hpp"
+#include "messages/events.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
@@ -67,6 +67,11 @@ public:
   void sandbox_created(std::string_view flavor);
   /// A sandbox is gone.
   void sandbox_ended(end_reason reason);
+
+  /// A creation asked a warm pool. @param hit whether it got a member.
+  void pool_asked(std::string_view flavor, bool hit);
+  void pool_shown(std::string_view flavor, std::size_t available, std::size_t target);
+  void pool_refilled(std::string_view flavor, double seconds);
   void create_timed(create_phase phase, double seconds);
   void create_refused(refusal reason);
   /// A request was refused because its tenant's budget of that kind is spent.
@@ -87,6 +92,10 @@ private:
   struct flavor_metrics {
     std::array<prometheus::Gauge*, live_states> living{};
     prometheus::Counter* created = nullptr;
+    prometheus::Gauge* warm = nullptr;
+    prometheus::Gauge* warm_target = nullptr;
+    std::array<prometheus::Counter*, 2> claims{}; ///< misses, hits
+    prometheus::Histogram* refill = nullptr;
   };
 
   const flavor_metrics& of(std::string_view flavor) const;

@@ -47,12 +47,18 @@ public:
   /// or the guest does not answer.
   virtual result<instance> attach(const sandbox_id& id) = 0;
 
+  /// Whether a sandbox that was made or attached still answers. Fails with sandbox_failed when it does not within a second.
+  virtual result<void> verify(const sandbox_id& id, const instance& where) = 0;
+
   /// Kills everything in the sandbox and removes all that the kernel and the disk hold for it. Idempotent, in every state,
   /// also half made or frozen. Returns when the kernel agrees that nothing is left; fails when it does not within seconds.
   virtual result<void> destroy(const sandbox_id& id) = 0;
 
   /// Every sandbox of this server the machine knows of: by cgroup, state directory or disk.
   virtual result<std::vector<sandbox_id>> list() = 0;
+
+  /// When that image was made; later than before when it was made again. Fails with image_not_found.
+  virtual result<unix_millis> image_changed_at(const std::string& image) = 0;
 
   /// Use as the cgroups count it; limits and rates are the caller's to fill in.
   struct usage {

@@ -2,6 +2,8 @@
 
 #include "runtime/files.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -34,6 +36,16 @@ result<image> image_store::find(std::string_view name) const {
   if (!valid_name(name) || !complete(text))
     return fail(errc::image_not_found, "no image has this name");
   return image{text, directory_ + "/" + text + "/rootfs"};
+}
+
+result<unix_millis> image_store::changed_at(std::string_view name) const {
+  auto found = find(name);
+  if (!found)
+    return std::move(found.error());
+  struct stat about{};
+  if (::stat((directory_ + "/" + found->name + "/image.json").c_str(), &about) != 0)
+    return fail(errc::image_not_found, "no image has this name");
+  return about.st_mtim.tv_sec * 1000 + about.st_mtim.tv_nsec / 1'000'000;
 }
 
 std::vector<std::string> image_store::list() const {

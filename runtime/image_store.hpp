@@ -1,6 +1,6 @@
 #pragma once
 
-#include "messages/error.hpp"
+#include "messages/sandbox.hpp"
 
 #include <string>
 #include <string_view>
@@ -23,6 +23,9 @@ public:
 
   /// Fails with image_not_found: also for names that are not [a-z0-9._-]+, or start with a dot.
   result<image> find(std::string_view name) const;
+
+  /// When the image was completed. Fails as `find`.
+  result<unix_millis> changed_at(std::string_view name) const;
 
   /// Complete images, by name.
   std::vector<std::string> list() const;

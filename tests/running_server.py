@@ -61,6 +61,8 @@ class Server:
         command += ["--cgroup-parent", self.cgroup_parent] if self.cgroup_parent else []
         # Only what the arguments say: settings of the developer's own server must not leak in.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SANDY_")}
+        # Tests that count sandboxes want none but their own; those of pools ask for them with a flag, which wins.
+        environment["SANDY_PREWARM_COUNT"] = "0"
         self.process = subprocess.Popen(
             [*map(str, command), *map(str, self.arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True, errors="replace",

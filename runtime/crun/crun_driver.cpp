@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 constexpr auto destroy_timeout = 10s;
 /// A guest answers within a millisecond; one that is stuck is as good as gone.
 constexpr auto attach_patience = 2s;
+constexpr auto verify_patience = 1s;
 
 /// A directory that every user can reach, for launchers to mount on. The sandbox's root is nobody on the host
 /// and could not walk through the data directory. It must not be on the way to anything crun reads.
@@ -135,6 +136,10 @@ result<instance> crun_driver::attach(const sandbox_id& id) {
   if (auto lock = lock_creation(files); !lock) // half made by a server that was killed
     return fail(errc::sandbox_not_found, "the sandbox was never finished");
   return find_running(id, files, attach_patience);
+}
+
+result<void> crun_driver::verify(const sandbox_id&, const instance& where) {
+  return guest::ping_blocking(where.guest_socket, verify_patience);
 }
 
 result<void> crun_driver::destroy(const sandbox_id& id) {

@@ -39,10 +39,12 @@ public:
   std::string name() const override { return "crun"; }
   result<instance> create(const sandbox_spec& spec) override;
   result<instance> attach(const sandbox_id& id) override;
+  result<void> verify(const sandbox_id& id, const instance& where) override;
   result<void> destroy(const sandbox_id& id) override;
   result<std::vector<sandbox_id>> list() override;
   result<usage> stats(const sandbox_id& id) override;
   result<void> set_limits(const sandbox_id& id, const resource_limits& limits) override;
+  result<unix_millis> image_changed_at(const std::string& image) override { return images_.changed_at(image); }
   result<unique_fd> connect(const instance& where, std::uint16_t port) override;
   result<unique_fd> listen(const instance& where, std::uint16_t port) override;
 

@@ -35,6 +35,12 @@ public:
       return fail(errc::sandbox_not_found, "not running");
     return make();
   }
+  result<void> verify(const sandbox_id& id, const runtime::instance&) override {
+    if (dead.count(id) != 0)
+      return fail(errc::sandbox_failed, "no answer");
+    return caf::unit;
+  }
+  result<unix_millis> image_changed_at(const std::string&) override { return image_made; }
   result<void> destroy(const sandbox_id& id) override {
     ++destructions;
     if (failing_destroys > 0) {
@@ -46,7 +52,10 @@ public:
   }
   result<std::vector<sandbox_id>> list() override { return std::vector<sandbox_id>{present.begin(), present.end()}; }
   result<usage> stats(const sandbox_id&) override { return usage{cpu_usec += 500'000, 1000, 2000, 3, 0}; }
-  result<void> set_limits(const sandbox_id&, const resource_limits&) override { return caf::unit; }
+  result<void> set_limits(const sandbox_id& id, const resource_limits& limits) override {
+    limits_set[id] = limits;
+    return caf::unit;
+  }
   result<runtime::unique_fd> connect(const runtime::instance&, std::uint16_t port) override {
     if (port != 3000)
       return fail(errc::upstream_error, "nothing listens");
@@ -65,6 +74,8 @@ public:
   bool fail_listen = false;
   int failing_destroys = 0;
   int creations = 0;
+  unix_millis image_made = 1;
+  std::map<sandbox_id, resource_limits> limits_set;
   int destructions = 0;
   std::uint64_t cpu_usec = 0;
 

@@ -49,7 +49,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   create_sandbox create{{alice, id}, id, "basic", "img", limits, 60, 1, true, {80, 443}, {{"K", "V"}, {"", ""}}, "/w", "up"};
   sandbox_info info{id, alice, id, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-  worker_resources resources{false, "full", 1, 2, {0, 1, 2, 3}, 0.25, 2, 1, 2, 3, 10, 5, 100, 50, {{"basic", 1, 2}}};
+  worker_resources resources{false, "full", 1, 2, {0, 1, 2, 3}, 0.25, 2, 1, 2, 3, 10, 5, 100, 50, {{"basic", 1, 2, 3, 4, 5, 6}}};
 
   same_after_round_trip(create);
   CHECK(round_trip(create).env == create.env);
@@ -58,7 +58,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(stats);
   same_after_round_trip(std::vector<sandbox_stats>{stats});
   same_after_round_trip(resources);
-  same_after_round_trip(worker_health{true, 3, {{"basic", 1, 2}}});
+  same_after_round_trip(worker_health{true, 3, {{"basic", 1, 2, 3, 4, 5, 6}}});
   same_after_round_trip(get_sandbox{alice, id});
   same_after_round_trip(list_sandboxes{alice});
   same_after_round_trip(terminate_sandbox{alice, id});
@@ -73,6 +73,12 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(probe_port{alice, id, 8080});
   same_after_round_trip(get_timeseries{3});
   same_after_round_trip(std::vector<resource_sample>{{1, 0.1, 0.2, 0.3}});
+  same_after_round_trip(take_warm{});
+  same_after_round_trip(warm_found{id, 5});
+  same_after_round_trip(warm_ended{id});
+  same_after_round_trip(create_warm{"basic", 60});
+  same_after_round_trip(retire_warm{id});
+  same_after_round_trip(claim_sandbox{info, {{"K", "V"}}});
   same_after_round_trip(drain_worker{true});
   same_after_round_trip(sandbox_ending{id, end_reason::preempted});
   same_after_round_trip(std::vector<sandbox_id>{id});

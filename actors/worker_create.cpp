@@ -1,0 +1,179 @@
+#include "actors/limits.hpp"
+#include "actors/sandbox.hpp"
+#include "actors/worker.hpp"
+#include "coro/request.hpp"
+
+#include <algorithm>
+
+namespace sandy {
+
+// How the worker makes sandboxes: admission, the plan, a warm one or a new one.
+
+std::optional<metrics::refusal> worker_state::refusal() const {
+  if (!accepting_)
+    return metrics::refusal::draining;
+  if (claimed() >= env_.settings.max_sandboxes)
+    return metrics::refusal::max_sandboxes;
+  if (creating_ >= env_.settings.create_concurrency + env_.settings.create_queue)
+    return metrics::refusal::queue_full;
+  return std::nullopt;
+}
+
+std::string worker_state::sentence_of(metrics::refusal reason) const {
+  switch (reason) {
+    case metrics::refusal::draining: return "The server is shutting down";
+    case metrics::refusal::max_sandboxes:
+      return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
+    case metrics::refusal::queue_full: return "Too many sandboxes are being created";
+  }
+  return {};
+}
+
+/// The parent of a sandbox to be, nullptr for none. Fails when the caller does not reach it or it may have no more children.
+result<const worker_state::child*> worker_state::parent_of(const create_sandbox& request) {
+  if (const auto& asker = request.caller.sandbox; !asker.value.empty() && find(request.caller, asker) == nullptr)
+    return fail(errc::unauthorized, "The sandbox of this token has ended");
+  const auto& id = request.parent.value.empty() ? request.caller.sandbox : request.parent;
+  if (id.value.empty())
+    return nullptr;
+  const auto* parent = find(request.caller, id);
+  if (parent == nullptr || parent->ending != end_reason::none)
+    return fail(errc::sandbox_not_found, "Sandbox not found");
+  if (auto allowed = family_.may_add(id, env_.wall_clock()); !allowed)
+    return std::move(allowed.error());
+  return parent;
+}
+
+result<sandbox_record> worker_state::plan(const create_sandbox& request) {
+  auto parent = parent_of(request);
+  if (!parent)
+    return std::move(parent.error());
+  if (auto reason = refusal()) {
+    env_.metrics.create_refused(*reason);
+    return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, sentence_of(*reason));
+  }
+  // Callers may name flavors that only other installations have; they get the plain one, and the answer shows it.
+  auto kind = env_.settings.flavors.find(request.flavor);
+  if (kind == env_.settings.flavors.end())
+    kind = env_.settings.flavors.begin();
+  auto record = blank(kind->first);
+  record.env = request.env;
+  auto& info = record.info;
+  info.tenant = request.caller.tenant;
+  if (!request.image.empty())
+    info.image = request.image;
+  info.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
+  info.priority = request.priority;
+  if (*parent != nullptr) {
+    info.parent = request.parent.value.empty() ? request.caller.sandbox : request.parent;
+    info.limits = child_limits(request.limits, (*parent)->limits);
+    info.priority = std::max(info.priority, (*parent)->priority); // not more important than what it dies with
+  }
+  info.preemptable = request.preemptable;
+  info.expose_ports = request.expose_ports;
+  info.upstream = request.upstream;
+  info.workdir = request.workdir;
+  info.ttl_seconds = effective_ttl(request.ttl_seconds, *parent != nullptr, env_.settings);
+  info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
+  return record;
+}
+
+/// A sandbox of that flavor that is nobody's.
+sandbox_record worker_state::blank(const std::string& kind) {
+  const auto& settings = env_.settings.flavors.at(kind);
+  sandbox_record record;
+  record.uid_slot = free_slot();
+  auto& info = record.info;
+  info.id = make_sandbox_id();
+  info.flavor = kind;
+  info.image = settings.image;
+  info.limits = effective_limits({}, settings.limits, env_.settings);
+  info.created_at = env_.wall_clock();
+  return record;
+}
+
+caf::result<sandbox_info> worker_state::create(create_sandbox request) {
+  auto begun = std::chrono::steady_clock::now();
+  auto caller = caf::actor_cast<caf::actor_addr>(self_->current_sender());
+  auto record = plan(request);
+  if (!record)
+    co_return std::move(record.error());
+  auto order = begin_creation(caller, *record);
+
+  result<sandbox_info> made = fail(errc::capacity_exhausted, "No warm sandbox");
+  if (fits_warm(*record))
+    made = co_await claim(*record, order);
+  if (!made && code_of(made.error()) == errc::capacity_exhausted)
+    made = co_await make_cold(std::move(*record), order);
+
+  end_creation(caller, order);
+  if (!made)
+    co_return std::move(made);
+  if (auto entry = live_.find(made->id); entry != live_.end())
+    entry->second.ready = true;
+  env_.metrics.create_timed(metrics::create_phase::total,
+                            std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  co_return std::move(made);
+}
+
+std::shared_ptr<worker_state::creation> worker_state::begin_creation(const caf::actor_addr& caller,
+                                                                     const sandbox_record& planned) {
+  const auto& info = planned.info;
+  auto order = std::make_shared<creation>(creation{info.id});
+  // Counts as its parent's from here on, whatever it waits for.
+  family_.add(info.id, info.parent, info.created_at);
+  // The caller may be a request actor that dies with its client; then nobody would know the sandbox.
+  if (!creating_for_.contains(caller))
+    self_->monitor(caller);
+  creating_for_.emplace(caller, order);
+  ++creating_;
+  return order;
+}
+
+void worker_state::end_creation(const caf::actor_addr& caller, const std::shared_ptr<creation>& order) {
+  --creating_;
+  std::erase_if(creating_for_, [&](const auto& each) { return each.second == order; });
+  if (!creating_for_.contains(caller) && !order->abandoned)
+    self_->demonitor(caller);
+  if (!live_.contains(order->id))
+    family_.remove(order->id);
+}
+
+coro::task<sandbox_info> worker_state::make_cold(sandbox_record wanted, std::shared_ptr<creation> order) {
+  if (order->abandoned)
+    co_return fail(errc::cancelled, "The caller went away");
+  auto begun = std::chrono::steady_clock::now();
+  auto id = wanted.info.id;
+  auto handle = spawn_sandbox(wanted, nullptr);
+  while (live_.size() > env_.settings.max_sandboxes && evict_warm()) { // a warm one keeps its place only while nobody wants it
+  }
+  auto permit = co_await creations_.acquire();
+  env_.metrics.create_timed(metrics::create_phase::queue,
+                            std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  if (!live_.contains(id))
+    co_return fail(errc::cancelled, "The caller went away");
+  auto made = co_await coro::request(handle, coro::infinite, start_sandbox{});
+  co_return std::move(made);
+}
+
+std::uint32_t worker_state::free_slot() {
+  while (slots_.count(next_slot_) != 0)
+    next_slot_ = (next_slot_ + 1) % runtime::uid_slots;
+  return next_slot_;
+}
+
+sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found) {
+  auto handle = self_->spawn<coro::actor<sandbox_state_machine, sandbox_actor>>(&env_, record, std::move(found), worker_actor{self_});
+  self_->monitor(handle);
+  by_address_.emplace(handle.address(), record.info.id);
+  slots_.insert(record.uid_slot);
+  next_slot_ = (record.uid_slot + 1) % runtime::uid_slots; // not at once again: a late process of the old owner has that uid
+  const auto& info = record.info;
+  child entry{handle, info.tenant, info.parent, info.limits, info.priority, record.uid_slot, info.created_at};
+  entry.flavor = info.flavor;
+  live_.emplace(info.id, std::move(entry));
+  family_.add(info.id, info.parent, info.created_at);
+  return handle;
+}
+
+} // namespace sandy
