@@ -146,7 +146,8 @@ std::string show(const config& all, const sources& from) {
     out << "\n[tenants." << json_quoted(tenant.value) << "]\n";
     for (const auto& field : limit_fields)
       out << field.name << " = "
-          << (field.is_size ? json_quoted(print_size(limits.*field.value)) : std::to_string(limits.*field.value))
+          << (field.is_size ? json_quoted(print_size(limits.*field.value))
+                            : std::to_string(limits.*field.value))
           << '\n';
   }
   for (const auto& hook : all.webhooks) {

@@ -205,8 +205,9 @@ private:
       auto full = "tenants." + std::string(name.str());
       auto& changes = read_.tenants[std::string(name.str())];
       for (const auto& [key, value] : table(full, entry)) {
-        auto known = std::find_if(std::begin(limit_fields), std::end(limit_fields),
-                                  [&named = key](const limit_field& field) { return field.name == named.str(); });
+        auto known =
+            std::find_if(std::begin(limit_fields), std::end(limit_fields),
+                         [&named = key](const limit_field& field) { return field.name == named.str(); });
         if (known == std::end(limit_fields))
           throw mistake{"Unknown key \"" + std::string(key.str()) + "\" of " + full + " in " + where(key)};
         auto text = scalar(key.str(), value);

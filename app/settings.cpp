@@ -288,8 +288,9 @@ std::vector<setting> make_settings() {
   all.push_back(
       make<duration_kind<milliseconds, true>>("shutdown_grace", group, FIELD(shutdown_grace),
                                               "How long running requests may go on after a request to stop"));
-  all.push_back(make<boolean_kind>("end_sandboxes", group, FIELD(end_sandboxes),
-                                   "End all sandboxes when the server is told to stop; else the next server takes them over"));
+  all.push_back(make<boolean_kind>(
+      "end_sandboxes", group, FIELD(end_sandboxes),
+      "End all sandboxes when the server is told to stop; else the next server takes them over"));
 
   group = "Access";
   all.push_back(make<text_kind>(
@@ -345,8 +346,9 @@ std::vector<setting> make_settings() {
                                    "A sandbox that hears from no server for this long ends itself"));
 
   group = "Warm pools";
-  all.push_back(make<count_kind<0>>("prewarm_count", group, FIELD(prewarm_count),
-                                    "Sandboxes kept ready for callers, in all; those of no other flavor are \"basic\""));
+  all.push_back(make<count_kind<0>>(
+      "prewarm_count", group, FIELD(prewarm_count),
+      "Sandboxes kept ready for callers, in all; those of no other flavor are \"basic\""));
   all.push_back(make<count_kind<0>>("prewarm_basic", group, FIELD(prewarm_basic),
                                     "Sandboxes of the flavor \"basic\" kept ready, at least"));
   all.push_back(make<count_kind<0>>("prewarm_agent_ready", group, FIELD(prewarm_agent_ready),
@@ -363,22 +365,25 @@ std::vector<setting> make_settings() {
                                     "Sandboxes that one sandbox creates in any 60 minutes"));
   all.push_back(make<count_kind<0>>("child_max_depth", group, FIELD(worker.children.max_depth),
                                     "Generations below a sandbox that no sandbox created"));
-  all.push_back(make<duration_kind<seconds, false>>("child_default_ttl", group, FIELD(worker.children.default_ttl),
+  all.push_back(make<duration_kind<seconds, false>>("child_default_ttl", group,
+                                                    FIELD(worker.children.default_ttl),
                                                     "Lifetime of a child that asks for none"));
   all.push_back(make<duration_kind<seconds, false>>("child_max_ttl", group, FIELD(worker.children.max_ttl),
                                                     "Longest lifetime of a child; more is cut to it"));
 
   group = "Limits of a tenant";
-  all.push_back(make<limit_kind>("tenant_requests_per_second", group, FIELD(tenant_defaults.requests_per_second),
+  all.push_back(make<limit_kind>("tenant_requests_per_second", group,
+                                 FIELD(tenant_defaults.requests_per_second),
                                  "Requests per second; here and below, 0 means no limit"));
   all.push_back(make<limit_kind>("tenant_request_burst", group, FIELD(tenant_defaults.request_burst),
                                  "Requests at once, after a pause; 0 means as many as in one second"));
-  all.push_back(make<limit_kind>("tenant_creations_per_minute", group, FIELD(tenant_defaults.creations_per_minute),
+  all.push_back(make<limit_kind>("tenant_creations_per_minute", group,
+                                 FIELD(tenant_defaults.creations_per_minute),
                                  "Sandboxes created per minute"));
-  all.push_back(make<limit_kind>("tenant_creations_per_hour", group, FIELD(tenant_defaults.creations_per_hour),
-                                 "Sandboxes created per hour"));
-  all.push_back(
-      make<limit_kind>("tenant_sandboxes", group, FIELD(tenant_defaults.sandboxes), "Sandboxes alive at once"));
+  all.push_back(make<limit_kind>("tenant_creations_per_hour", group,
+                                 FIELD(tenant_defaults.creations_per_hour), "Sandboxes created per hour"));
+  all.push_back(make<limit_kind>("tenant_sandboxes", group, FIELD(tenant_defaults.sandboxes),
+                                 "Sandboxes alive at once"));
   all.push_back(make<limit_kind>("tenant_streams", group, FIELD(tenant_defaults.streams),
                                  "Commands, event streams and file transfers at once"));
   all.push_back(make<size_limit_kind>("tenant_memory", group, FIELD(tenant_defaults.memory_bytes),

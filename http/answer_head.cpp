@@ -71,7 +71,8 @@ void append_head(std::string& out, const answer_head& head) {
         "Access-Control-Expose-Headers: X-Request-Id, X-Correlation-ID, Retry-After, ETag, Content-Range, "
         "Last-Modified, X-Content-SHA256, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset\r\n");
   }
-  // draft-ietf-httpapi-ratelimit-headers, in the three fields of its first versions: they are what clients read.
+  // draft-ietf-httpapi-ratelimit-headers, in the three fields of its first versions: they are what clients
+  // read.
   if (head.budget != nullptr) {
     append_number(out, "RateLimit-Limit: ", head.budget->limit);
     append_number(out, "RateLimit-Remaining: ", head.budget->remaining);

@@ -18,7 +18,7 @@ struct route {
   std::string_view method;  ///< "GET" answers HEAD too
   std::string_view pattern; ///< "/api/sandboxes/{id}/exec"; also the route's label in metrics
   handler handle = nullptr;
-  bool is_public = false; ///< needs no key
+  bool is_public = false;                  ///< needs no key
   request_cost cost = request_cost::plain; ///< what a request takes from its tenant's budget
 };
 

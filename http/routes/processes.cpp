@@ -170,8 +170,10 @@ io_task<result<void>> send_signal(exchange& ex) {
 void add_process_routes(std::vector<route>& table) {
   table.insert(table.end(), {{"GET", "/api/sandboxes/{id}/processes", answer<list>},
                              {"GET", "/api/sandboxes/{id}/processes/{pid}", answer<get>},
-                             {"GET", "/api/sandboxes/{id}/processes/{pid}/output", answer<output>, false, request_cost::stream},
-                             {"POST", "/api/sandboxes/{id}/processes/{pid}/stdin", answer<write_stdin>, false, request_cost::stream},
+                             {"GET", "/api/sandboxes/{id}/processes/{pid}/output", answer<output>, false,
+                              request_cost::stream},
+                             {"POST", "/api/sandboxes/{id}/processes/{pid}/stdin", answer<write_stdin>, false,
+                              request_cost::stream},
                              {"POST", "/api/sandboxes/{id}/processes/{pid}/signal", answer<send_signal>}});
 }
 

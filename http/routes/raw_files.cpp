@@ -248,9 +248,10 @@ io_task<result<void>> remove(exchange& ex) {
 } // namespace
 
 void add_raw_file_routes(std::vector<route>& table) {
-  table.insert(table.end(), {{"GET", "/api/sandboxes/{id}/files", answer<download>, false, request_cost::stream},
-                             {"PUT", "/api/sandboxes/{id}/files", answer<upload>, false, request_cost::stream},
-                             {"DELETE", "/api/sandboxes/{id}/files", answer<remove>}});
+  table.insert(table.end(),
+               {{"GET", "/api/sandboxes/{id}/files", answer<download>, false, request_cost::stream},
+                {"PUT", "/api/sandboxes/{id}/files", answer<upload>, false, request_cost::stream},
+                {"DELETE", "/api/sandboxes/{id}/files", answer<remove>}});
 }
 
 } // namespace sandy::http::routes

@@ -168,12 +168,14 @@ io_task<result<void>> watch(exchange& ex) {
 } // namespace
 
 void add_tree_routes(std::vector<route>& table) {
-  table.insert(table.end(), {{"POST", "/api/sandboxes/{id}/files/mkdir", answer<mkdir>},
-                             {"POST", "/api/sandboxes/{id}/files/move", answer<move>},
-                             {"GET", "/api/sandboxes/{id}/files/stat", answer<stat>},
-                             {"GET", "/api/sandboxes/{id}/files/archive", answer<download_archive>, false, request_cost::stream},
-                             {"POST", "/api/sandboxes/{id}/files/archive", answer<post_archive>, false, request_cost::stream},
-                             {"GET", "/api/sandboxes/{id}/files/watch", answer<watch>, false, request_cost::stream}});
+  table.insert(
+      table.end(),
+      {{"POST", "/api/sandboxes/{id}/files/mkdir", answer<mkdir>},
+       {"POST", "/api/sandboxes/{id}/files/move", answer<move>},
+       {"GET", "/api/sandboxes/{id}/files/stat", answer<stat>},
+       {"GET", "/api/sandboxes/{id}/files/archive", answer<download_archive>, false, request_cost::stream},
+       {"POST", "/api/sandboxes/{id}/files/archive", answer<post_archive>, false, request_cost::stream},
+       {"GET", "/api/sandboxes/{id}/files/watch", answer<watch>, false, request_cost::stream}});
 }
 
 } // namespace sandy::http::routes
