@@ -193,6 +193,8 @@ coro::task<void> sandbox_state_machine::open_inside() {
   if (life_.state() != sandbox_state::ready)
     co_return fail(errc::sandbox_ended, sentence(life_.reason()));
   listener_ = std::move(*listener);
+  if (record_.info.tenant.value.empty()) // warm: nothing runs in it before it has an owner
+    co_return caf::unit;
   auto served = serve_inside();
   co_return std::move(served);
 }

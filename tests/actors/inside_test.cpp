@@ -104,6 +104,20 @@ TEST_CASE_METHOD(edge, "a sandbox that was taken over reaches the API again", "[
   CHECK(ask(worker, get_sandbox{alice, record.info.id}));
 }
 
+TEST_CASE_METHOD(edge, "a warm sandbox reaches the API once it has an owner", "[inside]") {
+  env.settings.flavors["basic"].warm = 1;
+  start();
+  for (int i = 0; i < 10 && driver.present.empty(); ++i)
+    advance(1s);
+  REQUIRE(driver.present.size() == 1);
+  auto warm = *driver.present.begin();
+  CHECK(open.empty());
+  auto claimed = ask(worker, wanted());
+  REQUIRE(claimed);
+  CHECK(claimed->id == warm);
+  CHECK(open == std::vector<principal>{{alice, warm}});
+}
+
 TEST_CASE_METHOD(edge, "a crash of the sandbox's actor closes its door", "[inside]") {
   start();
   auto made = ask(worker, wanted("alice", 60));
