@@ -53,7 +53,9 @@ private:
 
   /// One `create_sandbox` on its way.
   struct creation {
-    sandbox_id id;          ///< of the sandbox that is to be the caller's
+    sandbox_id id;          ///< of the sandbox that is to be the caller's; not alive yet while it waits for a warm one
+    tenant_id tenant;
+    resource_limits limits;
     bool abandoned = false; ///< the caller is gone
   };
 
@@ -105,6 +107,7 @@ private:
   void spawn_janitor();
   void child_down(const caf::down_msg& down);
   void bury(const tombstone& stone);
+  result<void> tenant_has_room(const sandbox_info& wanted) const;
   std::optional<metrics::refusal> refusal() const;
   sandbox_record blank(const std::string& kind);
   std::string sentence_of(metrics::refusal reason) const;

@@ -1,3 +1,4 @@
+#include "actors/budget.hpp"
 #include "actors/limits.hpp"
 #include "actors/sandbox.hpp"
 #include "actors/worker.hpp"
@@ -12,7 +13,9 @@ namespace sandy {
 std::optional<metrics::refusal> worker_state::refusal() const {
   if (!accepting_)
     return metrics::refusal::draining;
-  if (claimed() >= env_.settings.max_sandboxes)
+  auto planned = std::count_if(creating_for_.begin(), creating_for_.end(),
+                               [this](const auto& each) { return !live_.contains(each.second->id); });
+  if (claimed() + static_cast<std::uint32_t>(planned) >= env_.settings.max_sandboxes)
     return metrics::refusal::max_sandboxes;
   if (creating_ >= env_.settings.create_concurrency + env_.settings.create_queue)
     return metrics::refusal::queue_full;
@@ -44,6 +47,23 @@ result<const worker_state::child*> worker_state::parent_of(const create_sandbox&
   return parent;
 }
 
+/// Whether the tenant's budget of living sandboxes and of memory has room for one more, creations on their way included.
+result<void> worker_state::tenant_has_room(const sandbox_info& wanted) const {
+  std::uint64_t alive = 0, memory = 0;
+  auto count = [&](const tenant_id& tenant, const resource_limits& limits) {
+    if (tenant == wanted.tenant) {
+      ++alive;
+      memory += limits.memory_bytes;
+    }
+  };
+  for (const auto& [id, each] : live_)
+    count(each.tenant, each.limits);
+  for (const auto& [caller, order] : creating_for_)
+    if (!live_.contains(order->id))
+      count(order->tenant, order->limits);
+  return within_budget(env_.limits->of(wanted.tenant), alive, memory, wanted.limits.memory_bytes);
+}
+
 result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   auto parent = parent_of(request);
   if (!parent)
@@ -69,6 +89,8 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
     info.limits = child_limits(request.limits, (*parent)->limits);
     info.priority = std::max(info.priority, (*parent)->priority); // not more important than what it dies with
   }
+  if (auto fits = tenant_has_room(info); !fits)
+    return std::move(fits.error());
   info.preemptable = request.preemptable;
   info.expose_ports = request.expose_ports;
   info.upstream = request.upstream;
@@ -82,7 +104,6 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
 sandbox_record worker_state::blank(const std::string& kind) {
   const auto& settings = env_.settings.flavors.at(kind);
   sandbox_record record;
-  record.uid_slot = free_slot();
   auto& info = record.info;
   info.id = make_sandbox_id();
   info.flavor = kind;
@@ -119,7 +140,7 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
 std::shared_ptr<worker_state::creation> worker_state::begin_creation(const caf::actor_addr& caller,
                                                                      const sandbox_record& planned) {
   const auto& info = planned.info;
-  auto order = std::make_shared<creation>(creation{info.id});
+  auto order = std::make_shared<creation>(creation{info.id, info.tenant, info.limits});
   // Counts as its parent's from here on, whatever it waits for.
   family_.add(info.id, info.parent, info.created_at);
   // The caller may be a request actor that dies with its client; then nobody would know the sandbox.
@@ -144,6 +165,7 @@ coro::task<sandbox_info> worker_state::make_cold(sandbox_record wanted, std::sha
     co_return fail(errc::cancelled, "The caller went away");
   auto begun = std::chrono::steady_clock::now();
   auto id = wanted.info.id;
+  wanted.uid_slot = free_slot();
   auto handle = spawn_sandbox(wanted, nullptr);
   while (live_.size() > env_.settings.max_sandboxes && evict_warm()) { // a warm one keeps its place only while nobody wants it
   }

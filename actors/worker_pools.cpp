@@ -100,6 +100,7 @@ caf::result<sandbox_id> worker_state::make_warm(create_warm request) {
   record.info.workdir = "/workspace";
   record.info.ttl_seconds = request.ttl_seconds;
   record.info.expires_at = record.info.created_at + 1000ll * request.ttl_seconds;
+  record.uid_slot = free_slot();
   auto id = record.info.id;
   auto handle = spawn_sandbox(record, nullptr);
   set_warm(live_.at(id), true);

@@ -168,7 +168,7 @@ constexpr std::string_view server_schemas = R"json({
   "diskTotalBytes": {"type": "integer"}, "diskUsedBytes": {"type": "integer"}, "diskFreeBytes": {"type": "integer"}, "diskUsedRatio": {"type": "number"},
   "load1": {"type": "number"}, "load5": {"type": "number"}, "load15": {"type": "number"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"}},
   "description": "Every value also in snake_case; the loads as load_avg_1m, load_avg_5m, load_avg_15m"},
-"WarmPool": {"type": "object", "additionalProperties": {"type": "object", "properties": {"available": {"type": "integer"}, "target": {"type": "integer"}}}},
+"WarmPool": {"type": "object", "additionalProperties": {"type": "object", "required": ["available", "target"], "properties": {"available": {"type": "integer"}, "target": {"type": "integer"}, "hits": {"type": "integer"}, "misses": {"type": "integer"}, "oldest_age_seconds": {"type": "integer"}, "last_refill_ms": {"type": "integer"}}}},
 "Timeseries": {"type": "array", "items": {"type": "object", "required": ["timestamp"], "properties": {"timestamp": {"type": "string", "format": "date-time"}, "cpu_ratio": {"type": "number"}, "memory_ratio": {"type": "number"}, "disk_ratio": {"type": "number"}}}},
 "LifeEvent": {"type": "object", "required": ["sequence", "type", "at", "tenant", "sandbox_id", "parent_sandbox_id", "reason"], "properties": {
   "sequence": {"type": "integer"}, "type": {"type": "string", "enum": ["sandbox.created", "sandbox.renewed", "sandbox.ending", "sandbox.failed", "sandbox.ended"]},

@@ -99,6 +99,9 @@ TEST_CASE_METHOD(pooled, "claims never share a member, and a drained pool still 
     CHECK(given.insert((*answer)->id).second);
   }
   CHECK(given.size() == 10);
+  std::set<std::uint32_t> slots;
+  for (const auto& each : records.stored)
+    CHECK(slots.insert(each.second.uid_slot).second);
   auto after = numbers();
   CHECK(after.hits == 3);
   CHECK(after.misses == 7);

@@ -200,3 +200,35 @@ TEST_CASE_METHOD(machine, "a port is probed inside the sandbox", "[worker]") {
   CHECK(*ask(worker, probe_port{alice, made->id, 3000}));
   CHECK_FALSE(*ask(worker, probe_port{alice, made->id, 3001}));
 }
+
+TEST_CASE_METHOD(machine, "a tenant has so many sandboxes and so much memory, whatever others have", "[worker]") {
+  tenant_limits few;
+  few.sandboxes = 3;
+  few.memory_bytes = 3ull << 30;
+  env.limits->set(alice, few);
+  env.settings.flavors["basic"].warm = GENERATE(0u, 4u);
+  start();
+  for (int i = 0; i < 100 && driver.present.size() < env.settings.flavors["basic"].warm; ++i)
+    advance(100ms);
+  std::vector<question<sandbox_info>> burst;
+  for (int i = 0; i < 8; ++i)
+    burst.push_back(send(worker, wanted("alice")));
+  run();
+  int made = 0;
+  for (const auto& each : burst) {
+    auto answer = each.answer();
+    REQUIRE(answer);
+    if (*answer)
+      ++made;
+    else
+      CHECK(code_of(answer->error()) == errc::rate_limited);
+  }
+  CHECK(made == 3);
+  CHECK(ask(worker, wanted("bob")));
+  auto mine = ask(worker, list_sandboxes{alice});
+  CHECK(ask(worker, terminate_sandbox{alice, mine->front().id}));
+  auto large = wanted("alice");
+  large.limits.memory_bytes = 2ull << 30;
+  CHECK(code_of(ask(worker, large).error()) == errc::rate_limited);
+  CHECK(ask(worker, wanted("alice")));
+}
