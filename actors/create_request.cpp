@@ -4,8 +4,11 @@
 
 namespace sandy {
 
-create_request_state::create_request_state(self_pointer self, worker_actor worker, std::chrono::milliseconds timeout)
-  : self_(self), worker_(std::move(worker)), timeout_(timeout) {}
+create_request_state::create_request_state(self_pointer self, worker_actor worker,
+                                           std::chrono::milliseconds timeout)
+    : self_(self)
+    , worker_(std::move(worker))
+    , timeout_(timeout) {}
 
 create_request_actor::behavior_type create_request_state::make_behavior() {
   return {[this](create_sandbox request) { return create(std::move(request)); }};

@@ -7,8 +7,9 @@
 
 namespace sandy {
 
-/// State of the actor behind one `POST /api/sandboxes`: asks the worker, answers the edge, quits. The edge kills it when its
-/// client hangs up; the worker, which monitors it while it creates, then undoes the creation.
+/// State of the actor behind one `POST /api/sandboxes`: asks the worker, answers the edge, quits. The edge
+/// kills it when its client hangs up; the worker, which monitors it while it creates, then undoes the
+/// creation.
 class create_request_state {
 public:
   static inline const char* name = "create_request";

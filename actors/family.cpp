@@ -116,7 +116,8 @@ std::vector<sandbox_id> family::orphans() const {
 
 std::uint32_t family::depth(const sandbox_id& id) const {
   std::uint32_t generations = 0;
-  for (const auto* here = find(id); here != nullptr && !here->parent.value.empty() && generations < rules_.max_depth;
+  for (const auto* here = find(id);
+       here != nullptr && !here->parent.value.empty() && generations < rules_.max_depth;
        here = find(here->parent))
     ++generations;
   return generations;

@@ -21,7 +21,8 @@ struct child_rules {
 /// Who descends from whom on one machine. A value of the worker's, no actor.
 class family {
 public:
-  explicit family(child_rules rules) : rules_(rules) {}
+  explicit family(child_rules rules)
+      : rules_(rules) {}
 
   /// Whether `parent` may have one more child now. Fails with rate_limited, and says when to try again.
   result<void> may_add(const sandbox_id& parent, unix_millis now);

@@ -21,7 +21,8 @@ constexpr auto worker_timeout = 30s;
 } // namespace
 
 janitor_state::janitor_state(self_pointer, services* env, worker_actor worker)
-  : env_(*env), worker_(caf::actor_cast<caf::weak_actor_ptr>(worker)) {}
+    : env_(*env)
+    , worker_(caf::actor_cast<caf::weak_actor_ptr>(worker)) {}
 
 janitor_actor::behavior_type janitor_state::make_behavior() {
   coro::spawn(sweep_for_ever());
@@ -59,7 +60,8 @@ coro::task<std::uint32_t> janitor_state::run() {
   for (const auto& id : *present) {
     if (owned.count(id) != 0)
       continue;
-    auto destroyed = co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id] { return d.destroy(id); });
+    auto destroyed =
+        co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id] { return d.destroy(id); });
     log_event(log_level::warn, "leftover_removed",
               {{"sandbox_id", id.value}, {"outcome", destroyed ? "removed" : text_of(destroyed.error())}});
     ++found;

@@ -8,8 +8,8 @@
 
 namespace sandy {
 
-/// State of the janitor: finds sandboxes in the kernel or on disk that the worker does not know, and removes them. Spawned
-/// and monitored by the worker; sweeps when asked and once a minute.
+/// State of the janitor: finds sandboxes in the kernel or on disk that the worker does not know, and removes
+/// them. Spawned and monitored by the worker; sweeps when asked and once a minute.
 class janitor_state {
 public:
   static inline const char* name = "janitor";

@@ -5,7 +5,8 @@
 
 namespace sandy {
 
-/// What a caller asked for, completed by the flavor's and the worker's defaults and cut to the worker's maxima.
+/// What a caller asked for, completed by the flavor's and the worker's defaults and cut to the worker's
+/// maxima.
 resource_limits effective_limits(const resource_limits& asked, const resource_limits& of_flavor,
                                  const worker_settings& settings);
 

@@ -34,12 +34,12 @@ caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found
 
 sandbox_state_machine::sandbox_state_machine(self_pointer self, services* env, sandbox_record record,
                                              std::shared_ptr<runtime::instance> found, worker_actor worker)
-  : self_(self)
-  , env_(*env)
-  , worker_(caf::actor_cast<caf::weak_actor_ptr>(worker))
-  , record_(std::move(record))
-  , instance_(std::move(found))
-  , ended_(std::make_shared<guest::end_state>()) {
+    : self_(self)
+    , env_(*env)
+    , worker_(caf::actor_cast<caf::weak_actor_ptr>(worker))
+    , record_(std::move(record))
+    , instance_(std::move(found))
+    , ended_(std::make_shared<guest::end_state>()) {
   env_.metrics.sandbox_entered(record_.info.flavor, record_.info.state = life_.state());
   ended_->on_violation = [weak = caf::actor_cast<caf::weak_actor_ptr>(caf::strong_actor_ptr{self->ctrl()})] {
     if (auto us = caf::actor_cast<sandbox_actor>(caf::actor_cast<caf::strong_actor_ptr>(weak)))
@@ -47,7 +47,9 @@ sandbox_state_machine::sandbox_state_machine(self_pointer self, services* env, s
   };
 }
 
-sandbox_state_machine::~sandbox_state_machine() { env_.metrics.sandbox_left(record_.info.flavor, record_.info.state); }
+sandbox_state_machine::~sandbox_state_machine() {
+  env_.metrics.sandbox_left(record_.info.flavor, record_.info.state);
+}
 
 void sandbox_state_machine::show_state() {
   env_.metrics.sandbox_left(record_.info.flavor, record_.info.state);
@@ -57,19 +59,20 @@ void sandbox_state_machine::show_state() {
 
 sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
   return {
-    [this](start_sandbox message) { return start(message); },
-    [this](claim_sandbox message) { return claim(std::move(message)); },
-    [this](end_sandbox message) { return end(message); },
-    [this](const get_sandbox&) { return record_.info; },
-    [this](refresh_sandbox message) { return refresh(std::move(message)); },
-    [this](open_sandbox message) { return open(std::move(message)); },
-    [this](get_stats message) { return stats(std::move(message)); },
-    [this](const get_logs& message) { return logs(message); },
-    [this](probe_port message) { return probe(std::move(message)); },
+      [this](start_sandbox message) { return start(message); },
+      [this](claim_sandbox message) { return claim(std::move(message)); },
+      [this](end_sandbox message) { return end(message); },
+      [this](const get_sandbox&) { return record_.info; },
+      [this](refresh_sandbox message) { return refresh(std::move(message)); },
+      [this](open_sandbox message) { return open(std::move(message)); },
+      [this](get_stats message) { return stats(std::move(message)); },
+      [this](const get_logs& message) { return logs(message); },
+      [this](probe_port message) { return probe(std::move(message)); },
   };
 }
 
-// -- starting ---------------------------------------------------------------------------------------------------------
+// -- starting
+// ---------------------------------------------------------------------------------------------------------
 
 caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
   if (instance_) { // it ran before we did
@@ -97,7 +100,8 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
 
 coro::task<void> sandbox_state_machine::make() {
   auto begun = std::chrono::steady_clock::now();
-  auto stored = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, r = record_] { return s.insert(r); });
+  auto stored =
+      co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, r = record_] { return s.insert(r); });
   if (!stored)
     co_return std::move(stored.error());
   auto in_store = std::chrono::steady_clock::now();
@@ -105,12 +109,12 @@ coro::task<void> sandbox_state_machine::make() {
   runtime::sandbox_spec spec{record_.info.id, record_.info.image, record_.info.limits, record_.uid_slot};
   // The instance owns a pidfd and cannot be copied into a function; the shared pointer can.
   auto made = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
-    env_.kernel_calls, [&d = env_.driver, spec]() -> result<std::shared_ptr<runtime::instance>> {
-      auto instance = d.create(spec);
-      if (!instance)
-        return std::move(instance.error());
-      return std::make_shared<runtime::instance>(std::move(*instance));
-    });
+      env_.kernel_calls, [&d = env_.driver, spec]() -> result<std::shared_ptr<runtime::instance>> {
+        auto instance = d.create(spec);
+        if (!instance)
+          return std::move(instance.error());
+        return std::make_shared<runtime::instance>(std::move(*instance));
+      });
   if (!made)
     co_return std::move(made.error());
   auto in_kernel = std::chrono::steady_clock::now();
@@ -159,16 +163,18 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   record_.env = std::move(message.env);
   arm_lease();
   // What is handed out has just answered, and is held to its owner's limits.
-  auto proven = co_await coro::blocking<void>(
-    env_.kernel_calls, [&d = env_.driver, where = instance_, id = info.id, limits = info.limits, same_limits]() -> result<void> {
-      auto alive = d.verify(id, *where);
-      if (!alive || same_limits)
-        return alive;
-      return d.set_limits(id, limits);
-    });
+  auto proven = co_await coro::blocking<void>(env_.kernel_calls,
+                                              [&d = env_.driver, where = instance_, id = info.id,
+                                               limits = info.limits, same_limits]() -> result<void> {
+                                                auto alive = d.verify(id, *where);
+                                                if (!alive || same_limits)
+                                                  return alive;
+                                                return d.set_limits(id, limits);
+                                              });
   if (!proven)
     co_return std::move(proven.error());
-  auto stored = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, r = record_] { return s.replace(r); });
+  auto stored = co_await coro::blocking<void>(env_.store_calls,
+                                              [&s = env_.store, r = record_] { return s.replace(r); });
   if (!stored)
     co_return std::move(stored.error());
   if (life_.state() != sandbox_state::ready)
@@ -187,7 +193,7 @@ coro::task<void> sandbox_state_machine::open_inside() {
   if (!env_.serve_inside)
     co_return caf::unit;
   auto listener = co_await coro::blocking<runtime::unique_fd>(
-    env_.kernel_calls, [&d = env_.driver, where = instance_] { return d.listen(*where, inside_port); });
+      env_.kernel_calls, [&d = env_.driver, where = instance_] { return d.listen(*where, inside_port); });
   if (!listener)
     co_return std::move(listener.error());
   if (life_.state() != sandbox_state::ready)
@@ -204,7 +210,8 @@ result<void> sandbox_state_machine::serve_inside() {
   if (!listener_)
     return caf::unit;
   runtime::unique_fd copy{::fcntl(listener_.get(), F_DUPFD_CLOEXEC, 0)};
-  inside_ = copy ? env_.serve_inside(std::move(copy), principal{record_.info.tenant, record_.info.id}) : nullptr;
+  inside_ =
+      copy ? env_.serve_inside(std::move(copy), principal{record_.info.tenant, record_.info.id}) : nullptr;
   if (!inside_)
     return fail(errc::internal, "The API cannot be served inside the sandbox");
   return caf::unit;
@@ -219,7 +226,8 @@ void sandbox_state_machine::open_data() {
 environment sandbox_state_machine::variables() const {
   auto all = env_.identity(record_.info);
   std::erase_if(all, [this](const auto& ours) {
-    return std::any_of(record_.env.begin(), record_.env.end(), [&](const auto& given) { return given.first == ours.first; });
+    return std::any_of(record_.env.begin(), record_.env.end(),
+                       [&](const auto& given) { return given.first == ours.first; });
   });
   all.insert(all.end(), record_.env.begin(), record_.env.end());
   return all;
@@ -227,12 +235,14 @@ environment sandbox_state_machine::variables() const {
 
 coro::task<void> sandbox_state_machine::persist() {
   auto written = co_await coro::blocking<void>(
-    env_.store_calls, [&s = env_.store, id = record_.info.id, state = record_.info.state, at = record_.info.expires_at,
-                       ttl = record_.info.ttl_seconds] { return s.update(id, state, at, ttl); });
+      env_.store_calls,
+      [&s = env_.store, id = record_.info.id, state = record_.info.state, at = record_.info.expires_at,
+       ttl = record_.info.ttl_seconds] { return s.update(id, state, at, ttl); });
   co_return std::move(written);
 }
 
-// -- living -----------------------------------------------------------------------------------------------------------
+// -- living
+// -----------------------------------------------------------------------------------------------------------
 
 caf::result<sandbox_info> sandbox_state_machine::refresh(refresh_sandbox message) {
   if (life_.state() != sandbox_state::ready)
@@ -257,17 +267,20 @@ caf::result<sandbox_info> sandbox_state_machine::refresh(refresh_sandbox message
 
 caf::result<sandbox_opened> sandbox_state_machine::open(open_sandbox) {
   switch (life_.state()) {
-    case sandbox_state::creating: return fail(errc::sandbox_failed, "The sandbox is still being created");
-    case sandbox_state::ready: return sandbox_opened{record_.info.id};
-    case sandbox_state::draining:
-    case sandbox_state::gone: break;
+  case sandbox_state::creating:
+    return fail(errc::sandbox_failed, "The sandbox is still being created");
+  case sandbox_state::ready:
+    return sandbox_opened{record_.info.id};
+  case sandbox_state::draining:
+  case sandbox_state::gone:
+    break;
   }
   return not_found();
 }
 
 caf::result<sandbox_stats> sandbox_state_machine::stats(get_stats) {
   auto usage = co_await coro::blocking<runtime::driver::usage>(
-    env_.kernel_calls, [&d = env_.driver, id = record_.info.id] { return d.stats(id); });
+      env_.kernel_calls, [&d = env_.driver, id = record_.info.id] { return d.stats(id); });
   if (!usage)
     co_return std::move(usage.error());
   auto now = self_->clock().now();
@@ -295,12 +308,12 @@ caf::result<bool> sandbox_state_machine::probe(probe_port message) {
   if (life_.state() != sandbox_state::ready)
     co_return not_found();
   auto answered = co_await coro::blocking<bool>(
-    env_.kernel_calls, [&d = env_.driver, where = instance_, port = message.port]() -> result<bool> {
-      auto connection = d.connect(*where, port);
-      if (!connection)
-        return false;
-      return true;
-    });
+      env_.kernel_calls, [&d = env_.driver, where = instance_, port = message.port]() -> result<bool> {
+        auto connection = d.connect(*where, port);
+        if (!connection)
+          return false;
+        return true;
+      });
   co_return std::move(answered);
 }
 
@@ -310,7 +323,8 @@ std::vector<log_line> sandbox_state_machine::logs(const get_logs& message) const
 }
 
 void sandbox_state_machine::log(std::string line) {
-  log_event(log_level::info, "sandbox", {{"sandbox_id", record_.info.id.value}, {"tenant", record_.info.tenant.value}, {"what", line}});
+  log_event(log_level::info, "sandbox",
+            {{"sandbox_id", record_.info.id.value}, {"tenant", record_.info.tenant.value}, {"what", line}});
   if (log_.size() >= log_lines)
     log_.pop_front();
   log_.push_back({env_.wall_clock(), "sandbox", std::move(line)});
@@ -330,7 +344,8 @@ void sandbox_state_machine::arm_lease() {
 
 coro::task<void> sandbox_state_machine::watch_lease() {
   // The lease is wall-clock time, the timer is not: look again when it fires.
-  for (auto left = record_.info.expires_at - env_.wall_clock(); left > 0; left = record_.info.expires_at - env_.wall_clock())
+  for (auto left = record_.info.expires_at - env_.wall_clock(); left > 0;
+       left = record_.info.expires_at - env_.wall_clock())
     co_await coro::sleep_for(std::chrono::milliseconds(left));
   co_return co_await finish(end_reason::expired);
 }
@@ -344,8 +359,8 @@ coro::task<void> sandbox_state_machine::watch_init() {
 
 coro::task<void> sandbox_state_machine::renew_guest() {
   while (life_.state() == sandbox_state::ready) {
-    auto renewed = co_await coro::io<void>(env_.threads.here(),
-                                           guest::renew_lease(instance_->guest_socket, env_.settings.guest_lease));
+    auto renewed = co_await coro::io<void>(
+        env_.threads.here(), guest::renew_lease(instance_->guest_socket, env_.settings.guest_lease));
     if (!renewed)
       log("its first process does not answer: " + text_of(renewed.error()));
     co_await coro::sleep_for(env_.settings.guest_lease / 3);
@@ -353,7 +368,8 @@ coro::task<void> sandbox_state_machine::renew_guest() {
   co_return caf::unit;
 }
 
-// -- ending -----------------------------------------------------------------------------------------------------------
+// -- ending
+// -----------------------------------------------------------------------------------------------------------
 
 caf::result<sandbox_ended> sandbox_state_machine::end(end_sandbox message) {
   co_await finish(message.reason);
@@ -379,7 +395,7 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
   auto pause = std::chrono::milliseconds{first_destroy_pause};
   for (;;) {
     auto destroyed = co_await coro::blocking<void>(
-      env_.kernel_calls, [&d = env_.driver, id = record_.info.id] { return d.destroy(id); });
+        env_.kernel_calls, [&d = env_.driver, id = record_.info.id] { return d.destroy(id); });
     if (destroyed)
       break;
     log("cannot be removed yet: " + text_of(destroyed.error()));
@@ -388,7 +404,8 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
   }
   const auto& info = record_.info;
   tombstone stone{info.id, info.tenant, life_.reason(), env_.wall_clock(), info.parent, info.created_at};
-  auto buried = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
+  auto buried =
+      co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
   if (!buried) // the janitor finds the record without a sandbox at the next start
     log("its record could not be removed: " + text_of(buried.error()));
   log(sentence(life_.reason()));

@@ -17,17 +17,18 @@ namespace sandy {
 
 /// State of one sandbox: its lease, its life, and the kernel objects behind it.
 ///
-/// Owns: the record in the store, the kernel's sandbox (through the driver), the entry in the data plane. It starts with
-/// `start_sandbox`, ends by `end_sandbox`, by its lease, or when its process 1 ends; then it destroys what it owns, answers
-/// everybody who waits for that, and quits. If it crashes instead, its worker cleans up.
+/// Owns: the record in the store, the kernel's sandbox (through the driver), the entry in the data plane. It
+/// starts with `start_sandbox`, ends by `end_sandbox`, by its lease, or when its process 1 ends; then it
+/// destroys what it owns, answers everybody who waits for that, and quits. If it crashes instead, its worker
+/// cleans up.
 class sandbox_state_machine {
 public:
   static inline const char* name = "sandbox";
   using self_pointer = coro::actor<sandbox_state_machine, sandbox_actor>*;
 
   /// @param found set when the sandbox runs already (recovery): then `start_sandbox` only takes it over.
-  sandbox_state_machine(self_pointer self, services* env, sandbox_record record, std::shared_ptr<runtime::instance> found,
-                        worker_actor worker);
+  sandbox_state_machine(self_pointer self, services* env, sandbox_record record,
+                        std::shared_ptr<runtime::instance> found, worker_actor worker);
   sandbox_state_machine(const sandbox_state_machine&) = delete;
   sandbox_state_machine& operator=(const sandbox_state_machine&) = delete;
   ~sandbox_state_machine();
@@ -64,8 +65,9 @@ private:
   caf::weak_actor_ptr worker_; ///< weak: our owner must not be kept alive by us
   sandbox_record record_;
   std::shared_ptr<runtime::instance> instance_;
-  runtime::unique_fd listener_;  ///< inside; kept to serve it again for an owner who comes later
-  std::shared_ptr<void> inside_; ///< serves the API inside; must not outlive the sandbox, whose network it holds
+  runtime::unique_fd listener_; ///< inside; kept to serve it again for an owner who comes later
+  std::shared_ptr<void>
+      inside_; ///< serves the API inside; must not outlive the sandbox, whose network it holds
   std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
   sandbox_life life_;
   coro::event created_; ///< the creation is over, well or not: the end may take apart what it made

@@ -10,10 +10,12 @@ public:
   sandbox_state state() const noexcept { return state_; }
   end_reason reason() const noexcept { return reason_; }
 
-  /// Moves on. @returns false, and changes nothing, when `next` does not follow the current state: somebody else won.
+  /// Moves on. @returns false, and changes nothing, when `next` does not follow the current state: somebody
+  /// else won.
   bool enter(sandbox_state next) noexcept;
 
-  /// Starts the end, from creating or ready. The first reason counts. @returns false when it had begun already.
+  /// Starts the end, from creating or ready. The first reason counts. @returns false when it had begun
+  /// already.
   bool end(end_reason reason) noexcept;
 
 private:

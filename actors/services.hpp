@@ -47,14 +47,16 @@ struct worker_settings {
   std::chrono::seconds default_ttl{3 * 3600}; ///< clients that send no lifetime hold sandboxes for hours
   std::chrono::seconds max_ttl{24 * 3600};    ///< longer requests are clamped; 0: none
   std::uint32_t max_sandboxes = 256;
-  std::uint32_t create_concurrency = 4;       ///< creations at a time: beyond, they only take the cores from each other
-  std::uint32_t create_queue = 256;           ///< creations that wait for their turn; beyond, refused at once
-  std::chrono::milliseconds guest_lease{600'000}; ///< a guest that hears from no server for this long ends itself
+  std::uint32_t create_concurrency =
+      4;                            ///< creations at a time: beyond, they only take the cores from each other
+  std::uint32_t create_queue = 256; ///< creations that wait for their turn; beyond, refused at once
+  std::chrono::milliseconds guest_lease{
+      600'000}; ///< a guest that hears from no server for this long ends itself
   std::map<std::string, flavor> flavors{{"basic", {"basic", {}}}};
   child_rules children;
-  std::uint32_t pool_refill_rate = 10;       ///< warm sandboxes made per second and flavor, at most
-  std::chrono::seconds pool_max_age{3600};   ///< an older warm sandbox is replaced
-  std::string data_dir; ///< whose file system is reported as the disk
+  std::uint32_t pool_refill_rate = 10;     ///< warm sandboxes made per second and flavor, at most
+  std::chrono::seconds pool_max_age{3600}; ///< an older warm sandbox is replaced
+  std::string data_dir;                    ///< whose file system is reported as the disk
 };
 
 /// What actors work with. Outlives the actor system; all of it is thread safe or says which thread.
@@ -71,9 +73,11 @@ struct services {
   /// Tells the world of an event in a sandbox's life. Called by actors, on any thread.
   std::function<void(life_event)> publish = [](const life_event&) {};
   /// What a sandbox's processes find in their environment besides what its creator gave, e.g. its token.
-  std::function<environment(const sandbox_info&)> identity = [](const sandbox_info&) { return environment{}; };
-  /// Serves the API on a socket that listens inside a sandbox, until the owner it returns is destroyed; nullptr when it
-  /// cannot. Empty: sandboxes cannot reach the API. Called by actors, on any thread.
+  std::function<environment(const sandbox_info&)> identity = [](const sandbox_info&) {
+    return environment{};
+  };
+  /// Serves the API on a socket that listens inside a sandbox, until the owner it returns is destroyed;
+  /// nullptr when it cannot. Empty: sandboxes cannot reach the API. Called by actors, on any thread.
   std::function<std::shared_ptr<void>(runtime::unique_fd listener, principal inside)> serve_inside;
   std::shared_ptr<limit_table> limits = std::make_shared<limit_table>(); ///< what tenants may use
 };

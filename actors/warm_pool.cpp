@@ -27,12 +27,12 @@ constexpr auto last_failure_pause = 60s;
 } // namespace
 
 warm_pool_state::warm_pool_state(self_pointer self, services* env, std::string kind, worker_actor worker)
-  : self_(self)
-  , env_(*env)
-  , kind_(std::move(kind))
-  , settings_(env->settings.flavors.at(kind_))
-  , worker_(caf::actor_cast<caf::weak_actor_ptr>(worker))
-  , target_(settings_.warm) {
+    : self_(self)
+    , env_(*env)
+    , kind_(std::move(kind))
+    , settings_(env->settings.flavors.at(kind_))
+    , worker_(caf::actor_cast<caf::weak_actor_ptr>(worker))
+    , target_(settings_.warm) {
   if (settings_.warm_max < settings_.warm)
     settings_.warm_max = 4 * settings_.warm;
 }
@@ -40,16 +40,16 @@ warm_pool_state::warm_pool_state(self_pointer self, services* env, std::string k
 warm_pool_actor::behavior_type warm_pool_state::make_behavior() {
   coro::spawn(keep_full());
   return {
-    [this](take_warm) { return take(); },
-    [this](warm_found found) {
-      members_.push_back({std::move(found.id), found.made_at});
-      show();
-    },
-    [this](const warm_ended& gone) {
-      std::erase_if(members_, [&](const member& each) { return each.id == gone.id; });
-      show();
-      wake();
-    },
+      [this](take_warm) { return take(); },
+      [this](warm_found found) {
+        members_.push_back({std::move(found.id), found.made_at});
+        show();
+      },
+      [this](const warm_ended& gone) {
+        std::erase_if(members_, [&](const member& each) { return each.id == gone.id; });
+        show();
+        wake();
+      },
   };
 }
 
@@ -72,7 +72,8 @@ sandbox_id warm_pool_state::take() {
 
 void warm_pool_state::show() const {
   env_.metrics.pool_shown(kind_, members_.size(), target_);
-  pool_health numbers{kind_, static_cast<std::uint32_t>(members_.size()), target_, hits_, misses_, 0, refill_ms_};
+  pool_health numbers{kind_,     static_cast<std::uint32_t>(members_.size()), target_, hits_, misses_, 0,
+                      refill_ms_};
   for (const auto& each : members_)
     if (numbers.oldest_made_at == 0 || each.made_at < numbers.oldest_made_at)
       numbers.oldest_made_at = each.made_at;
@@ -104,7 +105,8 @@ coro::task<void> warm_pool_state::keep_full() {
       failures_ = 0;
       continue;
     }
-    auto pause = std::min<std::chrono::milliseconds>(first_failure_pause * (1u << std::min(failures_, 6u)), last_failure_pause);
+    auto pause = std::min<std::chrono::milliseconds>(first_failure_pause * (1u << std::min(failures_, 6u)),
+                                                     last_failure_pause);
     // No room is the usual state of a busy machine, not a failure to tell anybody.
     if (auto code = code_of(made.error()); code != errc::capacity_exhausted && code != errc::shutting_down)
       log_event(log_level::warn, "warm_refill_failed", {{"flavor", kind_}, {"error", text_of(made.error())}});
@@ -119,8 +121,10 @@ coro::task<void> warm_pool_state::pace() {
   next_refill_ = std::max(next_refill_, begun);
   while (next_refill_ > self_->clock().now())
     co_await coro::sleep_for(next_refill_ - self_->clock().now());
-  next_refill_ += std::chrono::duration_cast<coro::duration>(std::chrono::duration<double>(1.0 / env_.settings.pool_refill_rate));
-  for (auto now = self_->clock().now(); last_claim_ != coro::time_point{} && now - last_claim_ < quiet_time && now - begun < longest_wait;
+  next_refill_ += std::chrono::duration_cast<coro::duration>(
+      std::chrono::duration<double>(1.0 / env_.settings.pool_refill_rate));
+  for (auto now = self_->clock().now();
+       last_claim_ != coro::time_point{} && now - last_claim_ < quiet_time && now - begun < longest_wait;
        now = self_->clock().now())
     co_await coro::sleep_for(quiet_time);
   co_return caf::unit;
@@ -138,7 +142,8 @@ coro::task<bool> warm_pool_state::make_one() {
     co_return std::move(made.error());
   members_.push_back({std::move(*made), env_.wall_clock()});
   auto took = self_->clock().now() - begun;
-  refill_ms_ = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+  refill_ms_ =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
   env_.metrics.pool_refilled(kind_, std::chrono::duration<double>(took).count());
   show();
   co_return true;
@@ -150,9 +155,10 @@ coro::task<void> warm_pool_state::look_after() {
   if (misses_ == std::exchange(misses_seen_, misses_) && target_ > settings_.warm)
     --target_;
   auto changed = co_await coro::blocking<unix_millis>(
-    env_.kernel_calls, [&d = env_.driver, image = settings_.image] { return d.image_changed_at(image); });
+      env_.kernel_calls, [&d = env_.driver, image = settings_.image] { return d.image_changed_at(image); });
   auto image_from = changed ? *changed : 0;
-  auto oldest = env_.wall_clock() - 1000 * env_.settings.pool_max_age.count() * 9 / 10; // before its lease ends it
+  auto oldest =
+      env_.wall_clock() - 1000 * env_.settings.pool_max_age.count() * 9 / 10; // before its lease ends it
   auto surplus = members_.size() > target_ ? members_.size() - target_ : 0;
   retire_if([&](const member& each) {
     return each.made_at < image_from || each.made_at < oldest || (surplus > 0 && surplus-- > 0);

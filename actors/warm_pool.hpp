@@ -11,10 +11,12 @@
 
 namespace sandy {
 
-/// State of a warm pool: keeps sandboxes of one flavor ready, so that a caller need not wait for one to be made.
+/// State of a warm pool: keeps sandboxes of one flavor ready, so that a caller need not wait for one to be
+/// made.
 ///
-/// Members are made one after the other, paced by a token bucket, and not while callers claim. After a miss the target
-/// doubles up to the flavor's maximum; quiet minutes take it back. Members that are old, or older than their image, are replaced.
+/// Members are made one after the other, paced by a token bucket, and not while callers claim. After a miss
+/// the target doubles up to the flavor's maximum; quiet minutes take it back. Members that are old, or older
+/// than their image, are replaced.
 class warm_pool_state {
 public:
   static inline const char* name = "warm_pool";

@@ -33,7 +33,10 @@ caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found
 } // namespace
 
 worker_state::worker_state(self_pointer self, services* env)
-  : self_(self), env_(*env), family_(env->settings.children), creations_(env->settings.create_concurrency) {
+    : self_(self)
+    , env_(*env)
+    , family_(env->settings.children)
+    , creations_(env->settings.create_concurrency) {
   self_->set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) { child_down(down); });
 }
 
@@ -50,39 +53,41 @@ worker_actor::behavior_type worker_state::make_behavior() {
   coro::spawn(recover());
   coro::spawn(sample_host());
   return {
-    [this](create_sandbox request) { return create(std::move(request)); },
-    [this](get_sandbox request) { return pass_on<sandbox_info>(std::move(request)); },
-    [this](list_sandboxes request) { return list(std::move(request)); },
-    [this](terminate_sandbox request) { return terminate(std::move(request)); },
-    [this](refresh_sandbox request) {
-      if (auto* target = find(request.caller, request.id); target != nullptr && request.ttl_seconds > 0)
-        request.ttl_seconds = effective_ttl(request.ttl_seconds, !target->parent.value.empty(), env_.settings);
-      return pass_on<sandbox_info>(std::move(request));
-    },
-    [this](open_sandbox request) { return pass_on<sandbox_opened>(std::move(request)); },
-    [this](get_stats request) { return stats(std::move(request)); },
-    [this](get_logs request) { return pass_on<std::vector<log_line>>(std::move(request)); },
-    [this](probe_port request) { return pass_on<bool>(std::move(request)); },
-    [this](get_health request) { return health(request); },
-    [this](get_resources request) { return resources(request); },
-    [this](get_timeseries request) { return timeseries(request); },
-    [this](list_known) {
-      end_orphans();
-      std::vector<sandbox_id> ids;
-      ids.reserve(live_.size());
-      for (const auto& each : live_)
-        ids.push_back(each.first);
-      return ids;
-    },
-    [this](sandbox_ending notice) { return ending(std::move(notice)); },
-    [this](create_warm request) { return make_warm(std::move(request)); },
-    [this](const retire_warm& request) { retire(request.id); },
-    [this](pool_health numbers) { pool_changed(std::move(numbers)); },
-    [this](drain_worker request) { return drain(request); },
+      [this](create_sandbox request) { return create(std::move(request)); },
+      [this](get_sandbox request) { return pass_on<sandbox_info>(std::move(request)); },
+      [this](list_sandboxes request) { return list(std::move(request)); },
+      [this](terminate_sandbox request) { return terminate(std::move(request)); },
+      [this](refresh_sandbox request) {
+        if (auto* target = find(request.caller, request.id); target != nullptr && request.ttl_seconds > 0)
+          request.ttl_seconds =
+              effective_ttl(request.ttl_seconds, !target->parent.value.empty(), env_.settings);
+        return pass_on<sandbox_info>(std::move(request));
+      },
+      [this](open_sandbox request) { return pass_on<sandbox_opened>(std::move(request)); },
+      [this](get_stats request) { return stats(std::move(request)); },
+      [this](get_logs request) { return pass_on<std::vector<log_line>>(std::move(request)); },
+      [this](probe_port request) { return pass_on<bool>(std::move(request)); },
+      [this](get_health request) { return health(request); },
+      [this](get_resources request) { return resources(request); },
+      [this](get_timeseries request) { return timeseries(request); },
+      [this](list_known) {
+        end_orphans();
+        std::vector<sandbox_id> ids;
+        ids.reserve(live_.size());
+        for (const auto& each : live_)
+          ids.push_back(each.first);
+        return ids;
+      },
+      [this](sandbox_ending notice) { return ending(std::move(notice)); },
+      [this](create_warm request) { return make_warm(std::move(request)); },
+      [this](const retire_warm& request) { retire(request.id); },
+      [this](pool_health numbers) { pool_changed(std::move(numbers)); },
+      [this](drain_worker request) { return drain(request); },
   };
 }
 
-// -- living -----------------------------------------------------------------------------------------------------------
+// -- living
+// -----------------------------------------------------------------------------------------------------------
 
 worker_state::child* worker_state::find(const principal& caller, const sandbox_id& id) {
   auto entry = live_.find(id);
@@ -111,14 +116,16 @@ caf::result<std::vector<sandbox_info>> worker_state::list(list_sandboxes request
     co_return std::move(info);
   };
   for (const auto& [id, each] : live_)
-    if (each.ready && reaches(request.caller, each.tenant, id) && (parent.value.empty() || each.parent == parent))
+    if (each.ready && reaches(request.caller, each.tenant, id) &&
+        (parent.value.empty() || each.parent == parent))
       questions.push_back(question(each.handle));
   auto answers = co_await coro::when_all(std::move(questions));
   std::vector<sandbox_info> infos;
   for (auto& answer : *answers)
     if (answer && answer->state == sandbox_state::ready)
       infos.push_back(std::move(*answer));
-  std::sort(infos.begin(), infos.end(), [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
+  std::sort(infos.begin(), infos.end(),
+            [](const auto& a, const auto& b) { return a.created_at < b.created_at; });
   co_return std::move(infos);
 }
 
@@ -129,8 +136,8 @@ caf::result<std::vector<sandbox_stats>> worker_state::stats(get_stats request) {
     co_return std::move(numbers);
   };
   for (const auto& [id, each] : live_)
-    if (each.ready && reaches(request.caller, each.tenant, id)
-        && (request.ids.empty() || std::find(request.ids.begin(), request.ids.end(), id) != request.ids.end()))
+    if (each.ready && reaches(request.caller, each.tenant, id) &&
+        (request.ids.empty() || std::find(request.ids.begin(), request.ids.end(), id) != request.ids.end()))
       questions.push_back(question(each.handle));
   auto answers = co_await coro::when_all(std::move(questions));
   std::vector<sandbox_stats> numbers;
@@ -173,22 +180,24 @@ caf::result<worker_resources> worker_state::resources(get_resources) {
 
 caf::result<std::vector<resource_sample>> worker_state::timeseries(get_timeseries request) {
   auto since = env_.wall_clock() - 3'600'000ll * request.hours;
-  auto samples = co_await coro::blocking<std::vector<resource_sample>>(env_.store_calls,
-                                                                       [&s = env_.store, since] { return s.samples(since); });
+  auto samples = co_await coro::blocking<std::vector<resource_sample>>(
+      env_.store_calls, [&s = env_.store, since] { return s.samples(since); });
   co_return std::move(samples);
 }
 
 coro::task<void> worker_state::sample_host() {
   for (int round = 0;; ++round) {
     auto load = co_await coro::blocking<runtime::host_load>(
-      env_.kernel_calls, [this, path = env_.settings.data_dir]() -> result<runtime::host_load> { return meter_.read(path); });
+        env_.kernel_calls,
+        [this, path = env_.settings.data_dir]() -> result<runtime::host_load> { return meter_.read(path); });
     if (load)
       load_ = *load;
     if (round % loads_per_sample == 0 && load_.memory_total_bytes > 0 && load_.disk_total_bytes > 0) {
       auto used = [](std::uint64_t total, std::uint64_t free) {
         return 1.0 - static_cast<double>(free) / static_cast<double>(total);
       };
-      resource_sample sample{env_.wall_clock(), load_.cpu_ratio, used(load_.memory_total_bytes, load_.memory_available_bytes),
+      resource_sample sample{env_.wall_clock(), load_.cpu_ratio,
+                             used(load_.memory_total_bytes, load_.memory_available_bytes),
                              used(load_.disk_total_bytes, load_.disk_free_bytes)};
       auto stored = co_await coro::blocking<void>(env_.store_calls,
                                                   [&s = env_.store, sample] { return s.add_sample(sample); });
@@ -199,7 +208,8 @@ coro::task<void> worker_state::sample_host() {
   }
 }
 
-// -- ending -----------------------------------------------------------------------------------------------------------
+// -- ending
+// -----------------------------------------------------------------------------------------------------------
 
 caf::result<sandbox_ended> worker_state::terminate(terminate_sandbox request) {
   if (auto* living = find(request.caller, request.id)) {
@@ -212,7 +222,8 @@ caf::result<sandbox_ended> worker_state::terminate(terminate_sandbox request) {
   if (found == tombstones_.end())
     co_return not_found();
   const auto& stone = found->second;
-  if (!reaches(request.caller, stone.tenant, stone.id) && !reaches(request.caller, stone.tenant, stone.parent))
+  if (!reaches(request.caller, stone.tenant, stone.id) &&
+      !reaches(request.caller, stone.tenant, stone.parent))
     co_return not_found();
   co_return sandbox_ended{request.id, stone.reason};
 }
@@ -309,16 +320,19 @@ coro::task<void> worker_state::clean_up(tombstone stone) {
   co_await end_children(id);
   auto pause = std::chrono::milliseconds{200};
   for (;;) {
-    auto destroyed = co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id] { return d.destroy(id); });
+    auto destroyed =
+        co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id] { return d.destroy(id); });
     if (destroyed)
       break;
     co_await coro::sleep_for(pause);
     pause = std::min<std::chrono::milliseconds>(2 * pause, 60s);
   }
   stone.ended_at = env_.wall_clock();
-  auto buried = co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
+  auto buried =
+      co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, stone] { return s.bury(stone); });
   if (!buried)
-    log_event(log_level::error, "record_not_removed", {{"sandbox_id", id.value}, {"error", text_of(buried.error())}});
+    log_event(log_level::error, "record_not_removed",
+              {{"sandbox_id", id.value}, {"error", text_of(buried.error())}});
   env_.publish({0, stone.ended_at, stone.tenant, id, stone.parent, life_event_type::ended, stone.reason});
   forget(id);
   bury(stone);
@@ -342,20 +356,22 @@ caf::result<void> worker_state::drain(drain_worker request) {
   co_return caf::unit;
 }
 
-// -- recovery ---------------------------------------------------------------------------------------------------------
+// -- recovery
+// ---------------------------------------------------------------------------------------------------------
 
 coro::task<void> worker_state::recover() {
   auto stones = co_await coro::blocking<std::vector<tombstone>>(
-    env_.store_calls, [&s = env_.store, before = env_.wall_clock() - tombstone_life_ms]() -> result<std::vector<tombstone>> {
-      if (auto forgotten = s.forget_tombstones(before); !forgotten)
-        return std::move(forgotten.error());
-      return s.tombstones();
-    });
+      env_.store_calls,
+      [&s = env_.store, before = env_.wall_clock() - tombstone_life_ms]() -> result<std::vector<tombstone>> {
+        if (auto forgotten = s.forget_tombstones(before); !forgotten)
+          return std::move(forgotten.error());
+        return s.tombstones();
+      });
   if (stones)
     for (auto& stone : *stones)
       bury(stone);
-  auto records = co_await coro::blocking<std::vector<sandbox_record>>(env_.store_calls,
-                                                                      [&s = env_.store] { return s.records(); });
+  auto records = co_await coro::blocking<std::vector<sandbox_record>>(
+      env_.store_calls, [&s = env_.store] { return s.records(); });
   if (!records) { // without the truth nothing can be promised: let the operator see it
     log_event(log_level::error, "store_unreadable", {{"error", text_of(records.error())}});
     self_->quit(std::move(records.error()));
@@ -375,7 +391,8 @@ coro::task<void> worker_state::recover() {
   offer_found_members();
   auto leftovers = co_await coro::request(janitor_, coro::infinite, sweep{});
   log_event(log_level::info, "recovered",
-            {{"sandboxes", std::to_string(live_.size())}, {"leftovers", leftovers ? std::to_string(*leftovers) : "unknown"}});
+            {{"sandboxes", std::to_string(live_.size())},
+             {"leftovers", leftovers ? std::to_string(*leftovers) : "unknown"}});
   recovered_.set();
   co_return caf::unit;
 }
@@ -384,12 +401,12 @@ coro::task<void> worker_state::recover_one(sandbox_record record) {
   auto id = record.info.id;
   if (record.info.state == sandbox_state::ready && record.info.expires_at > env_.wall_clock()) {
     auto found = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
-      env_.kernel_calls, [&d = env_.driver, id]() -> result<std::shared_ptr<runtime::instance>> {
-        auto instance = d.attach(id);
-        if (!instance)
-          return std::move(instance.error());
-        return std::make_shared<runtime::instance>(std::move(*instance));
-      });
+        env_.kernel_calls, [&d = env_.driver, id]() -> result<std::shared_ptr<runtime::instance>> {
+          auto instance = d.attach(id);
+          if (!instance)
+            return std::move(instance.error());
+          return std::make_shared<runtime::instance>(std::move(*instance));
+        });
     if (found) {
       auto handle = spawn_sandbox(record, std::move(*found));
       set_warm(live_.at(id), record.info.tenant.value.empty());
@@ -401,7 +418,8 @@ coro::task<void> worker_state::recover_one(sandbox_record record) {
   }
   env_.metrics.leaks_found(metrics::leak_kind::record);
   const auto& info = record.info;
-  co_return co_await clean_up({id, info.tenant, end_reason::failed, env_.wall_clock(), info.parent, info.created_at});
+  co_return co_await clean_up(
+      {id, info.tenant, end_reason::failed, env_.wall_clock(), info.parent, info.created_at});
 }
 
 void worker_state::spawn_janitor() {

@@ -19,11 +19,12 @@
 
 namespace sandy {
 
-/// State of the worker: which sandboxes live on this machine, whose they are, and whether there is room for another.
+/// State of the worker: which sandboxes live on this machine, whose they are, and whether there is room for
+/// another.
 ///
-/// Spawns and monitors the sandbox actors and the janitor. At the start it takes over what a previous server left running
-/// and buries the rest; it answers nothing before that is done. A sandbox actor that crashes is cleaned up here; the janitor
-/// is started again.
+/// Spawns and monitors the sandbox actors and the janitor. At the start it takes over what a previous server
+/// left running and buries the rest; it answers nothing before that is done. A sandbox actor that crashes is
+/// cleaned up here; the janitor is started again.
 class worker_state {
 public:
   static inline const char* name = "worker";
@@ -53,7 +54,7 @@ private:
 
   /// One `create_sandbox` on its way.
   struct creation {
-    sandbox_id id;          ///< of the sandbox that is to be the caller's; not alive yet while it waits for a warm one
+    sandbox_id id; ///< of the sandbox that is to be the caller's; not alive yet while it waits for a warm one
     tenant_id tenant;
     resource_limits limits;
     bool abandoned = false; ///< the caller is gone
@@ -82,7 +83,8 @@ private:
 
   std::shared_ptr<creation> begin_creation(const caf::actor_addr& caller, const sandbox_record& planned);
   void end_creation(const caf::actor_addr& caller, const std::shared_ptr<creation>& order);
-  /// A warm sandbox made the caller's. Fails with capacity_exhausted when there is none, with cancelled when the caller is gone.
+  /// A warm sandbox made the caller's. Fails with capacity_exhausted when there is none, with cancelled when
+  /// the caller is gone.
   coro::task<sandbox_info> claim(sandbox_record wanted, std::shared_ptr<creation> order);
   coro::task<sandbox_info> make_cold(sandbox_record wanted, std::shared_ptr<creation> order);
   bool fits_warm(const sandbox_record& wanted) const;
@@ -123,7 +125,8 @@ private:
   std::unordered_map<sandbox_id, child> live_;
   std::map<std::string, pool> pools_; ///< by flavor
   std::map<caf::actor_addr, sandbox_id> by_address_;
-  std::multimap<caf::actor_addr, std::shared_ptr<creation>> creating_for_; ///< by caller: when one dies they are undone
+  std::multimap<caf::actor_addr, std::shared_ptr<creation>>
+      creating_for_; ///< by caller: when one dies they are undone
   std::unordered_map<sandbox_id, tombstone> tombstones_;
   family family_;
   std::set<std::uint32_t> slots_;

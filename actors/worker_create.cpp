@@ -24,17 +24,21 @@ std::optional<metrics::refusal> worker_state::refusal() const {
 
 std::string worker_state::sentence_of(metrics::refusal reason) const {
   switch (reason) {
-    case metrics::refusal::draining: return "The server is shutting down";
-    case metrics::refusal::max_sandboxes:
-      return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
-    case metrics::refusal::queue_full: return "Too many sandboxes are being created";
+  case metrics::refusal::draining:
+    return "The server is shutting down";
+  case metrics::refusal::max_sandboxes:
+    return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
+  case metrics::refusal::queue_full:
+    return "Too many sandboxes are being created";
   }
   return {};
 }
 
-/// The parent of a sandbox to be, nullptr for none. Fails when the caller does not reach it or it may have no more children.
+/// The parent of a sandbox to be, nullptr for none. Fails when the caller does not reach it or it may have no
+/// more children.
 result<const worker_state::child*> worker_state::parent_of(const create_sandbox& request) {
-  if (const auto& asker = request.caller.sandbox; !asker.value.empty() && find(request.caller, asker) == nullptr)
+  if (const auto& asker = request.caller.sandbox;
+      !asker.value.empty() && find(request.caller, asker) == nullptr)
     return fail(errc::unauthorized, "The sandbox of this token has ended");
   const auto& id = request.parent.value.empty() ? request.caller.sandbox : request.parent;
   if (id.value.empty())
@@ -47,7 +51,8 @@ result<const worker_state::child*> worker_state::parent_of(const create_sandbox&
   return parent;
 }
 
-/// Whether the tenant's budget of living sandboxes and of memory has room for one more, creations on their way included.
+/// Whether the tenant's budget of living sandboxes and of memory has room for one more, creations on their
+/// way included.
 result<void> worker_state::tenant_has_room(const sandbox_info& wanted) const {
   std::uint64_t alive = 0, memory = 0;
   auto count = [&](const tenant_id& tenant, const resource_limits& limits) {
@@ -72,7 +77,8 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
     env_.metrics.create_refused(*reason);
     return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, sentence_of(*reason));
   }
-  // Callers may name flavors that only other installations have; they get the plain one, and the answer shows it.
+  // Callers may name flavors that only other installations have; they get the plain one, and the answer shows
+  // it.
   auto kind = env_.settings.flavors.find(request.flavor);
   if (kind == env_.settings.flavors.end())
     kind = env_.settings.flavors.begin();
@@ -167,7 +173,8 @@ coro::task<sandbox_info> worker_state::make_cold(sandbox_record wanted, std::sha
   auto id = wanted.info.id;
   wanted.uid_slot = free_slot();
   auto handle = spawn_sandbox(wanted, nullptr);
-  while (live_.size() > env_.settings.max_sandboxes && evict_warm()) { // a warm one keeps its place only while nobody wants it
+  while (live_.size() > env_.settings.max_sandboxes &&
+         evict_warm()) { // a warm one keeps its place only while nobody wants it
   }
   auto permit = co_await creations_.acquire();
   env_.metrics.create_timed(metrics::create_phase::queue,
@@ -184,12 +191,15 @@ std::uint32_t worker_state::free_slot() {
   return next_slot_;
 }
 
-sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found) {
-  auto handle = self_->spawn<coro::actor<sandbox_state_machine, sandbox_actor>>(&env_, record, std::move(found), worker_actor{self_});
+sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record,
+                                          std::shared_ptr<runtime::instance> found) {
+  auto handle = self_->spawn<coro::actor<sandbox_state_machine, sandbox_actor>>(
+      &env_, record, std::move(found), worker_actor{self_});
   self_->monitor(handle);
   by_address_.emplace(handle.address(), record.info.id);
   slots_.insert(record.uid_slot);
-  next_slot_ = (record.uid_slot + 1) % runtime::uid_slots; // not at once again: a late process of the old owner has that uid
+  next_slot_ = (record.uid_slot + 1) %
+               runtime::uid_slots; // not at once again: a late process of the old owner has that uid
   const auto& info = record.info;
   child entry{handle, info.tenant, info.parent, info.limits, info.priority, record.uid_slot, info.created_at};
   entry.flavor = info.flavor;

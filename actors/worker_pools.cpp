@@ -34,7 +34,8 @@ void worker_state::spawn_pool(const std::string& kind) {
 bool worker_state::pool_down(const caf::down_msg& down) {
   for (auto& [kind, each] : pools_)
     if (each.handle.address() == down.source) {
-      log_event(log_level::error, "warm_pool_died", {{"flavor", kind}, {"reason", self_->system().render(down.reason)}});
+      log_event(log_level::error, "warm_pool_died",
+                {{"flavor", kind}, {"reason", self_->system().render(down.reason)}});
       spawn_pool(kind);
       offer_found_members();
       return true;
@@ -56,7 +57,8 @@ std::vector<pool_health> worker_state::pool_numbers() const {
 
 std::uint32_t worker_state::claimed() const { return static_cast<std::uint32_t>(live_.size()) - warm_; }
 
-/// Hands the members that a previous server, or a pool that crashed, left to their pool; ends those that have none any more.
+/// Hands the members that a previous server, or a pool that crashed, left to their pool; ends those that have
+/// none any more.
 void worker_state::offer_found_members() {
   for (const auto& [id, each] : live_) {
     if (!each.warm || each.ending != end_reason::none)

@@ -42,7 +42,8 @@ std::vector<std::string> flavor_names(const config& settings) {
   return names;
 }
 
-/// A program's path as the shell would find it. As it is when nothing is found: then its user says what is missing.
+/// A program's path as the shell would find it. As it is when nothing is found: then its user says what is
+/// missing.
 std::string in_path(const std::string& program) {
   const char* path = std::getenv("PATH");
   if (program.find('/') != std::string::npos || path == nullptr)
@@ -72,7 +73,8 @@ constexpr std::chrono::seconds settle_timeout{5};
 using webhook_client = std::shared_ptr<http::outbound::webhook_client>;
 
 coro::task<unsigned> post_event(coro::pool& threads, webhook_client client, life_event event) {
-  auto status = co_await coro::io<unsigned>(threads.here(), http::outbound::webhook_client::post(client, std::move(event)));
+  auto status = co_await coro::io<unsigned>(threads.here(),
+                                            http::outbound::webhook_client::post(client, std::move(event)));
   co_return std::move(status);
 }
 
@@ -155,7 +157,8 @@ result<std::unique_ptr<application>> application::start(config settings) {
   if (!settings.cgroup_parent.empty())
     options.cgroup_parent = settings.cgroup_parent;
   options.uid_base = settings.uid_base;
-  // The first lease counts from the start of the guest, so that a server that dies at once leaves no sandbox for ever.
+  // The first lease counts from the start of the guest, so that a server that dies at once leaves no sandbox
+  // for ever.
   if (auto lease = settings.worker.guest_lease.count(); lease > 0)
     options.guest_arguments = {"--lease-ms", std::to_string(lease)};
   auto driver = runtime::crun_driver::make(std::move(options));
@@ -220,8 +223,8 @@ application::application(config settings, parts made)
   threads_.start_bridges(system_);
   // Last: it takes sandboxes over at once, and the server must be there to be reached from inside them.
   worker_ = context_.worker = system_.spawn<coro::actor<worker_state, worker_actor>>(&services_);
-  // Everything hangs on the worker, and every request on a limiter: without them, better a restart that takes the
-  // sandboxes over than half a server.
+  // Everything hangs on the worker, and every request on a limiter: without them, better a restart that takes
+  // the sandboxes over than half a server.
   end_with(caf::actor_cast<caf::abstract_actor*>(worker_), "worker_died");
   end_with(caf::actor_cast<caf::abstract_actor*>(events_), "event_log_died");
   for (const auto& limiter : context_.limiters)
@@ -239,8 +242,11 @@ result<void> application::start_webhooks() {
     auto client = http::outbound::webhook_client::make(hook);
     if (!client)
       return std::move(client.error());
-    webhook_post post = [this, client = *client](life_event event) { return post_event(threads_, client, std::move(event)); };
-    webhooks_.push_back(system_.spawn<coro::actor<webhook_state, webhook_actor>>(&services_, hook, events_, std::move(post)));
+    webhook_post post = [this, client = *client](life_event event) {
+      return post_event(threads_, client, std::move(event));
+    };
+    webhooks_.push_back(
+        system_.spawn<coro::actor<webhook_state, webhook_actor>>(&services_, hook, events_, std::move(post)));
     caf::anon_send(webhooks_.back(), deliver_events{});
   }
   return caf::unit;
@@ -312,7 +318,8 @@ void application::stop() {
   if (stuck && *stuck > 0)
     log_event(log_level::warn, "requests_stuck", {{"count", *stuck}});
   // Creations whose clients the edge gave up are undone by now or soon.
-  auto drained = ask_worker(threads_, worker_, drain_worker{settings_.end_sandboxes}, std::chrono::minutes{1});
+  auto drained =
+      ask_worker(threads_, worker_, drain_worker{settings_.end_sandboxes}, std::chrono::minutes{1});
   if (!drained || !*drained)
     log_event(log_level::warn, "not_drained",
               {{"error", drained ? text_of(drained->error()) : std::string{}}});

@@ -35,7 +35,7 @@ struct config {
   std::string image_dir = "/var/lib/sandy/images";
   std::uint32_t threads = 0; ///< 0: one per core
   std::chrono::milliseconds shutdown_grace{
-      20'000}; ///< running requests may take this long; below the 30 s that supervisors wait
+      20'000};                ///< running requests may take this long; below the 30 s that supervisors wait
   bool end_sandboxes = false; ///< when told to stop, end all sandboxes too
 
   std::string api_key;                        ///< of the tenant "default"; empty: none

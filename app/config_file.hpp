@@ -14,7 +14,7 @@ namespace sandy {
 /// One of a tenant's limits, as the file and the settings name it.
 struct limit_field {
   std::string_view name;
-  std::uint64_t tenant_limits::*value;
+  std::uint64_t tenant_limits::* value;
   bool is_size = false; ///< written as a SIZE, not as a NUMBER
 };
 

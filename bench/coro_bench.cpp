@@ -1,4 +1,5 @@
-// What the coroutine layer costs next to plain CAF, on the same scheduler in the same run. Compare the rows by pairs.
+// What the coroutine layer costs next to plain CAF, on the same scheduler in the same run. Compare the rows
+// by pairs.
 
 #include "coro/actor.hpp"
 #include "coro/ask.hpp"
@@ -43,7 +44,9 @@ struct coro_echo_state {
 
 struct coro_driver_state {
   static inline const char* name = "driver";
-  coro_driver_state(coro::actor<coro_driver_state, driver_actor>*, echo_actor e, coro::duration t) : echo(std::move(e)), timeout(t) {}
+  coro_driver_state(coro::actor<coro_driver_state, driver_actor>*, echo_actor e, coro::duration t)
+      : echo(std::move(e))
+      , timeout(t) {}
   driver_actor::behavior_type make_behavior() {
     return {[this](get_timeseries request) { return run(request.hours); }};
   }
@@ -63,7 +66,9 @@ struct coro_driver_state {
 class plain_driver final : public driver_actor::base {
 public:
   plain_driver(caf::actor_config& config, echo_actor echo, caf::duration timeout)
-    : driver_actor::base(config), echo_(std::move(echo)), timeout_(timeout) {}
+      : driver_actor::base(config)
+      , echo_(std::move(echo))
+      , timeout_(timeout) {}
 
 protected:
   behavior_type make_behavior() override {
@@ -101,7 +106,12 @@ struct running {
       threads.use_for(*this);
     }
   };
-  running() : threads(1), config(threads), system(config) { threads.start_bridges(system); }
+  running()
+      : threads(1)
+      , config(threads)
+      , system(config) {
+    threads.start_bridges(system);
+  }
   ~running() {
     system.await_all_actors_done();
     threads.stop_bridges();
@@ -113,7 +123,9 @@ struct running {
       if (!answer)
         throw std::runtime_error(text_of(answer.error()));
     };
-    boost::asio::co_spawn(threads.context(0), question(std::move(actor), std::move(message)), boost::asio::use_future).get();
+    boost::asio::co_spawn(threads.context(0), question(std::move(actor), std::move(message)),
+                          boost::asio::use_future)
+        .get();
   }
   coro::pool threads;
   configuration config;
@@ -153,7 +165,9 @@ auto coroutine(coro::duration timeout) {
 BENCHMARK_CAPTURE(round_trips, caf_then_no_timeout, plain(caf::infinite))->UseRealTime();
 BENCHMARK_CAPTURE(round_trips, coroutine_no_timeout, coroutine(coro::infinite))->UseRealTime();
 BENCHMARK_CAPTURE(round_trips, coroutine_both_sides, coroutine<true>(coro::infinite))->UseRealTime();
-BENCHMARK_CAPTURE(round_trips, caf_then_10s_timeout, plain(caf::duration{10s}))->UseRealTime()->Iterations(50);
+BENCHMARK_CAPTURE(round_trips, caf_then_10s_timeout, plain(caf::duration{10s}))
+    ->UseRealTime()
+    ->Iterations(50);
 BENCHMARK_CAPTURE(round_trips, coroutine_10s_timeout, coroutine(10s))->UseRealTime()->Iterations(50);
 
 void edge_question(benchmark::State& state) {

@@ -22,8 +22,8 @@ namespace sandy::coro {
 ///   };
 ///   auto handle = system.spawn<coro::actor<worker_state, worker_actor>>(slots);
 ///
-/// When the actor ends its frames are destroyed first, then its state. Then callers of suspended handlers hear that their
-/// receiver went down.
+/// When the actor ends its frames are destroyed first, then its state. Then callers of suspended handlers
+/// hear that their receiver went down.
 template <class State, class Handle>
 class actor : public Handle::base {
   using super = typename Handle::base;
@@ -32,7 +32,8 @@ public:
   using handle_type = Handle;
 
   template <class... Ts>
-  explicit actor(caf::actor_config& config, Ts&&... args) : super(config) {
+  explicit actor(caf::actor_config& config, Ts&&... args)
+      : super(config) {
     make_state_ = [this, tuple = std::make_tuple(std::decay_t<Ts>(std::forward<Ts>(args))...)]() mutable {
       std::apply([this](auto&... each) { state_.emplace(this, std::move(each)...); }, tuple);
     };
@@ -63,7 +64,8 @@ public:
 
   void on_exit() override {
     make_state_ = nullptr;
-    if (!scope_.active()) { // the last reference went away on some thread: no execution unit, and no new references
+    if (!scope_.active()) { // the last reference went away on some thread: no execution unit, and no new
+                            // references
       this->context(nullptr);
       scope_.unreferenced();
     }

@@ -23,7 +23,8 @@ namespace coro::detail {
 template <class T, class Handler>
 class question_of final : public question {
 public:
-  explicit question_of(Handler handler) : handler_(std::move(handler)) {}
+  explicit question_of(Handler handler)
+      : handler_(std::move(handler)) {}
 
   void complete(caf::mailbox_element* answer) override {
     if (answer == nullptr)
@@ -47,9 +48,10 @@ private:
 
 } // namespace coro::detail
 
-/// Asks an actor from an Asio coroutine of the pool, without blocking a thread. T follows from the actor's interface.
-/// Fails with what the actor answered, with deadline_exceeded after `timeout`, or with cancelled when the coroutine is
-/// cancelled (the actor may do the work all the same: ask a request actor where that matters).
+/// Asks an actor from an Asio coroutine of the pool, without blocking a thread. T follows from the actor's
+/// interface. Fails with what the actor answered, with deadline_exceeded after `timeout`, or with cancelled
+/// when the coroutine is cancelled (the actor may do the work all the same: ask a request actor where that
+/// matters).
 template <class Handle, class Message>
 io_task<result<coro::detail::response_of<Handle, Message>>> ask(Handle actor, Message message,
                                                                 std::chrono::milliseconds timeout) {
@@ -64,11 +66,13 @@ io_task<result<coro::detail::response_of<Handle, Message>>> ask(Handle actor, Me
           boost::asio::post(here.context(), [&here, id] { here.cancel(id); });
       });
     auto* target = caf::actor_cast<caf::abstract_actor*>(actor);
-    target->enqueue(caf::make_mailbox_element(caf::strong_actor_ptr{here.ctrl()}, mid, {}, std::move(message)), nullptr);
+    target->enqueue(
+        caf::make_mailbox_element(caf::strong_actor_ptr{here.ctrl()}, mid, {}, std::move(message)), nullptr);
   };
   auto token = boost::asio::use_awaitable_t<io_executor>{};
-  auto outcome = co_await boost::asio::async_initiate<boost::asio::use_awaitable_t<io_executor>, void(result<value>)>(
-    initiation, token);
+  auto outcome =
+      co_await boost::asio::async_initiate<boost::asio::use_awaitable_t<io_executor>, void(result<value>)>(
+          initiation, token);
   co_return outcome;
 }
 

@@ -24,13 +24,16 @@ thread_local bridge* current_bridge = nullptr;
 } // namespace
 
 bridge::bridge(caf::actor_config& config, boost::asio::io_context& context)
-  : monitorable_actor(config), context_(context), timer_(context) {}
+    : monitorable_actor(config)
+    , context_(context)
+    , timer_(context) {}
 
 bridge::~bridge() = default;
 
 caf::strong_actor_ptr bridge::make(caf::actor_system& system, boost::asio::io_context& context) {
   caf::actor_config config{system.dummy_execution_unit()};
-  return caf::make_actor<bridge, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, config, context);
+  return caf::make_actor<bridge, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system,
+                                                        config, context);
 }
 
 bridge& bridge::of(const caf::strong_actor_ptr& pointer) {
@@ -49,9 +52,8 @@ void bridge::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) {
   if (!element->mid.is_response())
     return;
   // Always posted, also on our own thread: the answer may come while its question is still being asked.
-  boost::asio::post(context_, [self = caf::strong_actor_ptr{ctrl()}, this, element = std::move(element)]() mutable {
-    deliver(std::move(element));
-  });
+  boost::asio::post(context_, [self = caf::strong_actor_ptr{ctrl()}, this,
+                               element = std::move(element)]() mutable { deliver(std::move(element)); });
 }
 
 void bridge::deliver(caf::mailbox_element_ptr element) {
@@ -76,8 +78,8 @@ caf::message_id bridge::add(question* q, std::chrono::milliseconds timeout) {
   q->timer_.owner = q;
   q->deadline_ = std::chrono::steady_clock::now() + timeout;
   auto* position = &timers_;
-  while (position->prev() != &timers_
-         && static_cast<question::timer_hook*>(position->prev())->owner->deadline_ > q->deadline_)
+  while (position->prev() != &timers_ &&
+         static_cast<question::timer_hook*>(position->prev())->owner->deadline_ > q->deadline_)
     position = position->prev();
   q->timer_.insert_before(*position);
   arm();

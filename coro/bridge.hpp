@@ -33,7 +33,8 @@ private:
   std::uint64_t id_ = 0;
 };
 
-/// What actors see of one pool thread's Asio coroutines: a receiver of responses. Never blocks a thread, has no mailbox.
+/// What actors see of one pool thread's Asio coroutines: a receiver of responses. Never blocks a thread, has
+/// no mailbox.
 class bridge final : public caf::monitorable_actor {
 public:
   bridge(caf::actor_config& config, boost::asio::io_context& context);

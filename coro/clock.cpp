@@ -60,7 +60,10 @@ struct pool_clock::event {
 /// The timers of one thread; touched on that thread only.
 class pool_clock::shard : public std::enable_shared_from_this<shard> {
 public:
-  shard(boost::asio::io_context& context, caf::execution_unit& unit) : context_(context), unit_(unit), timer_(context) {}
+  shard(boost::asio::io_context& context, caf::execution_unit& unit)
+      : context_(context)
+      , unit_(unit)
+      , timer_(context) {}
 
   boost::asio::io_context& context() noexcept { return context_; }
   bool here() const { return context_.get_executor().running_in_this_thread(); }
@@ -127,11 +130,13 @@ void pool_clock::put(event e) {
   boost::asio::post(first->context(), [first, e = std::move(e)]() mutable { first->add(std::move(e)); });
 }
 
-void pool_clock::set_ordinary_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) {
+void pool_clock::set_ordinary_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type,
+                                      std::uint64_t id) {
   put({t, event::timeout{caf::weak_actor_ptr{self->ctrl()}, type, id}});
 }
 
-void pool_clock::set_multi_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) {
+void pool_clock::set_multi_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type,
+                                   std::uint64_t id) {
   set_ordinary_timeout(t, self, type, id);
 }
 
@@ -139,11 +144,13 @@ void pool_clock::set_request_timeout(time_point t, caf::abstract_actor* self, ca
   put({t, event::request_timeout{caf::weak_actor_ptr{self->ctrl()}, id}});
 }
 
-void pool_clock::schedule_message(time_point t, caf::strong_actor_ptr receiver, caf::mailbox_element_ptr content) {
+void pool_clock::schedule_message(time_point t, caf::strong_actor_ptr receiver,
+                                  caf::mailbox_element_ptr content) {
   put({t, event::delayed{std::move(receiver), std::move(content)}});
 }
 
-void pool_clock::schedule_message(time_point t, caf::group target, caf::strong_actor_ptr sender, caf::message content) {
+void pool_clock::schedule_message(time_point t, caf::group target, caf::strong_actor_ptr sender,
+                                  caf::message content) {
   put({t, event::delayed_group{std::move(target), std::move(sender), std::move(content)}});
 }
 

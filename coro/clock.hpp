@@ -12,8 +12,9 @@
 
 namespace sandy::coro {
 
-/// The actor clock on the pool: one heap of timers per io_context, fired by its timer, no clock thread. Deadlines are
-/// rounded up to a millisecond, because wake-ups are what costs. Actors are held weakly: a timer keeps nobody alive.
+/// The actor clock on the pool: one heap of timers per io_context, fired by its timer, no clock thread.
+/// Deadlines are rounded up to a millisecond, because wake-ups are what costs. Actors are held weakly: a
+/// timer keeps nobody alive.
 class pool_clock final : public caf::actor_clock {
 public:
   pool_clock();
@@ -22,11 +23,15 @@ public:
   /// Adds a thread. Before the first timer only.
   void add(boost::asio::io_context& context, caf::execution_unit& unit);
 
-  void set_ordinary_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override;
-  void set_multi_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type, std::uint64_t id) override;
+  void set_ordinary_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type,
+                            std::uint64_t id) override;
+  void set_multi_timeout(time_point t, caf::abstract_actor* self, caf::atom_value type,
+                         std::uint64_t id) override;
   void set_request_timeout(time_point t, caf::abstract_actor* self, caf::message_id id) override;
-  void schedule_message(time_point t, caf::strong_actor_ptr receiver, caf::mailbox_element_ptr content) override;
-  void schedule_message(time_point t, caf::group target, caf::strong_actor_ptr sender, caf::message content) override;
+  void schedule_message(time_point t, caf::strong_actor_ptr receiver,
+                        caf::mailbox_element_ptr content) override;
+  void schedule_message(time_point t, caf::group target, caf::strong_actor_ptr sender,
+                        caf::message content) override;
   // Cancelled timers fire into the void: receivers know which one they wait for.
   void cancel_ordinary_timeout(caf::abstract_actor*, caf::atom_value) override {}
   void cancel_request_timeout(caf::abstract_actor*, caf::message_id) override {}

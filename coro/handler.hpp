@@ -13,16 +13,17 @@
 #include <type_traits>
 #include <utility>
 
-// Makes every message handler that returns caf::result<T> a coroutine if it says co_await or co_return. CAF's static check
-// of typed interfaces stays as it is.
+// Makes every message handler that returns caf::result<T> a coroutine if it says co_await or co_return. CAF's
+// static check of typed interfaces stays as it is.
 
 namespace sandy::coro::detail {
 
-/// Who waits for a handler's answer. Like caf::response_promise, but without a strong reference to our own actor: kept in a
-/// frame, that would be a cycle, and the actor would never die.
+/// Who waits for a handler's answer. Like caf::response_promise, but without a strong reference to our own
+/// actor: kept in a frame, that would be a cycle, and the actor would never die.
 class reply_address {
 public:
-  explicit reply_address(scope& owner) : owner_(owner) {
+  explicit reply_address(scope& owner)
+      : owner_(owner) {
     auto* element = owner.self()->current_mailbox_element();
     if (element != nullptr && !element->mid.is_answered() && !element->mid.is_response()) {
       source_ = element->sender; // a copy: the handler may ask for current_sender()
@@ -42,12 +43,14 @@ private:
     if (!stages_.empty()) {
       auto next = std::move(stages_.back());
       stages_.pop_back();
-      next->enqueue(caf::make_mailbox_element(std::move(source_), mid_, std::move(stages_), std::move(content)),
-                    owner_.self()->context());
+      next->enqueue(
+          caf::make_mailbox_element(std::move(source_), mid_, std::move(stages_), std::move(content)),
+          owner_.self()->context());
     } else if (source_ && mid_.is_request()) {
       auto receiver = std::exchange(source_, nullptr);
-      receiver->enqueue(caf::make_mailbox_element(owner_.sender(), mid_.response_id(), {}, std::move(content)),
-                        owner_.self()->context());
+      receiver->enqueue(
+          caf::make_mailbox_element(owner_.sender(), mid_.response_id(), {}, std::move(content)),
+          owner_.self()->context());
     }
   }
 
@@ -60,7 +63,8 @@ private:
 template <class T>
 class reply_promise_base : public scope::root {
 public:
-  reply_promise_base() : address_(owner()) {}
+  reply_promise_base()
+      : address_(owner()) {}
   ~reply_promise_base() {
     if (!answered_) // the actor ended while this handler was suspended
       address_.deliver(caf::make_error(caf::sec::request_receiver_down));
@@ -114,8 +118,8 @@ public:
   void return_value(caf::error err) { refuse(std::move(err)); }
 };
 
-// The first parameter may be the object (a lambda or the state); message parameters must be values, because the message is
-// gone after the first suspension.
+// The first parameter may be the object (a lambda or the state); message parameters must be values, because
+// the message is gone after the first suspension.
 template <class... Args>
 struct values_only : std::true_type {};
 template <class Object, class... Args>

@@ -2,8 +2,8 @@
 
 namespace sandy::coro {
 
-/// A node of a circular doubly linked list; also its head. Unlinks itself when destroyed, so an awaiter that goes away with
-/// its frame leaves every queue it stood in.
+/// A node of a circular doubly linked list; also its head. Unlinks itself when destroyed, so an awaiter that
+/// goes away with its frame leaves every queue it stood in.
 class list_hook {
 public:
   list_hook() = default;

@@ -28,8 +28,8 @@ namespace sandy::coro {
 
 namespace detail {
 
-/// Where an operation that runs elsewhere leaves its outcome. Shared, because the actor may end first: then the outcome dies
-/// with the operation, and what it owns is released.
+/// Where an operation that runs elsewhere leaves its outcome. Shared, because the actor may end first: then
+/// the outcome dies with the operation, and what it owns is released.
 template <class T>
 struct mailbox_slot {
   caf::strong_actor_ptr receiver;
@@ -52,7 +52,8 @@ public:
   result<T> await_resume() { return std::move(*slot_->outcome); }
 
 protected:
-  external_operation() : slot_(std::make_shared<mailbox_slot<T>>()) {
+  external_operation()
+      : slot_(std::make_shared<mailbox_slot<T>>()) {
     auto& here = scope::current();
     slot_->mid = caf::message_id{here.add(this)}.with_normal_priority();
     slot_->receiver = caf::strong_actor_ptr{here.self()->ctrl()};
@@ -66,13 +67,14 @@ private:
 
 } // namespace detail
 
-/// Awaits an Asio coroutine: a pidfd, a socket, a pipe. It runs on `context`; when the actor's frame goes first it is
-/// cancelled (terminal). Exceptions become `internal`.
+/// Awaits an Asio coroutine: a pidfd, a socket, a pipe. It runs on `context`; when the actor's frame goes
+/// first it is cancelled (terminal). Exceptions become `internal`.
 template <class T>
 class [[nodiscard]] io final : public detail::external_operation<T> {
 public:
   io(boost::asio::io_context& context, io_task<result<T>> work)
-    : context_(context), cancel_(std::make_shared<boost::asio::cancellation_signal>()) {
+      : context_(context)
+      , cancel_(std::make_shared<boost::asio::cancellation_signal>()) {
     auto finish = [slot = this->slot_, cancel = cancel_](std::exception_ptr what) {
       if (what)
         slot->finish(to_error(what));
@@ -82,7 +84,8 @@ public:
   }
   ~io() {
     if (!this->done_)
-      boost::asio::post(context_, [cancel = cancel_] { cancel->emit(boost::asio::cancellation_type::terminal); });
+      boost::asio::post(context_,
+                        [cancel = cancel_] { cancel->emit(boost::asio::cancellation_type::terminal); });
   }
 
 private:
@@ -99,8 +102,8 @@ private:
 /// Where calls that block are made: gets a function to run on some other thread (in tests: at once).
 using offload = std::function<void(std::function<void()>)>;
 
-/// Awaits a call that blocks (fork, mount, SQLite). It cannot be cancelled: when the actor goes first its outcome is dropped,
-/// so whoever supervises the actor must undo what the call made.
+/// Awaits a call that blocks (fork, mount, SQLite). It cannot be cancelled: when the actor goes first its
+/// outcome is dropped, so whoever supervises the actor must undo what the call made.
 /// @param call returns result<T>; copyable.
 template <class T>
 class [[nodiscard]] blocking final : public detail::external_operation<T> {

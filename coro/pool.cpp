@@ -34,9 +34,11 @@ void on_thread(boost::asio::io_context& context, F work) {
 
 } // namespace
 
-pool::pool(std::size_t threads, std::size_t blocking_threads) : blocking_(blocking_threads) {
+pool::pool(std::size_t threads, std::size_t blocking_threads)
+    : blocking_(blocking_threads) {
   for (std::size_t i = 0; i < threads; ++i) {
-    contexts_.push_back(std::make_unique<boost::asio::io_context>(1)); // one thread each: no locks in its queue
+    contexts_.push_back(
+        std::make_unique<boost::asio::io_context>(1)); // one thread each: no locks in its queue
     guards_.emplace_back(contexts_.back()->get_executor());
   }
   for (std::size_t i = 0; i < threads; ++i)
@@ -60,8 +62,9 @@ pool::~pool() {
 std::size_t pool::current() const noexcept { return current_pool == this ? current_index : contexts_.size(); }
 
 void pool::use_for(caf::actor_system_config& config) {
-  config.module_factories.emplace_back(
-    [this](caf::actor_system& system) -> caf::actor_system::module* { return new scheduler(system, *this); });
+  config.module_factories.emplace_back([this](caf::actor_system& system) -> caf::actor_system::module* {
+    return new scheduler(system, *this);
+  });
 }
 
 void pool::start_bridges(caf::actor_system& system) {
@@ -76,7 +79,8 @@ void pool::stop_bridges() {
     on_thread(*contexts_[i], [old = &bridge::of(bridges_[i])] {
       old->fail_all();
       bridge::set_current(nullptr);
-      // A thread that spawned an actor holds the system's logger, and the system waits for it in its destructor.
+      // A thread that spawned an actor holds the system's logger, and the system waits for it in its
+      // destructor.
       caf::logger::set_current_actor_system(nullptr);
     });
   bridges_.clear();

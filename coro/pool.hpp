@@ -14,11 +14,11 @@
 
 namespace sandy::coro {
 
-/// The server's threads. Each owns one io_context; sockets stay with their thread, and CAF's actors run here too (see
-/// scheduler.hpp). A few more threads exist for calls that block.
+/// The server's threads. Each owns one io_context; sockets stay with their thread, and CAF's actors run here
+/// too (see scheduler.hpp). A few more threads exist for calls that block.
 ///
-/// Order of life: pool, then configuration (use_pool), then actor_system, then start_bridges; the actor_system is destroyed
-/// while the pool still runs.
+/// Order of life: pool, then configuration (use_pool), then actor_system, then start_bridges; the
+/// actor_system is destroyed while the pool still runs.
 class pool {
 public:
   /// Starts the threads. @param threads at least 1. @param blocking_threads for fork, mount, SQLite.

@@ -38,9 +38,9 @@ struct single_result<caf::detail::type_list<T>> {
 
 /// What `Handle` answers to `Message`, from its typed interface.
 template <class Handle, class Message>
-using response_of =
-  typename single_result<caf::response_type_t<typename Handle::signatures,
-                                              typename caf::detail::implicit_conversions<std::decay_t<Message>>::type>>::type;
+using response_of = typename single_result<
+    caf::response_type_t<typename Handle::signatures,
+                         typename caf::detail::implicit_conversions<std::decay_t<Message>>::type>>::type;
 
 /// The content of a response, or its error.
 template <class T>
@@ -96,10 +96,11 @@ private:
   std::optional<result<T>> response_;
 };
 
-/// Asks another actor. Fails with deadline_exceeded after `timeout`, with sandbox_ended's CAF twin (receiver down) when the
-/// receiver is or goes down.
+/// Asks another actor. Fails with deadline_exceeded after `timeout`, with sandbox_ended's CAF twin (receiver
+/// down) when the receiver is or goes down.
 template <class Handle, class Message>
-pending_request<detail::response_of<Handle, Message>> request(const Handle& receiver, duration timeout, Message&& message) {
+pending_request<detail::response_of<Handle, Message>> request(const Handle& receiver, duration timeout,
+                                                              Message&& message) {
   return {receiver, timeout, std::forward<Message>(message)};
 }
 

@@ -10,7 +10,9 @@ namespace sandy::coro {
 class scheduler::unit final : public caf::execution_unit {
 public:
   unit(caf::actor_system& system, boost::asio::io_context& context, scheduler& owner)
-    : execution_unit(&system), context_(context), owner_(owner) {}
+      : execution_unit(&system)
+      , context_(context)
+      , owner_(owner) {}
   void exec_later(caf::resumable* what) override;
 
 private:
@@ -21,8 +23,14 @@ private:
 
 /// A scheduled actor; owns one reference to it.
 struct scheduler::job {
-  job(caf::resumable* w, unit* o) noexcept : what(w), on(o) { on->owner_.scheduled_.fetch_add(1, std::memory_order_relaxed); }
-  job(job&& other) noexcept : what(std::exchange(other.what, nullptr)), on(other.on) {}
+  job(caf::resumable* w, unit* o) noexcept
+      : what(w)
+      , on(o) {
+    on->owner_.scheduled_.fetch_add(1, std::memory_order_relaxed);
+  }
+  job(job&& other) noexcept
+      : what(std::exchange(other.what, nullptr))
+      , on(other.on) {}
   job(const job&) = delete;
   job& operator=(const job&) = delete;
   ~job() {
@@ -35,10 +43,15 @@ struct scheduler::job {
     auto* actor = std::exchange(what, nullptr);
     auto& owner = on->owner_;
     switch (actor->resume(on, owner.max_throughput())) {
-      case caf::resumable::resume_later: on->exec_later(actor); break;
-      case caf::resumable::done:
-      case caf::resumable::awaiting_message: caf::intrusive_ptr_release(actor); break;
-      case caf::resumable::shutdown_execution_unit: break;
+    case caf::resumable::resume_later:
+      on->exec_later(actor);
+      break;
+    case caf::resumable::done:
+    case caf::resumable::awaiting_message:
+      caf::intrusive_ptr_release(actor);
+      break;
+    case caf::resumable::shutdown_execution_unit:
+      break;
     }
     owner.finished_one();
   }
@@ -49,7 +62,9 @@ struct scheduler::job {
 
 void scheduler::unit::exec_later(caf::resumable* what) { boost::asio::post(context_, job{what, this}); }
 
-scheduler::scheduler(caf::actor_system& system, pool& threads) : abstract_coordinator(system), pool_(threads) {
+scheduler::scheduler(caf::actor_system& system, pool& threads)
+    : abstract_coordinator(system)
+    , pool_(threads) {
   for (std::size_t i = 0; i < threads.size(); ++i) {
     units_.push_back(std::make_unique<unit>(system, threads.context(i), *this));
     clock_.add(threads.context(i), *units_.back());

@@ -13,8 +13,8 @@
 
 namespace sandy::coro {
 
-/// CAF's scheduler module on the pool's io_contexts: an actor that has mail is a handler posted to one of them. One pool of
-/// threads costs 8 us of CPU for a request through two actors, two pools cost 12.
+/// CAF's scheduler module on the pool's io_contexts: an actor that has mail is a handler posted to one of
+/// them. One pool of threads costs 8 us of CPU for a request through two actors, two pools cost 12.
 class scheduler final : public caf::scheduler::abstract_coordinator {
 public:
   scheduler(caf::actor_system& system, pool& threads);

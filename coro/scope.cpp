@@ -9,8 +9,8 @@ namespace sandy::coro {
 
 namespace {
 
-// Layout of our request ids: bit 59 marks them, 39 bits of generation tell a reused slot, 20 bits name the slot. The last
-// slot stands for the timer. Bits 60 to 63 belong to CAF.
+// Layout of our request ids: bit 59 marks them, 39 bits of generation tell a reused slot, 20 bits name the
+// slot. The last slot stands for the timer. Bits 60 to 63 belong to CAF.
 constexpr std::uint64_t our_bit = 1ull << 59;
 constexpr unsigned slot_bits = 20;
 constexpr std::uint64_t slot_mask = (1ull << slot_bits) - 1;
@@ -83,8 +83,8 @@ void scope::arm(operation* op, time_point deadline) {
   op->deadline_ = deadline;
   auto* position = &timers_;
   // From the back: with equal timeouts, the common case, a new deadline is the latest.
-  while (position->prev() != &timers_
-         && static_cast<operation::timer_hook*>(position->prev())->owner->deadline_ > deadline)
+  while (position->prev() != &timers_ &&
+         static_cast<operation::timer_hook*>(position->prev())->owner->deadline_ > deadline)
     position = position->prev();
   op->timer_.insert_before(*position);
   rearm();
@@ -101,7 +101,9 @@ void scope::rearm() {
   self_->clock().set_request_timeout(first, self_, mid.response_id());
 }
 
-bool scope::is_ours(caf::message_id mid) noexcept { return mid.is_response() && (mid.integer_value() & our_bit) != 0; }
+bool scope::is_ours(caf::message_id mid) noexcept {
+  return mid.is_response() && (mid.integer_value() & our_bit) != 0;
+}
 
 void scope::dispatch(caf::mailbox_element& element) {
   auto id = element.mid.request_id().integer_value();
@@ -151,11 +153,13 @@ void scope::rethrow_crash() {
     std::rethrow_exception(std::exchange(crash_, nullptr));
 }
 
-scope::activation::activation(scope* s) noexcept : previous_(std::exchange(current_scope, s)) {}
+scope::activation::activation(scope* s) noexcept
+    : previous_(std::exchange(current_scope, s)) {}
 
 scope::activation::~activation() { current_scope = previous_; }
 
-scope::root::root() : scope_(&scope::current()) {
+scope::root::root()
+    : scope_(&scope::current()) {
   hook_.owner = this;
   hook_.insert_before(scope_->roots_);
   ++scope_->frames_;

@@ -24,8 +24,8 @@ inline constexpr duration infinite = duration::max();
 
 class scope;
 
-/// Something a coroutine waits for: a response, a timer, the completion of an I/O operation. Owns a slot of its actor's
-/// scope while pending; destroying it (with its frame) cancels it.
+/// Something a coroutine waits for: a response, a timer, the completion of an I/O operation. Owns a slot of
+/// its actor's scope while pending; destroying it (with its frame) cancels it.
 class operation {
 public:
   operation(const operation&) = delete;
@@ -42,7 +42,8 @@ protected:
 private:
   friend class scope;
   struct timer_hook : list_hook {
-    explicit timer_hook(operation* op) : owner(op) {}
+    explicit timer_hook(operation* op)
+        : owner(op) {}
     operation* owner;
   };
   timer_hook timer_{this};
@@ -51,33 +52,36 @@ private:
   scope* scope_ = nullptr;
 };
 
-/// A coroutine that can run, to be resumed from its actor's loop. Used where resuming inline would run code of one coroutine
-/// inside another one's destructor or unlock.
+/// A coroutine that can run, to be resumed from its actor's loop. Used where resuming inline would run code
+/// of one coroutine inside another one's destructor or unlock.
 struct ready_hook : list_hook {
   std::coroutine_handle<> handle{};
 };
 
-/// All coroutines of one actor: its root frames, what they wait for, and their timers. Lives in the actor and is used on the
-/// actor's thread only.
+/// All coroutines of one actor: its root frames, what they wait for, and their timers. Lives in the actor and
+/// is used on the actor's thread only.
 ///
-/// Responses to our requests carry message ids with a bit of ours, so that they are found in O(1) and never reach CAF's own
-/// table of pending responses, which is a linear search. Timers are one list sorted by deadline with one armed event of the
-/// actor clock, because CAF's own request timeouts are never cancelled (they keep the actor alive until they are due).
+/// Responses to our requests carry message ids with a bit of ours, so that they are found in O(1) and never
+/// reach CAF's own table of pending responses, which is a linear search. Timers are one list sorted by
+/// deadline with one armed event of the actor clock, because CAF's own request timeouts are never cancelled
+/// (they keep the actor alive until they are due).
 class scope {
 public:
-  explicit scope(caf::scheduled_actor* self) : self_(self) {}
+  explicit scope(caf::scheduled_actor* self)
+      : self_(self) {}
   scope(const scope&) = delete;
   scope& operator=(const scope&) = delete;
   ~scope();
 
-  /// The scope of the actor that runs on this thread. Throws std::logic_error outside of actors: awaiting an actor's
-  /// coroutine elsewhere is a bug.
+  /// The scope of the actor that runs on this thread. Throws std::logic_error outside of actors: awaiting an
+  /// actor's coroutine elsewhere is a bug.
   static scope& current();
 
   caf::scheduled_actor* self() const noexcept { return self_; }
   /// True while this scope's actor runs on this thread.
   bool active() const noexcept;
-  /// The actor as a sender. Null once nobody refers to it any more: a new reference would bring a dead object back.
+  /// The actor as a sender. Null once nobody refers to it any more: a new reference would bring a dead object
+  /// back.
   caf::strong_actor_ptr sender() const;
   void unreferenced() noexcept { unreferenced_ = true; }
 

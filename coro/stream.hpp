@@ -9,10 +9,11 @@
 
 namespace sandy::coro {
 
-/// A stream of items from one actor to another, also across nodes. The consumer asks for at most `credit` items at a time
-/// (a message whose answer is a vector) and asks again when it has used them; the producer keeps them in a `channel` of
-/// bounded capacity and waits when that is full. So a slow consumer slows its own producer and nobody else, nothing is
-/// buffered without a bound, and a batch costs two messages however many items it has.
+/// A stream of items from one actor to another, also across nodes. The consumer asks for at most `credit`
+/// items at a time (a message whose answer is a vector) and asks again when it has used them; the producer
+/// keeps them in a `channel` of bounded capacity and waits when that is full. So a slow consumer slows its
+/// own producer and nobody else, nothing is buffered without a bound, and a batch costs two messages however
+/// many items it has.
 ///
 /// The producing side is `channel<T>::take` as the handler of Pull. This is the consuming side.
 ///
@@ -21,7 +22,10 @@ template <class T, class Handle, class Pull>
 class source {
 public:
   /// @param timeout for each batch; `infinite` where the producer may be silent for long and is monitored.
-  source(Handle producer, Pull pull, duration timeout) : producer_(std::move(producer)), pull_(pull), timeout_(timeout) {}
+  source(Handle producer, Pull pull, duration timeout)
+      : producer_(std::move(producer))
+      , pull_(pull)
+      , timeout_(timeout) {}
 
   /// The next item; std::nullopt at the end. Fails when the producer is gone.
   task<std::optional<T>> next() {

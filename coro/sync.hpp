@@ -32,19 +32,22 @@ inline bool wake_one(list_hook& queue) {
 
 } // namespace detail
 
-/// Counts permits; used as a mutex (one permit) where re-entrance between two awaits would be wrong, and to bound work.
-/// First come, first served. A permit returns by itself when its owner is destroyed.
+/// Counts permits; used as a mutex (one permit) where re-entrance between two awaits would be wrong, and to
+/// bound work. First come, first served. A permit returns by itself when its owner is destroyed.
 class semaphore {
 public:
-  explicit semaphore(std::size_t permits) : free_(permits) {}
+  explicit semaphore(std::size_t permits)
+      : free_(permits) {}
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
 
   class permit {
   public:
     permit() = default;
-    explicit permit(semaphore* from) noexcept : from_(from) {}
-    permit(permit&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+    explicit permit(semaphore* from) noexcept
+        : from_(from) {}
+    permit(permit&& other) noexcept
+        : from_(std::exchange(other.from_, nullptr)) {}
     permit& operator=(permit&& other) noexcept {
       std::swap(from_, other.from_);
       return *this;
@@ -60,7 +63,8 @@ public:
 
   class [[nodiscard]] acquire_awaiter : detail::waiter {
   public:
-    explicit acquire_awaiter(semaphore& from) : from_(from) {}
+    explicit acquire_awaiter(semaphore& from)
+        : from_(from) {}
     ~acquire_awaiter() {
       if (granted_)
         from_.release(); // granted, but the frame went before it ran
@@ -71,9 +75,7 @@ public:
       --from_.free_;
       return granted_ = true;
     }
-    void await_suspend(std::coroutine_handle<> frame) noexcept {
-      wait(frame, from_.queue_);
-    }
+    void await_suspend(std::coroutine_handle<> frame) noexcept { wait(frame, from_.queue_); }
     permit await_resume() noexcept {
       granted_ = false;
       return permit{&from_};
@@ -119,7 +121,8 @@ public:
 
   class [[nodiscard]] wait_awaiter : detail::waiter {
   public:
-    explicit wait_awaiter(event& on) : on_(on) {}
+    explicit wait_awaiter(event& on)
+        : on_(on) {}
     bool await_ready() const noexcept { return on_.set_; }
     void await_suspend(std::coroutine_handle<> frame) noexcept { this->wait(frame, on_.queue_); }
     void await_resume() const noexcept {}
@@ -134,11 +137,13 @@ private:
   list_hook queue_;
 };
 
-/// A queue between coroutines of one actor that holds at most `capacity` items: pushing waits for room, taking waits for items.
+/// A queue between coroutines of one actor that holds at most `capacity` items: pushing waits for room,
+/// taking waits for items.
 template <class T>
 class channel {
 public:
-  explicit channel(std::size_t capacity) : capacity_(capacity) {}
+  explicit channel(std::size_t capacity)
+      : capacity_(capacity) {}
   channel(const channel&) = delete;
   channel& operator=(const channel&) = delete;
 
@@ -187,7 +192,10 @@ public:
 private:
   struct parked : detail::waiter {
     using ready_fn = bool (*)(channel&);
-    parked(channel& on, list_hook& queue, ready_fn ready) : on_(on), queue_(queue), ready_(ready) {}
+    parked(channel& on, list_hook& queue, ready_fn ready)
+        : on_(on)
+        , queue_(queue)
+        , ready_(ready) {}
     bool await_ready() { return ready_(on_); }
     void await_suspend(std::coroutine_handle<> frame) noexcept { this->wait(frame, queue_); }
     void await_resume() const noexcept {}

@@ -67,9 +67,9 @@ public:
 
 } // namespace detail
 
-/// A coroutine of an actor that yields `result<T>` to the one coroutine that awaits it. Starts when first awaited (or by
-/// `start`); destroying it destroys its frame and cancels what it waits for. A `task<void>` ends with `co_return caf::unit`
-/// or with an error.
+/// A coroutine of an actor that yields `result<T>` to the one coroutine that awaits it. Starts when first
+/// awaited (or by `start`); destroying it destroys its frame and cancels what it waits for. A `task<void>`
+/// ends with `co_return caf::unit` or with an error.
 template <class T>
 class [[nodiscard]] task {
 public:
@@ -77,8 +77,11 @@ public:
   using value_type = T;
 
   task() = default;
-  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
-  task(task&& other) noexcept : frame_(std::exchange(other.frame_, {})), started_(other.started_) {}
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept
+      : frame_(frame) {}
+  task(task&& other) noexcept
+      : frame_(std::exchange(other.frame_, {}))
+      , started_(other.started_) {}
   task& operator=(task&& other) noexcept {
     if (this != &other) {
       reset();
@@ -100,8 +103,8 @@ public:
       frame.destroy();
   }
 
-  // Started here and not in await_suspend: a child that finishes at once needs no symmetric transfer, so loops over such
-  // children do not grow the stack at -O0.
+  // Started here and not in await_suspend: a child that finishes at once needs no symmetric transfer, so
+  // loops over such children do not grow the stack at -O0.
   bool await_ready() {
     start();
     return frame_.done();
@@ -144,8 +147,8 @@ background run_in_background(task<T> work) {
 
 } // namespace detail
 
-/// Runs a task that nobody waits for. It belongs to the current actor and is destroyed with it; its error is dropped, so it
-/// must handle its own.
+/// Runs a task that nobody waits for. It belongs to the current actor and is destroyed with it; its error is
+/// dropped, so it must handle its own.
 template <class T>
 void spawn(task<T> work) {
   detail::run_in_background(std::move(work));

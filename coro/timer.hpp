@@ -25,12 +25,13 @@ private:
   bool done_ = false;
 };
 
-/// A task with a deadline. When time runs out its frame is destroyed, with all that it waits for, and the result is
-/// deadline_exceeded.
+/// A task with a deadline. When time runs out its frame is destroyed, with all that it waits for, and the
+/// result is deadline_exceeded.
 template <class T>
 class [[nodiscard]] with_timeout final : operation {
 public:
-  with_timeout(duration time, task<T> work) : work_(std::move(work)) {
+  with_timeout(duration time, task<T> work)
+      : work_(std::move(work)) {
     auto& here = scope::current();
     here.add(this);
     here.arm(this, here.self()->clock().now() + time);

@@ -7,12 +7,12 @@
 
 namespace sandy::guest {
 
-/// Decodes standard base64 (RFC 4648, with padding) that arrives in pieces. White space may stand anywhere; everything else
-/// that is not of the alphabet, wrong padding included, is an error.
+/// Decodes standard base64 (RFC 4648, with padding) that arrives in pieces. White space may stand anywhere;
+/// everything else that is not of the alphabet, wrong padding included, is an error.
 class base64_decoder {
 public:
-  /// Decodes `text` into `out`, which has room for text.size() bytes (never more than that comes out) and may be the very
-  /// same memory. @return bytes written; nothing for bad input.
+  /// Decodes `text` into `out`, which has room for text.size() bytes (never more than that comes out) and may
+  /// be the very same memory. @return bytes written; nothing for bad input.
   std::optional<std::size_t> feed(std::string_view text, char* out) {
     std::size_t written = 0;
     for (char c : text) {

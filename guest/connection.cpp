@@ -17,7 +17,10 @@ void operation::on_frame(frame_type, std::string_view) {
 }
 
 connection::connection(event_loop& loop, unique_fd fd, operation_factory& factory)
-    : loop_(loop), factory_(factory), fd_(std::move(fd)), registration_(loop, *this) {
+    : loop_(loop)
+    , factory_(factory)
+    , fd_(std::move(fd))
+    , registration_(loop, *this) {
   // The question is usually there already: looking for it now saves a round of the loop.
   receive();
   if (!closed_)
@@ -57,7 +60,8 @@ void connection::receive() {
 }
 
 void connection::take_frames(std::string_view fresh) {
-  taking_ = true; // an operation that lets go of its input meanwhile must not start a second walk over the same bytes
+  taking_ = true;    // an operation that lets go of its input meanwhile must not start a second walk over the
+                     // same bytes
   in_.append(fresh); // a copy, because operations use the scratch space that `fresh` lies in
   std::string bytes;
   bytes.swap(in_);
@@ -166,7 +170,8 @@ void connection::hold(bool held) {
 }
 
 void connection::update_interest() {
-  std::uint32_t wanted = EPOLLRDHUP; // never 0: a client that hangs up is noticed even while nothing is wanted from it
+  std::uint32_t wanted =
+      EPOLLRDHUP; // never 0: a client that hangs up is noticed even while nothing is wanted from it
   if (!held_ && !finishing_)
     wanted |= EPOLLIN;
   if (sent_ < out_.size())

@@ -12,10 +12,12 @@ namespace sandy::guest {
 
 class connection;
 
-/// What one connection is for. Made by its first frame; destroyed when the connection closes, which cancels it.
+/// What one connection is for. Made by its first frame; destroyed when the connection closes, which cancels
+/// it.
 class operation {
 public:
-  explicit operation(connection& link) : link_(link) {}
+  explicit operation(connection& link)
+      : link_(link) {}
   virtual ~operation() = default;
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
@@ -31,7 +33,8 @@ protected:
   connection& link_;
 };
 
-/// Makes the operation a first frame asks for. @return nothing when the frame was answered, or refused, at once.
+/// Makes the operation a first frame asks for. @return nothing when the frame was answered, or refused, at
+/// once.
 class operation_factory {
 public:
   virtual std::unique_ptr<operation> start(connection& link, frame_type type, std::string_view payload) = 0;
@@ -40,8 +43,8 @@ protected:
   ~operation_factory() = default;
 };
 
-/// One client. Reads frames, hands them to its operation and sends what that answers; never blocks. What waits to be sent is
-/// bounded by operations asking `has_room` first.
+/// One client. Reads frames, hands them to its operation and sends what that answers; never blocks. What
+/// waits to be sent is bounded by operations asking `has_room` first.
 class connection final : public event_source {
 public:
   connection(event_loop& loop, unique_fd fd, operation_factory& factory);
@@ -98,15 +101,15 @@ private:
   unique_fd fd_;
   registration registration_;
   std::unique_ptr<operation> operation_;
-  std::string in_;  ///< the start of a frame, or frames that are held back
+  std::string in_; ///< the start of a frame, or frames that are held back
   std::string out_;
   std::size_t sent_ = 0; ///< bytes of out_ that are gone
   bool started_ = false, held_ = false, taking_ = false, finishing_ = false, closed_ = false,
        turn_asked_ = false;
 };
 
-/// Space for one piece of input or output, with room before it for the headers of a frame. One for the whole program: it is
-/// never used across two events.
+/// Space for one piece of input or output, with room before it for the headers of a frame. One for the whole
+/// program: it is never used across two events.
 struct scratch_space {
   static constexpr std::size_t margin = 16;
   char space[margin + piece_bytes];

@@ -14,7 +14,8 @@ std::uint64_t monotonic_ms() noexcept {
   return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
-event_loop::event_loop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+event_loop::event_loop()
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
 std::uint32_t event_loop::take_slot(event_source& source) {
   if (free_.empty()) {
@@ -60,7 +61,8 @@ void event_loop::fire_timers() {
 void event_loop::run_once() {
   epoll_event events[32];
   int count = ::epoll_wait(epoll_.get(), events, 32, wait_ms());
-  // EINTR cannot come from a handler (we have none), only from being stopped and continued: the next round waits again.
+  // EINTR cannot come from a handler (we have none), only from being stopped and continued: the next round
+  // waits again.
   for (int i = 0; i < count; ++i)
     deliver(events[i].data.u64, events[i].events);
   // Turns asked for from here on belong to the next round, so that long work and fresh events alternate.
@@ -73,7 +75,9 @@ void event_loop::run_once() {
     fire_timers();
 }
 
-registration::registration(event_loop& loop, event_source& source) : loop_(loop), slot_(loop.take_slot(source)) {}
+registration::registration(event_loop& loop, event_source& source)
+    : loop_(loop)
+    , slot_(loop.take_slot(source)) {}
 
 registration::~registration() {
   watch(fd_, 0);

@@ -32,8 +32,8 @@ protected:
   ~timer_target() = default;
 };
 
-/// A single-threaded epoll loop. Sources may end themselves or each other while events are handed out: what belongs to
-/// an ended registration is dropped.
+/// A single-threaded epoll loop. Sources may end themselves or each other while events are handed out: what
+/// belongs to an ended registration is dropped.
 class event_loop {
 public:
   event_loop();
@@ -53,7 +53,9 @@ private:
 
   std::uint32_t take_slot(event_source& source);
   void free_slot(std::uint32_t index);
-  std::uint64_t token(std::uint32_t index) const { return std::uint64_t{slots_[index].generation} << 32 | index; }
+  std::uint64_t token(std::uint32_t index) const {
+    return std::uint64_t{slots_[index].generation} << 32 | index;
+  }
   void deliver(std::uint64_t token, std::uint32_t events);
   void fire_timers();
   int wait_ms() const;
@@ -65,7 +67,8 @@ private:
   timer_queue timers_;
 };
 
-/// One source's place in the loop, for at most one descriptor. Ends with this object, which must go before the descriptor.
+/// One source's place in the loop, for at most one descriptor. Ends with this object, which must go before
+/// the descriptor.
 class registration {
 public:
   registration(event_loop& loop, event_source& source);
@@ -73,7 +76,8 @@ public:
   registration(const registration&) = delete;
   registration& operator=(const registration&) = delete;
 
-  /// Asks for events of `fd`; with 0 the descriptor is not looked at, not even for hang-ups. @return false with errno.
+  /// Asks for events of `fd`; with 0 the descriptor is not looked at, not even for hang-ups. @return false
+  /// with errno.
   bool watch(int fd, std::uint32_t events);
   /// Asks for one turn (events 0) in the next round, after everybody else had theirs.
   void again();
@@ -88,7 +92,9 @@ private:
 /// A deadline; fires once.
 class timer {
 public:
-  timer(event_loop& loop, timer_target& target) : loop_(loop), target_(target) {}
+  timer(event_loop& loop, timer_target& target)
+      : loop_(loop)
+      , target_(target) {}
   ~timer() { stop(); }
   timer(const timer&) = delete;
   timer& operator=(const timer&) = delete;

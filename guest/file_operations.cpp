@@ -16,8 +16,13 @@ namespace {
 /// Sends a regular file piece by piece, as the client takes it.
 class read_operation final : public operation {
 public:
-  read_operation(connection& link, unique_fd file, std::uint64_t offset, std::uint64_t length, std::string path)
-      : operation(link), file_(std::move(file)), offset_(offset), left_(length), path_(std::move(path)) {
+  read_operation(connection& link, unique_fd file, std::uint64_t offset, std::uint64_t length,
+                 std::string path)
+      : operation(link)
+      , file_(std::move(file))
+      , offset_(offset)
+      , left_(length)
+      , path_(std::move(path)) {
     link_.again();
   }
 
@@ -60,7 +65,7 @@ private:
 void answer_stat(connection& link, const path_request& request) {
   if (int error = check_path(request.path); error != 0)
     return fail_file(link, error, request.path);
-  struct stat own {};
+  struct stat own{};
   if (::lstat(request.path.c_str(), &own) != 0) // a link is described as a link
     return fail_file(link, errno, request.path);
   auto found = describe(request.path, own);
@@ -83,7 +88,7 @@ void answer_move(connection& link, const move_request& request) {
   for (const auto* path : {&request.from, &request.to})
     if (int error = check_path(*path); error != 0)
       return fail_file(link, error, *path);
-  struct stat info {};
+  struct stat info{};
   if (::lstat(request.from.c_str(), &info) != 0)
     return fail_file(link, errno, request.from);
   if (int error = make_directories(split(request.to).directory, 0755); error != 0)
@@ -96,7 +101,7 @@ void answer_move(connection& link, const move_request& request) {
 
 std::unique_ptr<operation> start_read(connection& link, const read_request& request) {
   int error = check_path(request.path);
-  struct stat info {};
+  struct stat info{};
   unique_fd file;
   if (error == 0) {
     // Never waits (FIFO, device) and never acquires a terminal, whatever the path turns out to be.

@@ -23,7 +23,8 @@ namespace {
 
 using namespace sandy::guest;
 
-/// Above the guest's own by this much: with memory exhausted a child is chosen as long as it has half of the limit less than us.
+/// Above the guest's own by this much: with memory exhausted a child is chosen as long as it has half of the
+/// limit less than us.
 constexpr int child_oom_bonus = 500;
 
 constexpr int listener_fd = 3;
@@ -57,7 +58,8 @@ child_defaults prepare_limits() {
   return defaults;
 }
 
-/// Lets go of what the launcher had open: nothing of the host stays in here, and nobody waits for our output to end.
+/// Lets go of what the launcher had open: nothing of the host stays in here, and nobody waits for our output
+/// to end.
 void drop_descriptors() {
   unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
   for (int standard = 0; standard < 3; ++standard)
@@ -68,12 +70,14 @@ void drop_descriptors() {
   [[maybe_unused]] int closed = null.release();
 }
 
-/// Default dispositions for everything (children inherit them), and all signals blocked: the only one looked at is SIGCHLD.
+/// Default dispositions for everything (children inherit them), and all signals blocked: the only one looked
+/// at is SIGCHLD.
 unique_fd prepare_signals() {
-  struct sigaction standard {};
+  struct sigaction standard{};
   standard.sa_handler = SIG_DFL;
   for (int number = 1; number <= SIGRTMAX; ++number)
-    ::sigaction(number, &standard, nullptr); // fails for SIGKILL, SIGSTOP and libc's own two, which are default anyway
+    ::sigaction(number, &standard,
+                nullptr); // fails for SIGKILL, SIGSTOP and libc's own two, which are default anyway
   sigset_t all, children;
   ::sigfillset(&all);
   for (int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT})
@@ -103,7 +107,8 @@ int main(int count, char** arguments) {
       give_up("usage: sandy-guest [--lease-ms N] [--subreaper]\n");
     }
   }
-  // Memory that a large operation needed goes back to the kernel: there may be a thousand of us on one machine.
+  // Memory that a large operation needed goes back to the kernel: there may be a thousand of us on one
+  // machine.
   ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
   ::mallopt(M_MMAP_THRESHOLD, 64 * 1024);
   ::mallopt(M_TOP_PAD, 0);

@@ -17,7 +17,7 @@ int check_path(std::string_view path) {
 }
 
 int make_directories(const std::string& path, mode_t mode) {
-  struct stat info {};
+  struct stat info{};
   if (::mkdir(path.c_str(), mode) == 0)
     return 0;
   if (errno == EEXIST)
@@ -58,7 +58,8 @@ entry describe(std::string path, const struct stat& info) {
                                      : entry_kind::other;
   out.size = static_cast<std::uint64_t>(info.st_size);
   out.mode = info.st_mode & 07777;
-  out.modified_at_ms = static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1000 + info.st_mtim.tv_nsec / 1'000'000;
+  out.modified_at_ms =
+      static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1000 + info.st_mtim.tv_nsec / 1'000'000;
   return out;
 }
 

@@ -14,7 +14,8 @@ namespace sandy::guest {
 
 using runtime::unique_fd;
 
-/// Whether a path can be worked on: absolute, without a NUL byte, shorter than PATH_MAX. @return errno, 0 for success.
+/// Whether a path can be worked on: absolute, without a NUL byte, shorter than PATH_MAX. @return errno, 0 for
+/// success.
 int check_path(std::string_view path);
 
 /// Makes a directory and those above it. One that exists already is success. @return errno, 0 for success.

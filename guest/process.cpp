@@ -65,7 +65,8 @@ void input_pipe::pump() {
 void input_pipe::on_events(std::uint32_t) { pump(); }
 
 void output_pipe::want(bool wanted) {
-  // When the kernel has no memory for another watch the pipe is looked at in every round instead: slow, but nothing is lost.
+  // When the kernel has no memory for another watch the pipe is looked at in every round instead: slow, but
+  // nothing is lost.
   if (fd_ && !registration_.watch(fd_.get(), wanted ? EPOLLIN : 0))
     registration_.again();
 }
@@ -96,8 +97,12 @@ std::size_t output_pipe::read(std::size_t limit) {
 void output_pipe::on_events(std::uint32_t) { owner_.on_pipe_event(*this); }
 
 process::process(event_loop& loop, std::uint32_t id, std::string command)
-    : id_(id), command_(std::move(command)), timeout_(loop, *this), input_(loop),
-      out_(loop, *this, stream_id::standard_output), err_(loop, *this, stream_id::standard_error) {}
+    : id_(id)
+    , command_(std::move(command))
+    , timeout_(loop, *this)
+    , input_(loop)
+    , out_(loop, *this, stream_id::standard_output)
+    , err_(loop, *this, stream_id::standard_error) {}
 
 process_entry process::describe() const {
   process_entry entry;
@@ -147,7 +152,8 @@ void process::kill_tree(int signal) {
 void process::on_timer() {
   // It may have ended by itself, with the news still on its way: then it did not time out.
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_)
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+      info.si_pid == pid_)
     return;
   timed_out_ = true;
   kill_tree(SIGKILL);
@@ -161,13 +167,15 @@ void process::on_output(stream_id stream, char* bytes, std::size_t count) {
   if (ring_) {
     ring_->append(stream, {bytes, count});
   } else if (sink_) {
-    // The header goes right before the bytes (they lie in the scratch space, which leaves room), so nothing is copied.
+    // The header goes right before the bytes (they lie in the scratch space, which leaves room), so nothing
+    // is copied.
     constexpr auto head_bytes = header_bytes + chunk_head::size;
     static_assert(scratch_space::margin >= head_bytes);
     std::string head;
     append_fields(head, chunk_head{stream, offset});
     char* frame = bytes - head_bytes;
-    put_header(frame, static_cast<std::uint32_t>(chunk_head::size + count), static_cast<std::uint8_t>(frame_type::chunk));
+    put_header(frame, static_cast<std::uint32_t>(chunk_head::size + count),
+               static_cast<std::uint8_t>(frame_type::chunk));
     std::copy(head.begin(), head.end(), frame + header_bytes);
     sink_->on_output({frame, head_bytes + count});
   }

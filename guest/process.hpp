@@ -48,10 +48,12 @@ protected:
   ~input_source() = default;
 };
 
-/// The writing end of a process's standard input. Sources are served in the order they came; bytes of two never mix.
+/// The writing end of a process's standard input. Sources are served in the order they came; bytes of two
+/// never mix.
 class input_pipe final : public event_source {
 public:
-  explicit input_pipe(event_loop& loop) : registration_(loop, *this) {}
+  explicit input_pipe(event_loop& loop)
+      : registration_(loop, *this) {}
 
   void open(unique_fd fd) { fd_ = std::move(fd); }
   bool is_open() const noexcept { return static_cast<bool>(fd_); }
@@ -77,13 +79,16 @@ class process;
 class output_pipe final : public event_source {
 public:
   output_pipe(event_loop& loop, process& owner, stream_id stream)
-      : registration_(loop, *this), owner_(owner), stream_(stream) {}
+      : registration_(loop, *this)
+      , owner_(owner)
+      , stream_(stream) {}
 
   void open(unique_fd fd) { fd_ = std::move(fd); }
   bool is_open() const noexcept { return static_cast<bool>(fd_); }
   /// Whether to look for output at all.
   void want(bool wanted);
-  /// Reads one piece, at most `limit` bytes. @return bytes read; 0: nothing there, or the end (then it is closed).
+  /// Reads one piece, at most `limit` bytes. @return bytes read; 0: nothing there, or the end (then it is
+  /// closed).
   std::size_t read(std::size_t limit);
   /// Bytes that are in the pipe now.
   std::size_t waiting() const;
@@ -99,8 +104,9 @@ private:
   stream_id stream_;
 };
 
-/// One process that somebody asked for, from its start until nobody can ask for it any more. Its exit is told when the process
-/// itself has ended and what was in its pipes then is delivered; output its children write later is read and dropped.
+/// One process that somebody asked for, from its start until nobody can ask for it any more. Its exit is told
+/// when the process itself has ended and what was in its pipes then is delivered; output its children write
+/// later is read and dropped.
 class process final : public timer_target {
 public:
   process(event_loop& loop, std::uint32_t id, std::string command);
@@ -122,7 +128,8 @@ public:
 
   /// Call before `begin`, for a background process.
   void keep_output(std::unique_ptr<ring> kept) { ring_ = std::move(kept); }
-  /// The process runs. @param out, err non-blocking. @param timeout_ms 0: none. @param sink null for a background process.
+  /// The process runs. @param out, err non-blocking. @param timeout_ms 0: none. @param sink null for a
+  /// background process.
   void begin(pid_t pid, unique_fd out, unique_fd err, std::uint64_t timeout_ms, output_sink* sink);
   /// The sink has room again.
   void resume();

@@ -27,7 +27,9 @@ std::string command_text(const std::vector<std::string>& argv) {
 class spawn_operation final : public operation, output_sink, input_source {
 public:
   spawn_operation(connection& link, process_table& table, spawn_request request)
-      : operation(link), table_(table), request_(std::move(request)) {}
+      : operation(link)
+      , table_(table)
+      , request_(std::move(request)) {}
 
   ~spawn_operation() override {
     if (!process_)
@@ -65,9 +67,10 @@ private:
     started_ = true;
     bool background = request_.flags & spawn_request::background;
     auto argv = request_.argv.empty() ? script_.command() : request_.argv;
-    auto text = request_.argv.empty() ? std::string{script_.head().substr(0, max_command_text)} : command_text(argv);
-    auto outcome
-        = table_.start(request_, std::move(argv), script_.file(), std::move(text), background ? nullptr : this);
+    auto text =
+        request_.argv.empty() ? std::string{script_.head().substr(0, max_command_text)} : command_text(argv);
+    auto outcome =
+        table_.start(request_, std::move(argv), script_.file(), std::move(text), background ? nullptr : this);
     // Held no longer than needed: the process may run for days.
     script_ = {};
     request_.env = {};
@@ -132,7 +135,10 @@ private:
 class output_operation final : public operation, output_follower {
 public:
   output_operation(connection& link, process& source, const output_request& request)
-      : operation(link), source_(source), offset_(request.offset), follow_(request.follow) {
+      : operation(link)
+      , source_(source)
+      , offset_(request.offset)
+      , follow_(request.follow) {
     source_.follow(*this);
     on_more();
   }
@@ -189,7 +195,10 @@ private:
 /// Feeds a process's standard input from a connection of its own.
 class input_operation final : public operation, input_source {
 public:
-  input_operation(connection& link, process& target, bool close) : operation(link), target_(&target), close_(close) {
+  input_operation(connection& link, process& target, bool close)
+      : operation(link)
+      , target_(&target)
+      , close_(close) {
     target_->input().enter(*this);
   }
   ~input_operation() override {
@@ -241,7 +250,8 @@ std::unique_ptr<operation> start_spawn(connection& link, process_table& table, s
   return std::make_unique<spawn_operation>(link, table, std::move(request));
 }
 
-std::unique_ptr<operation> start_output(connection& link, process_table& table, const output_request& request) {
+std::unique_ptr<operation> start_output(connection& link, process_table& table,
+                                        const output_request& request) {
   auto* source = table.find(request.process_id);
   if (!source || !source->background()) {
     link.fail(failure_kind::unknown_process);

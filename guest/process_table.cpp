@@ -25,7 +25,8 @@ struct pipe_ends {
   }
 };
 
-/// Our end never blocks; the child's is left as programs expect it (the flag belongs to the open file, one per end).
+/// Our end never blocks; the child's is left as programs expect it (the flag belongs to the open file, one
+/// per end).
 bool set_nonblocking(const unique_fd& fd) { return ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0; }
 
 process_table::outcome refused(failure_kind kind, int error, std::string subject = {}) {
@@ -34,11 +35,12 @@ process_table::outcome refused(failure_kind kind, int error, std::string subject
 
 } // namespace
 
-process_table::outcome process_table::start(const spawn_request& request, std::vector<std::string> argv, int script_fd,
-                                            std::string command, output_sink* sink) {
+process_table::outcome process_table::start(const spawn_request& request, std::vector<std::string> argv,
+                                            int script_fd, std::string command, output_sink* sink) {
   std::unique_ptr<ring> kept;
   if (request.flags & spawn_request::background) {
-    auto bytes = request.ring_bytes == 0 ? default_ring : std::clamp<std::uint64_t>(request.ring_bytes, 4096, max_ring);
+    auto bytes = request.ring_bytes == 0 ? default_ring
+                                         : std::clamp<std::uint64_t>(request.ring_bytes, 4096, max_ring);
     if (!make_room(bytes))
       return refused(failure_kind::too_many, 0, "Too many background processes are running");
     kept = std::make_unique<ring>(bytes);
@@ -58,7 +60,10 @@ process_table::outcome process_table::start(const spawn_request& request, std::v
     if (!in.reader)
       return refused(failure_kind::start, errno);
   }
-  spawn_plan plan{std::move(argv), request.env, request.directory, {in.reader.get(), out.writer.get(), err.writer.get()},
+  spawn_plan plan{std::move(argv),
+                  request.env,
+                  request.directory,
+                  {in.reader.get(), out.writer.get(), err.writer.get()},
                   script_fd};
   auto made = std::make_unique<process>(loop_, next_id_, std::move(command));
   auto spawned = spawn(plan, defaults_);
@@ -85,7 +90,8 @@ bool process_table::make_room(std::size_t ring_bytes) {
   });
   if (running >= max_running)
     return false;
-  for (auto it = processes_.begin(); it != processes_.end() && (records >= max_records || bytes > max_ring_total);) {
+  for (auto it = processes_.begin();
+       it != processes_.end() && (records >= max_records || bytes > max_ring_total);) {
     if (it->second->background() && it->second->idle() && !it->second->followed()) {
       --records;
       bytes -= it->second->kept()->capacity();
@@ -120,7 +126,8 @@ void process_table::reap() {
 }
 
 void process_table::sweep() {
-  std::erase_if(processes_, [](const auto& item) { return !item.second->background() && item.second->idle(); });
+  std::erase_if(processes_,
+                [](const auto& item) { return !item.second->background() && item.second->idle(); });
 }
 
 } // namespace sandy::guest

@@ -8,15 +8,19 @@
 
 namespace sandy::guest {
 
-/// Owns every process that was asked for and reaps every process there is: as process 1 the guest is the parent of orphans too.
+/// Owns every process that was asked for and reaps every process there is: as process 1 the guest is the
+/// parent of orphans too.
 class process_table {
 public:
-  static constexpr std::size_t max_running = 64;   ///< background processes at once
-  static constexpr std::size_t max_records = 128;  ///< background processes that can be asked for, running or not
+  static constexpr std::size_t max_running = 64; ///< background processes at once
+  static constexpr std::size_t max_records =
+      128; ///< background processes that can be asked for, running or not
   static constexpr std::size_t default_ring = 1024 * 1024, max_ring = 64 * 1024 * 1024;
   static constexpr std::size_t max_ring_total = 256 * 1024 * 1024; ///< of all background processes together
 
-  process_table(event_loop& loop, child_defaults defaults) : loop_(loop), defaults_(defaults) {}
+  process_table(event_loop& loop, child_defaults defaults)
+      : loop_(loop)
+      , defaults_(defaults) {}
 
   struct outcome {
     process* made = nullptr;
@@ -24,8 +28,8 @@ public:
   };
   /// Starts a process. @param argv what runs. @param script_fd the child's descriptor 3, borrowed, or -1.
   /// @param sink takes the output of a foreground process.
-  outcome start(const spawn_request& request, std::vector<std::string> argv, int script_fd, std::string command,
-                output_sink* sink);
+  outcome start(const spawn_request& request, std::vector<std::string> argv, int script_fd,
+                std::string command, output_sink* sink);
 
   /// Any process that can still be asked for. nullptr: unknown.
   process* find(std::uint32_t id);

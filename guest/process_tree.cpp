@@ -21,7 +21,8 @@ struct process_line {
   pid_t pid = 0, parent = 0, session = 0;
 };
 
-/// Parses "PID (NAME) STATE PPID PGRP SESSION ...". The name may contain anything, so fields count from its last ')'.
+/// Parses "PID (NAME) STATE PPID PGRP SESSION ...". The name may contain anything, so fields count from its
+/// last ')'.
 bool parse_stat(std::string_view text, process_line& line) {
   auto name_end = text.rfind(')');
   if (name_end == std::string_view::npos || name_end + 4 >= text.size())
@@ -81,8 +82,9 @@ bool grow(std::vector<pid_t>& tree, pid_t root) {
   return tree.size() > known;
 }
 
-/// Stops everything that belongs to the tree until nothing new appears. Each round sees the children that were forked before
-/// their parent stopped; a tree that still grows after this many rounds is cut where it is.
+/// Stops everything that belongs to the tree until nothing new appears. Each round sees the children that
+/// were forked before their parent stopped; a tree that still grows after this many rounds is cut where it
+/// is.
 void stop_all(std::vector<pid_t>& tree, pid_t root) {
   for (int round = 0; round < 64; ++round) {
     auto known = static_cast<std::ptrdiff_t>(tree.size());

@@ -1,7 +1,8 @@
 #pragma once
 
-// What a server and a guest say to each other. One connection is one operation: the first frame asks, the rest belongs to it,
-// and closing the connection cancels. Both sides are built from this header; the version tells a guest of another build.
+// What a server and a guest say to each other. One connection is one operation: the first frame asks, the
+// rest belongs to it, and closing the connection cancels. Both sides are built from this header; the version
+// tells a guest of another build.
 
 #include "guest/wire.hpp"
 
@@ -9,59 +10,60 @@ namespace sandy::guest {
 
 inline constexpr std::uint32_t protocol_version = 1;
 
-/// Data frames carry at most this much, so that one stream never holds a large piece of memory on either side.
+/// Data frames carry at most this much, so that one stream never holds a large piece of memory on either
+/// side.
 inline constexpr std::size_t piece_bytes = 64 * 1024;
 
 enum class frame_type : std::uint8_t {
   // The first frame of a connection.
-  ping = 1,         ///< -> pong
-  lease = 2,        ///< lease_request -> done
-  spawn = 3,        ///< spawn_request, data*, end -> started, then (foreground) chunk*, exited
-  output = 4,       ///< output_request -> chunk*, gap*, then exited, or still_running without `follow`
-  signal = 5,       ///< signal_request -> done
-  input = 6,        ///< input_request, data*, end -> done when the process's pipe took everything
-  processes = 7,    ///< -> process*, done
-  process = 8,      ///< process_request -> process
-  read = 9,         ///< read_request -> entry, data*, end
-  write = 10,       ///< write_request -> done; data*, commit -> entry
-  stat = 11,        ///< path_request -> entry
-  list = 12,        ///< list_request -> entry*, done
+  ping = 1,            ///< -> pong
+  lease = 2,           ///< lease_request -> done
+  spawn = 3,           ///< spawn_request, data*, end -> started, then (foreground) chunk*, exited
+  output = 4,          ///< output_request -> chunk*, gap*, then exited, or still_running without `follow`
+  signal = 5,          ///< signal_request -> done
+  input = 6,           ///< input_request, data*, end -> done when the process's pipe took everything
+  processes = 7,       ///< -> process*, done
+  process = 8,         ///< process_request -> process
+  read = 9,            ///< read_request -> entry, data*, end
+  write = 10,          ///< write_request -> done; data*, commit -> entry
+  stat = 11,           ///< path_request -> entry
+  list = 12,           ///< list_request -> entry*, done
   make_directory = 13, ///< directory_request -> done
-  move = 14,        ///< move_request -> done
-  remove = 15,      ///< remove_request -> done
-  watch = 16,       ///< watch_request -> done, change*
+  move = 14,           ///< move_request -> done
+  remove = 15,         ///< remove_request -> done
+  watch = 16,          ///< watch_request -> done, change*
   // What may follow it.
-  data = 32,        ///< bytes of a script, an input or a file
-  end = 33,         ///< no more data
-  commit = 34,      ///< commit_request: put the file in place
-  stdin_data = 35,  ///< bytes for a foreground process
-  stdin_end = 36,   ///< closes a foreground process's standard input
+  data = 32,       ///< bytes of a script, an input or a file
+  end = 33,        ///< no more data
+  commit = 34,     ///< commit_request: put the file in place
+  stdin_data = 35, ///< bytes for a foreground process
+  stdin_end = 36,  ///< closes a foreground process's standard input
   // Answers.
   pong = 64,
   done = 65,
-  failed = 66,      ///< failure; always the last frame
+  failed = 66, ///< failure; always the last frame
   started = 67,
-  chunk = 68,       ///< u8 stream, u64 offset, bytes
+  chunk = 68, ///< u8 stream, u64 offset, bytes
   gap = 69,
-  exited = 70,      ///< the last frame of a process stream
+  exited = 70,        ///< the last frame of a process stream
   still_running = 71, ///< the last frame of a stream that does not follow
   process_entry = 72,
-  entry = 73,       ///< a file's description
+  entry = 73, ///< a file's description
   change = 74
 };
 
 /// What failed; says how the server words it.
 enum class failure_kind : std::uint8_t {
-  file = 1,            ///< `error` is the errno, `subject` the path
+  file = 1, ///< `error` is the errno, `subject` the path
   working_directory = 2,
-  program = 3,         ///< the program could not be executed
-  start = 4,           ///< no process, pipe or memory could be had
+  program = 3, ///< the program could not be executed
+  start = 4,   ///< no process, pipe or memory could be had
   unknown_process = 5,
   process_ended = 6,
-  input_closed = 7,    ///< the process reads no input
-  too_many = 8,        ///< a bound of the guest was reached; `subject` is the sentence
-  invalid = 9,         ///< the request cannot be met; `subject` is the sentence
-  protocol = 10        ///< the request was not understood
+  input_closed = 7, ///< the process reads no input
+  too_many = 8,     ///< a bound of the guest was reached; `subject` is the sentence
+  invalid = 9,      ///< the request cannot be met; `subject` is the sentence
+  protocol = 10     ///< the request was not understood
 };
 
 // Every struct names its frame and its fields once; encoding and decoding both follow `fields`.
@@ -166,7 +168,8 @@ struct process_entry {
   std::int64_t started_at_ms = 0; ///< since the Unix epoch
   std::uint64_t output_bytes = 0, output_start = 0;
   static void fields(auto& v, auto& x) {
-    v(x.process_id), v(x.command), v(x.ended), v(x.exit), v(x.started_at_ms), v(x.output_bytes), v(x.output_start);
+    v(x.process_id), v(x.command), v(x.ended), v(x.exit), v(x.started_at_ms), v(x.output_bytes),
+        v(x.output_start);
   }
 };
 inline constexpr std::size_t max_command_text = 4096;
@@ -220,7 +223,9 @@ struct list_request {
   bool recursive = true;
   bool skip_dependencies = true;
   std::uint32_t max_entries = 0;
-  static void fields(auto& v, auto& x) { v(x.path), v(x.recursive), v(x.skip_dependencies), v(x.max_entries); }
+  static void fields(auto& v, auto& x) {
+    v(x.path), v(x.recursive), v(x.skip_dependencies), v(x.max_entries);
+  }
 };
 
 struct directory_request {

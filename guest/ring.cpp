@@ -7,10 +7,14 @@
 
 namespace sandy::guest {
 
-// A program that writes single bytes to both streams in turn makes one run per byte. With a run per 64 bytes the notes take
-// at most a quarter of the ring's size on top; such a program loses old output earlier, which readers are told as always.
-ring::ring(std::size_t capacity) : capacity_(capacity), max_runs_(capacity / 64 + 16) {
-  void* memory = ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+// A program that writes single bytes to both streams in turn makes one run per byte. With a run per 64 bytes
+// the notes take at most a quarter of the ring's size on top; such a program loses old output earlier, which
+// readers are told as always.
+ring::ring(std::size_t capacity)
+    : capacity_(capacity)
+    , max_runs_(capacity / 64 + 16) {
+  void* memory =
+      ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory != MAP_FAILED)
     memory_ = static_cast<char*>(memory);
 }

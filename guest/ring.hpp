@@ -8,8 +8,8 @@
 
 namespace sandy::guest {
 
-/// The newest output of a process, up to a bound: bytes of both streams in the order they were read, addressed by their
-/// offset since the start. What is overwritten is lost, and `start` says so.
+/// The newest output of a process, up to a bound: bytes of both streams in the order they were read,
+/// addressed by their offset since the start. What is overwritten is lost, and `start` says so.
 class ring {
 public:
   /// @param capacity bytes. Reserves address space only; memory is used as it is written. Check `ok`.

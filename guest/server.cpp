@@ -13,7 +13,8 @@
 namespace sandy::guest {
 namespace {
 
-/// Decodes a request and hands it to `use`; answers what cannot be decoded. `use` returns an operation or nothing.
+/// Decodes a request and hands it to `use`; answers what cannot be decoded. `use` returns an operation or
+/// nothing.
 template <class Request, class F>
 std::unique_ptr<operation> with(connection& link, std::string_view payload, F use) {
   auto request = decode<Request>(payload);
@@ -48,8 +49,12 @@ void server::lease_clock::renew(std::uint64_t milliseconds) {
 }
 
 server::server(unique_fd listener, unique_fd child_signals, child_defaults defaults, std::uint64_t lease_ms)
-    : listener_(std::move(listener)), registration_(loop_, *this), accept_pause_(loop_, *this), lease_(loop_),
-      table_(loop_, defaults), reaper_(loop_, std::move(child_signals), table_) {
+    : listener_(std::move(listener))
+    , registration_(loop_, *this)
+    , accept_pause_(loop_, *this)
+    , lease_(loop_)
+    , table_(loop_, defaults)
+    , reaper_(loop_, std::move(child_signals), table_) {
   lease_.renew(lease_ms);
 }
 
@@ -99,43 +104,48 @@ std::unique_ptr<operation> server::start(connection& link, frame_type type, std:
     return nullptr;
   }
   switch (type) {
-    case frame_type::ping:
-      link.send(pong{});
-      link.finish();
-      return nullptr;
-    case frame_type::lease:
-      return with<lease_request>(link, payload, [&](auto request) { renew(link, request); });
-    case frame_type::spawn:
-      return with<spawn_request>(
-        link, payload, [&](auto request) { return start_spawn(link, table_, std::move(request)); });
-    case frame_type::output:
-      return with<output_request>(link, payload, [&](auto request) { return start_output(link, table_, request); });
-    case frame_type::signal:
-      return with<signal_request>(link, payload, [&](auto request) { answer_signal(link, table_, request); });
-    case frame_type::input:
-      return with<input_request>(link, payload, [&](auto request) { return start_input(link, table_, request); });
-    case frame_type::processes:
-      answer_processes(link, table_);
-      return nullptr;
-    case frame_type::process:
-      return with<process_request>(link, payload, [&](auto request) { answer_process(link, table_, request); });
-    case frame_type::read:
-      return with<read_request>(link, payload, [&](auto request) { return start_read(link, request); });
-    case frame_type::write:
-      return with<write_request>(link, payload, [&](auto request) { return start_write(link, request); });
-    case frame_type::stat:
-      return with<path_request>(link, payload, [&](auto request) { answer_stat(link, request); });
-    case frame_type::list:
-      return with<list_request>(link, payload, [&](auto request) { return start_list(link, request); });
-    case frame_type::make_directory:
-      return with<directory_request>(link, payload, [&](auto request) { answer_make_directory(link, request); });
-    case frame_type::move:
-      return with<move_request>(link, payload, [&](auto request) { answer_move(link, request); });
-    case frame_type::remove:
-      return with<remove_request>(link, payload, [&](auto request) { return start_remove(link, request); });
-    case frame_type::watch:
-      return with<watch_request>(link, payload, [&](auto request) { return start_watch(link, request); });
-    default: link.fail(failure_kind::protocol, 0, "Unknown request"); return nullptr;
+  case frame_type::ping:
+    link.send(pong{});
+    link.finish();
+    return nullptr;
+  case frame_type::lease:
+    return with<lease_request>(link, payload, [&](auto request) { renew(link, request); });
+  case frame_type::spawn:
+    return with<spawn_request>(link, payload,
+                               [&](auto request) { return start_spawn(link, table_, std::move(request)); });
+  case frame_type::output:
+    return with<output_request>(link, payload,
+                                [&](auto request) { return start_output(link, table_, request); });
+  case frame_type::signal:
+    return with<signal_request>(link, payload, [&](auto request) { answer_signal(link, table_, request); });
+  case frame_type::input:
+    return with<input_request>(link, payload,
+                               [&](auto request) { return start_input(link, table_, request); });
+  case frame_type::processes:
+    answer_processes(link, table_);
+    return nullptr;
+  case frame_type::process:
+    return with<process_request>(link, payload, [&](auto request) { answer_process(link, table_, request); });
+  case frame_type::read:
+    return with<read_request>(link, payload, [&](auto request) { return start_read(link, request); });
+  case frame_type::write:
+    return with<write_request>(link, payload, [&](auto request) { return start_write(link, request); });
+  case frame_type::stat:
+    return with<path_request>(link, payload, [&](auto request) { answer_stat(link, request); });
+  case frame_type::list:
+    return with<list_request>(link, payload, [&](auto request) { return start_list(link, request); });
+  case frame_type::make_directory:
+    return with<directory_request>(link, payload,
+                                   [&](auto request) { answer_make_directory(link, request); });
+  case frame_type::move:
+    return with<move_request>(link, payload, [&](auto request) { answer_move(link, request); });
+  case frame_type::remove:
+    return with<remove_request>(link, payload, [&](auto request) { return start_remove(link, request); });
+  case frame_type::watch:
+    return with<watch_request>(link, payload, [&](auto request) { return start_watch(link, request); });
+  default:
+    link.fail(failure_kind::protocol, 0, "Unknown request");
+    return nullptr;
   }
 }
 

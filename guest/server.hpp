@@ -7,7 +7,8 @@
 
 namespace sandy::guest {
 
-/// Process 1: accepts connections, gives each its operation, reaps children, and ends when no server renews its lease.
+/// Process 1: accepts connections, gives each its operation, reaps children, and ends when no server renews
+/// its lease.
 class server final : public event_source, public timer_target, public operation_factory {
 public:
   /// @param listener non-blocking. @param lease_ms the first lease; 0: none.
@@ -17,11 +18,13 @@ public:
   bool run();
 
 private:
-  /// With more connections than this nothing but pings and leases is served: each takes memory of the sandbox.
+  /// With more connections than this nothing but pings and leases is served: each takes memory of the
+  /// sandbox.
   static constexpr std::size_t max_connections = 512;
   /// How long to leave the listener alone when descriptors or memory ran out.
   static constexpr std::uint64_t accept_pause_ms = 20;
-  /// Clients waiting at the listener are accepted a few at a time: a flood must not starve those that are served.
+  /// Clients waiting at the listener are accepted a few at a time: a flood must not starve those that are
+  /// served.
   static constexpr int accepts_per_round = 16;
 
   void on_events(std::uint32_t events) override;
@@ -34,7 +37,9 @@ private:
   class reaper final : public event_source {
   public:
     reaper(event_loop& loop, unique_fd signals, process_table& table)
-        : signals_(std::move(signals)), registration_(loop, *this), table_(table) {}
+        : signals_(std::move(signals))
+        , registration_(loop, *this)
+        , table_(table) {}
     bool start();
 
   private:
@@ -46,7 +51,8 @@ private:
 
   class lease_clock final : public timer_target {
   public:
-    explicit lease_clock(event_loop& loop) : timer_(loop, *this) {}
+    explicit lease_clock(event_loop& loop)
+        : timer_(loop, *this) {}
     void renew(std::uint64_t milliseconds);
     bool over() const noexcept { return over_; }
 

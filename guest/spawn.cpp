@@ -16,7 +16,8 @@
 namespace sandy::guest {
 namespace {
 
-/// A single argument ends at 128 KiB (MAX_ARG_STRLEN), terminator included; the margin is for what is put around it.
+/// A single argument ends at 128 KiB (MAX_ARG_STRLEN), terminator included; the margin is for what is put
+/// around it.
 constexpr std::size_t longest_argument_script = 96 * 1024;
 
 /// Shared with the child, which runs in our memory until it executes the program.
@@ -69,17 +70,19 @@ bool place_descriptors(const int* fds) {
   return ::syscall(SYS_close_range, count, ~0u, 0u) == 0;
 }
 
-/// The child's side. Only system calls and memory made before: it shares everything with its suspended parent.
+/// The child's side. Only system calls and memory made before: it shares everything with its suspended
+/// parent.
 int run_child(void* argument) {
   auto& context = *static_cast<child_context*>(argument);
   const auto& plan = context.plan;
-  // Raising is allowed to everybody who owns the file; where it is not (a /proc of somebody else's) the guest merely loses
-  // its advantage over its children.
+  // Raising is allowed to everybody who owns the file; where it is not (a /proc of somebody else's) the guest
+  // merely loses its advantage over its children.
   if (int adj = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); adj >= 0) {
     [[maybe_unused]] auto written = ::write(adj, context.oom_text, context.oom_length);
     ::close(adj);
   }
-  if (::setsid() < 0 || !place_descriptors(context.fds) || ::setrlimit(RLIMIT_NOFILE, &context.defaults.open_files) != 0) {
+  if (::setsid() < 0 || !place_descriptors(context.fds) ||
+      ::setrlimit(RLIMIT_NOFILE, &context.defaults.open_files) != 0) {
     context.error = errno;
     ::_exit(127);
   }
@@ -115,7 +118,8 @@ constexpr std::size_t stack_bytes = 64 * 1024;
 class child_stack {
 public:
   child_stack()
-      : memory_(::mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0)) {}
+      : memory_(::mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK,
+                       -1, 0)) {}
   ~child_stack() {
     if (ok())
       ::munmap(memory_, stack_bytes);
@@ -147,7 +151,8 @@ spawn_result spawn(const spawn_plan& plan, const child_defaults& defaults) {
   if (!stack.ok())
     return {-1, failure_kind::start, errno, {}};
   child_context context{plan, defaults, fds, pointers(plan.argv), pointers(plan.env), candidates(plan)};
-  auto end = std::to_chars(context.oom_text, context.oom_text + sizeof context.oom_text, defaults.oom_score_adj).ptr;
+  auto end =
+      std::to_chars(context.oom_text, context.oom_text + sizeof context.oom_text, defaults.oom_score_adj).ptr;
   context.oom_length = static_cast<std::size_t>(end - context.oom_text);
   pid_t pid = ::clone(run_child, stack.top(), CLONE_VM | CLONE_VFORK | SIGCHLD, &context);
   if (pid < 0)
@@ -175,7 +180,8 @@ int script_text::append(std::string_view bytes) {
     file_.reset(::memfd_create("script", MFD_CLOEXEC));
     if (!file_)
       return errno;
-    // The shell opens the file anew; closing our descriptor on its first line (which stays the first) keeps it from commands.
+    // The shell opens the file anew; closing our descriptor on its first line (which stays the first) keeps
+    // it from commands.
     int error = store("exec 3<&-; ");
     if (error == 0)
       error = store(text_);

@@ -16,7 +16,7 @@ using runtime::unique_fd;
 
 /// What a child gets that the guest itself must not have.
 struct child_defaults {
-  rlimit open_files{};  ///< the limit before the guest raised its own
+  rlimit open_files{};   ///< the limit before the guest raised its own
   int oom_score_adj = 0; ///< children go first when memory runs out, so that the guest can tell the tale
 };
 
@@ -35,15 +35,17 @@ struct spawn_result {
   std::string subject; ///< the directory or program
 };
 
-/// Starts a program in a session of its own, with default signals and nothing open but what the plan names. Returns when the
-/// program runs (or could not): like vfork, a matter of some hundred microseconds, without copying page tables.
+/// Starts a program in a session of its own, with default signals and nothing open but what the plan names.
+/// Returns when the program runs (or could not): like vfork, a matter of some hundred microseconds, without
+/// copying page tables.
 spawn_result spawn(const spawn_plan& plan, const child_defaults& defaults);
 
-/// Collects a shell script that arrives in pieces. Short ones become an argument of the shell; long ones an anonymous file,
-/// so that neither a command line's limit nor our own memory has to hold them.
+/// Collects a shell script that arrives in pieces. Short ones become an argument of the shell; long ones an
+/// anonymous file, so that neither a command line's limit nor our own memory has to hold them.
 class script_text {
 public:
-  /// @return errno, 0 for success; EILSEQ: a NUL byte, which no shell script may contain; EFBIG: over max_script_bytes.
+  /// @return errno, 0 for success; EILSEQ: a NUL byte, which no shell script may contain; EFBIG: over
+  /// max_script_bytes.
   int append(std::string_view bytes);
   /// The arguments that run the script: bash, or sh where there is none.
   std::vector<std::string> command() const;

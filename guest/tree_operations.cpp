@@ -22,11 +22,13 @@ class directory_reader {
 public:
   directory_reader() = default;
   /// Takes the descriptor. Check `ok`.
-  explicit directory_reader(unique_fd fd) : handle_(fd ? ::fdopendir(fd.get()) : nullptr) {
-    if (handle_)
-      [[maybe_unused]] int taken = fd.release();
+  explicit directory_reader(unique_fd fd)
+      : handle_(fd ? ::fdopendir(fd.get()) : nullptr) {
+    if (handle_) [[maybe_unused]]
+      int taken = fd.release();
   }
-  directory_reader(directory_reader&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  directory_reader(directory_reader&& other) noexcept
+      : handle_(std::exchange(other.handle_, nullptr)) {}
   directory_reader& operator=(directory_reader&& other) noexcept {
     std::swap(handle_, other.handle_);
     return *this;
@@ -63,7 +65,10 @@ unique_fd open_listing(int parent, const char* name, int extra_flags = 0) {
 class list_operation final : public operation {
 public:
   list_operation(connection& link, directory_reader root, const list_request& request)
-      : operation(link), root_(std::move(root)), request_(request), pending_{""} {
+      : operation(link)
+      , root_(std::move(root))
+      , request_(request)
+      , pending_{""} {
     link_.again();
   }
 
@@ -92,7 +97,7 @@ private:
       current_ = directory_reader{};
       return true;
     }
-    struct stat info {};
+    struct stat info{};
     if (::fstatat(current_.fd(), item->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
       return true; // gone since the directory was read
     std::string_view name = item->d_name;
@@ -117,7 +122,8 @@ private:
     while (!pending_.empty()) {
       auto path = std::move(pending_.back());
       pending_.pop_back();
-      auto fd = path.empty() ? open_listing(root_.fd(), ".") : open_listing(root_.fd(), path.c_str(), O_NOFOLLOW);
+      auto fd =
+          path.empty() ? open_listing(root_.fd(), ".") : open_listing(root_.fd(), path.c_str(), O_NOFOLLOW);
       if (!fd && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES))
         continue; // changed since, or closed to us: its own entry was told
       current_ = directory_reader{std::move(fd)};
@@ -141,13 +147,17 @@ private:
   std::uint64_t sent_ = 0;
 };
 
-/// Removes a directory and everything in it. Walks with descriptors, one directory open at a time, so that neither depth nor
-/// a directory that is swapped for a link leads astray.
+/// Removes a directory and everything in it. Walks with descriptors, one directory open at a time, so that
+/// neither depth nor a directory that is swapped for a link leads astray.
 class remove_operation final : public operation {
 public:
-  remove_operation(connection& link, unique_fd parent, std::string name, directory_reader top, std::string path)
-      : operation(link), parent_(std::move(parent)), name_(std::move(name)), current_(std::move(top)),
-        path_(std::move(path)) {
+  remove_operation(connection& link, unique_fd parent, std::string name, directory_reader top,
+                   std::string path)
+      : operation(link)
+      , parent_(std::move(parent))
+      , name_(std::move(name))
+      , current_(std::move(top))
+      , path_(std::move(path)) {
     link_.again();
   }
 
@@ -187,7 +197,7 @@ private:
   }
 
   bool go_down(const char* name) {
-    struct stat here {};
+    struct stat here{};
     if (::fstat(current_.fd(), &here) != 0)
       return stop(errno);
     levels_.push_back({name, here.st_dev, here.st_ino});
@@ -209,10 +219,11 @@ private:
     levels_.pop_back();
     if (!enter(open_listing(current_.fd(), "..")))
       return false;
-    struct stat here {};
+    struct stat here{};
     if (::fstat(current_.fd(), &here) != 0 || here.st_dev != below.device || here.st_ino != below.inode)
       return stop(EAGAIN); // moved elsewhere while we were in it: nothing there is ours to remove
-    if (::unlinkat(current_.fd(), below.name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+    if (::unlinkat(current_.fd(), below.name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT &&
+        errno != ENOTEMPTY)
       return stop(errno);
     return true; // what was added meanwhile is found by reading the directory again, which `enter` began
   }
@@ -259,7 +270,7 @@ std::unique_ptr<operation> start_remove(connection& link, const remove_request& 
   if (place.name.empty() || place.name == "." || place.name == "..")
     return refuse(EBUSY);
   auto parent = open_directory(place.directory);
-  struct stat info {};
+  struct stat info{};
   if (!parent || ::fstatat(parent.get(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     return refuse(errno);
   bool directory = S_ISDIR(info.st_mode);
@@ -272,7 +283,8 @@ std::unique_ptr<operation> start_remove(connection& link, const remove_request& 
   directory_reader top{open_listing(parent.get(), place.name.c_str(), O_NOFOLLOW)};
   if (!top.ok())
     return refuse(errno);
-  return std::make_unique<remove_operation>(link, std::move(parent), std::move(place.name), std::move(top), request.path);
+  return std::make_unique<remove_operation>(link, std::move(parent), std::move(place.name), std::move(top),
+                                            request.path);
 }
 
 } // namespace sandy::guest

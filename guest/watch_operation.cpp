@@ -16,18 +16,24 @@
 namespace sandy::guest {
 namespace {
 
-constexpr std::uint32_t watched_events = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
-                                         | IN_DELETE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
+constexpr std::uint32_t watched_events = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM |
+                                         IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
 
-/// How long the second half of a move may lag behind the first (inotify(7): the pair is not put in the queue at once).
+/// How long the second half of a move may lag behind the first (inotify(7): the pair is not put in the queue
+/// at once).
 constexpr std::uint64_t move_pairing_ms = 20;
 
-/// Reports changes below a directory. A client that does not read makes the kernel's queue overflow, which is announced.
+/// Reports changes below a directory. A client that does not read makes the kernel's queue overflow, which is
+/// announced.
 class watch_operation final : public operation, event_source, timer_target {
 public:
   watch_operation(connection& link, unique_fd inotify, std::string root, bool recursive)
-      : operation(link), inotify_(std::move(inotify)), registration_(link.loop(), *this), pairing_(link.loop(), *this),
-        root_(std::move(root)), recursive_(recursive) {
+      : operation(link)
+      , inotify_(std::move(inotify))
+      , registration_(link.loop(), *this)
+      , pairing_(link.loop(), *this)
+      , root_(std::move(root))
+      , recursive_(recursive) {
     to_scan_.push_back({"", false});
     link_.again();
   }
@@ -72,7 +78,8 @@ private:
     auto [path, announce] = std::move(to_scan_.front());
     to_scan_.pop_front();
     auto directory = absolute(path);
-    int wd = ::inotify_add_watch(inotify_.get(), directory.c_str(), watched_events | (path.empty() ? 0 : IN_DONT_FOLLOW));
+    int wd = ::inotify_add_watch(inotify_.get(), directory.c_str(),
+                                 watched_events | (path.empty() ? 0 : IN_DONT_FOLLOW));
     if (wd < 0 && (errno == ENOSPC || errno == ENOMEM))
       return stop(failure_kind::too_many, 0, "Too many directories to watch");
     if (wd < 0 && path.empty())
@@ -94,8 +101,9 @@ private:
         continue;
       bool is_directory = item->d_type == DT_DIR;
       if (item->d_type == DT_UNKNOWN) {
-        struct stat info {};
-        is_directory = ::fstatat(::dirfd(listing), item->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+        struct stat info{};
+        is_directory = ::fstatat(::dirfd(listing), item->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       S_ISDIR(info.st_mode);
       }
       auto found = below(path, name);
       if (announce)
@@ -144,8 +152,8 @@ private:
     }
     bool directory = event.mask & IN_ISDIR;
     auto path = below(where->second, name);
-    // A file that is being written by the file interface shows when it is put in place; its hidden name says whether it
-    // replaces another.
+    // A file that is being written by the file interface shows when it is put in place; its hidden name says
+    // whether it replaces another.
     bool hidden = name.starts_with(hidden_prefix);
     if (event.mask & IN_MOVED_FROM) {
       settle_move();
@@ -182,7 +190,8 @@ private:
     auto from = std::exchange(moving_, {});
     pairing_.stop();
     if (paired && from.hidden)
-      return report({from.replaces ? change_kind::modified : change_kind::created, std::move(path), {}, false});
+      return report(
+          {from.replaces ? change_kind::modified : change_kind::created, std::move(path), {}, false});
     if (directory && paired)
       rename_watches(from.path, path);
     else if (directory && recursive_)

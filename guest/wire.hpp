@@ -1,7 +1,8 @@
 #pragma once
 
-// How values become bytes between a server and a guest. No I/O and no allocation beyond the values themselves; everything
-// that is read is checked against what is there, because either side may be hostile to the other.
+// How values become bytes between a server and a guest. No I/O and no allocation beyond the values
+// themselves; everything that is read is checked against what is there, because either side may be hostile to
+// the other.
 
 #include <concepts>
 #include <cstdint>
@@ -27,7 +28,8 @@ concept wire_number = std::is_integral_v<T> || std::is_enum_v<T>;
 /// Appends values to a string.
 class writer {
 public:
-  explicit writer(std::string& out) : out_(out) {}
+  explicit writer(std::string& out)
+      : out_(out) {}
 
   template <wire_number T>
   void operator()(T value) {
@@ -55,10 +57,12 @@ private:
   std::string& out_;
 };
 
-/// Takes values from a byte string. After the first value that does not fit, `ok` is false and all later ones are empty.
+/// Takes values from a byte string. After the first value that does not fit, `ok` is false and all later ones
+/// are empty.
 class reader {
 public:
-  explicit reader(std::string_view bytes) : rest_(bytes) {}
+  explicit reader(std::string_view bytes)
+      : rest_(bytes) {}
 
   bool ok() const noexcept { return ok_; }
   /// True when everything was valid and nothing is left over.
@@ -84,7 +88,8 @@ public:
     std::uint32_t count = 0;
     (*this)(count);
     list.clear();
-    // Each element costs at least its length field, so a false count cannot make us reserve more than the frame holds.
+    // Each element costs at least its length field, so a false count cannot make us reserve more than the
+    // frame holds.
     if (!ok_ || count > rest_.size() / sizeof(std::uint32_t)) {
       ok_ = false;
       return;

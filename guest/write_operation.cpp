@@ -15,22 +15,25 @@
 namespace sandy::guest {
 namespace {
 
-/// Where a file is to appear: its directory is held open, so that nobody can put another in its place meanwhile.
+/// Where a file is to appear: its directory is held open, so that nobody can put another in its place
+/// meanwhile.
 struct target_place {
   unique_fd directory;
   std::string path, name;
   bool exists = false;
-  struct stat info {};
+  struct stat info{};
 };
 
 /// Files of the kernel's own file systems are switches, not files: writing them is not what this is for.
 bool is_kernel_file_system(const unique_fd& directory) {
-  struct statfs info {};
-  return ::fstatfs(directory.get(), &info) != 0 || info.f_type == PROC_SUPER_MAGIC || info.f_type == SYSFS_MAGIC
-         || info.f_type == CGROUP_SUPER_MAGIC || info.f_type == CGROUP2_SUPER_MAGIC;
+  struct statfs info{};
+  return ::fstatfs(directory.get(), &info) != 0 || info.f_type == PROC_SUPER_MAGIC ||
+         info.f_type == SYSFS_MAGIC || info.f_type == CGROUP_SUPER_MAGIC ||
+         info.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/// Follows symbolic links at the end of the path (like any program that writes a file) and makes missing directories.
+/// Follows symbolic links at the end of the path (like any program that writes a file) and makes missing
+/// directories.
 /// @return errno, 0 for success.
 int find_place(std::string path, target_place& place) {
   for (int links = 0; links < 40; ++links) {
@@ -48,7 +51,8 @@ int find_place(std::string path, target_place& place) {
       return errno;
     place.path = path;
     place.name = parts.name;
-    place.exists = ::fstatat(place.directory.get(), parts.name.c_str(), &place.info, AT_SYMLINK_NOFOLLOW) == 0;
+    place.exists =
+        ::fstatat(place.directory.get(), parts.name.c_str(), &place.info, AT_SYMLINK_NOFOLLOW) == 0;
     if (!place.exists)
       return errno == ENOENT ? 0 : errno;
     if (S_ISDIR(place.info.st_mode))
@@ -69,9 +73,14 @@ int find_place(std::string path, target_place& place) {
 /// Receives a file under a hidden name next to its place and moves it there when it is complete.
 class write_operation final : public operation {
 public:
-  write_operation(connection& link, target_place place, std::string hidden, unique_fd file, const write_request& request)
-      : operation(link), place_(std::move(place)), hidden_(std::move(hidden)), file_(std::move(file)),
-        mode_(request.mode & 07777), keep_mode_(request.keep_mode) {}
+  write_operation(connection& link, target_place place, std::string hidden, unique_fd file,
+                  const write_request& request)
+      : operation(link)
+      , place_(std::move(place))
+      , hidden_(std::move(hidden))
+      , file_(std::move(file))
+      , mode_(request.mode & 07777)
+      , keep_mode_(request.keep_mode) {}
 
   ~write_operation() override {
     if (!hidden_.empty())
@@ -133,13 +142,16 @@ private:
 
   void put_in_place() {
     bool keep = keep_mode_ && place_.exists;
-    // The owner goes first, because changing it clears set-id bits. Giving a file away may be forbidden: then it stays ours.
-    if (keep && (place_.info.st_uid != ::geteuid() || place_.info.st_gid != ::getegid())
-        && ::fchown(file_.get(), place_.info.st_uid, place_.info.st_gid) != 0 && errno != EPERM && errno != EINVAL)
+    // The owner goes first, because changing it clears set-id bits. Giving a file away may be forbidden: then
+    // it stays ours.
+    if (keep && (place_.info.st_uid != ::geteuid() || place_.info.st_gid != ::getegid()) &&
+        ::fchown(file_.get(), place_.info.st_uid, place_.info.st_gid) != 0 && errno != EPERM &&
+        errno != EINVAL)
       return fail_file(link_, errno, place_.path);
-    struct stat info {};
-    if (::fchmod(file_.get(), keep ? place_.info.st_mode & 07777 : mode_) != 0 || ::fstat(file_.get(), &info) != 0
-        || ::renameat(place_.directory.get(), hidden_.c_str(), place_.directory.get(), place_.name.c_str()) != 0)
+    struct stat info{};
+    if (::fchmod(file_.get(), keep ? place_.info.st_mode & 07777 : mode_) != 0 ||
+        ::fstat(file_.get(), &info) != 0 ||
+        ::renameat(place_.directory.get(), hidden_.c_str(), place_.directory.get(), place_.name.c_str()) != 0)
       return fail_file(link_, errno, place_.path);
     hidden_.clear();
     link_.send(describe(place_.path, info));
@@ -171,7 +183,8 @@ std::unique_ptr<operation> start_write(connection& link, const write_request& re
   unique_fd file;
   if (error == 0) {
     hidden = hidden_name(place.exists ? 'm' : 'c');
-    file.reset(::openat(place.directory.get(), hidden.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    file.reset(::openat(place.directory.get(), hidden.c_str(),
+                        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file)
       error = errno;
   }
@@ -180,7 +193,8 @@ std::unique_ptr<operation> start_write(connection& link, const write_request& re
     return nullptr;
   }
   link.send(frame_type::done);
-  return std::make_unique<write_operation>(link, std::move(place), std::move(hidden), std::move(file), request);
+  return std::make_unique<write_operation>(link, std::move(place), std::move(hidden), std::move(file),
+                                           request);
 }
 
 } // namespace sandy::guest

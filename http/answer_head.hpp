@@ -28,8 +28,8 @@ struct answer_head {
   bool http10 = false;
   std::string_view date;
   std::string_view request_id;
-  std::string_view correlation_id; ///< empty: none
-  std::string_view allowed_origin; ///< for browsers; empty: none
+  std::string_view correlation_id;   ///< empty: none
+  std::string_view allowed_origin;   ///< for browsers; empty: none
   const admission* budget = nullptr; ///< what the client is told about its limits
   const header_list* extra = nullptr;
 };

@@ -29,8 +29,8 @@ constexpr int unsent_bytes = 128 * 1024;
 // How often a client that sent more than we read ahead is looked at, while a handler waits for it to hang up.
 constexpr std::chrono::milliseconds hang_up_poll{250};
 
-// What a client may still send after its last answer; more, and it gets the reset. Many clients send their whole body before
-// they look for an answer: twice the largest JSON body reaches them all.
+// What a client may still send after its last answer; more, and it gets the reset. Many clients send their
+// whole body before they look for an answer: twice the largest JSON body reaches them all.
 constexpr std::size_t farewell_bytes = 128 * 1024 * 1024;
 
 } // namespace

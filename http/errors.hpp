@@ -14,7 +14,8 @@ unsigned to_status(const caf::error& err);
 /// `detail`, so some codes have a fixed one (an unknown sandbox is always "Sandbox not found").
 std::string error_body(const caf::error& err);
 
-/// Seconds after which a client may try again, as the error says or at least 1; 0 where trying again is no use.
+/// Seconds after which a client may try again, as the error says or at least 1; 0 where trying again is no
+/// use.
 unsigned retry_after(const caf::error& err) noexcept;
 
 } // namespace sandy::http

@@ -37,8 +37,8 @@ public:
   virtual std::string_view header(std::string_view name) const = 0;
   /// Whose key or token came with the request.
   virtual const principal& caller() const noexcept = 0;
-  /// The sandbox from inside of which the request came, and its tenant, whoever `caller` is; both empty for a request
-  /// from outside.
+  /// The sandbox from inside of which the request came, and its tenant, whoever `caller` is; both empty for a
+  /// request from outside.
   virtual const principal& inside() const noexcept = 0;
   /// The client's X-Request-Id, or one of ours.
   virtual std::string_view request_id() const noexcept = 0;

@@ -23,7 +23,8 @@ constexpr std::chrono::milliseconds farewell{2'000};
 
 } // namespace
 
-session::session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door)
+session::session(connection::socket socket, std::shared_ptr<shard> home,
+                 std::shared_ptr<inside_listener> door)
     : shard_(std::move(home))
     , door_(std::move(door))
     , connection_(std::move(socket), shard_) {

@@ -24,7 +24,8 @@ namespace sandy::http {
 class session final : public exchange, public coro::list_hook {
 public:
   /// Starts the session's coroutine, which owns it. Called on the shard's thread.
-  /// @param refuse answer "too many connections" and close. @param door through which it came from inside a sandbox.
+  /// @param refuse answer "too many connections" and close. @param door through which it came from inside a
+  /// sandbox.
   static void start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
                     std::shared_ptr<inside_listener> door = nullptr);
   ~session() override;

@@ -149,7 +149,8 @@ bool session::may_keep_unread_body() const noexcept {
   // A client that was not told to continue may or may not send its body: what comes next could be either.
   case body_state::sized:
     return !continue_wanted_ && body_left_ <= discarded_bytes;
-  case body_state::chunked: // nobody knows how much is to come, and the answer must say now whether the connection goes on
+  case body_state::chunked: // nobody knows how much is to come, and the answer must say now whether the
+                            // connection goes on
     return false;
   }
   return false;

@@ -10,8 +10,8 @@
 
 namespace sandy {
 
-/// Failure codes. Their names (`to_string`) are part of the wire contract and clients match on them; their values cross
-/// nodes: append, never renumber or reuse.
+/// Failure codes. Their names (`to_string`) are part of the wire contract and clients match on them; their
+/// values cross nodes: append, never renumber or reuse.
 enum class errc : std::uint8_t {
   none = 0,
   invalid_argument = 1,       ///< a field has a value that cannot be used
@@ -61,7 +61,8 @@ using result = caf::expected<T>;
 /// An error of ours. @param text one short sentence for people: no host paths, no other tenant's data.
 caf::error fail(errc code, std::string text);
 
-/// The same, for what works again later. @param retry_after seconds, at least 1; callers get it as `Retry-After`.
+/// The same, for what works again later. @param retry_after seconds, at least 1; callers get it as
+/// `Retry-After`.
 caf::error fail_for_now(errc code, std::string text, std::uint32_t retry_after);
 
 /// Seconds after which a caller may try again; 0: the error does not say.

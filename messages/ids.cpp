@@ -23,8 +23,9 @@ sandbox_id make_sandbox_id() {
 }
 
 bool is_sandbox_id(std::string_view text) noexcept {
-  return text.size() == 24
-         && std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return text.size() == 24 && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
 }
 
 } // namespace sandy

@@ -10,7 +10,8 @@
 
 namespace sandy {
 
-/// Names a sandbox for ever: 24 lower-case hex digits from the kernel's random source, never reused. Legal as a host label.
+/// Names a sandbox for ever: 24 lower-case hex digits from the kernel's random source, never reused. Legal as
+/// a host label.
 struct sandbox_id {
   std::string value;
   friend auto operator<=>(const sandbox_id&, const sandbox_id&) = default;
@@ -22,11 +23,13 @@ struct tenant_id {
   friend auto operator<=>(const tenant_id&, const tenant_id&) = default;
 };
 
-/// Who asks: a tenant with one of its keys, or one of its sandboxes with its own token. A sandbox reaches itself and what
-/// descends from it, nothing else of its tenant.
+/// Who asks: a tenant with one of its keys, or one of its sandboxes with its own token. A sandbox reaches
+/// itself and what descends from it, nothing else of its tenant.
 struct principal {
   principal() = default;
-  principal(tenant_id whose, sandbox_id which = {}) : tenant(std::move(whose)), sandbox(std::move(which)) {}
+  principal(tenant_id whose, sandbox_id which = {})
+      : tenant(std::move(whose))
+      , sandbox(std::move(which)) {}
   tenant_id tenant;
   sandbox_id sandbox; ///< empty: the tenant itself
   bool admin = false; ///< may change what tenants are allowed
@@ -58,5 +61,7 @@ bool is_sandbox_id(std::string_view text) noexcept;
 
 template <>
 struct std::hash<sandy::sandbox_id> {
-  std::size_t operator()(const sandy::sandbox_id& id) const noexcept { return std::hash<std::string>{}(id.value); }
+  std::size_t operator()(const sandy::sandbox_id& id) const noexcept {
+    return std::hash<std::string>{}(id.value);
+  }
 };

@@ -1,7 +1,7 @@
 #pragma once
 
-// Conversation: edge -> request actor. One per HTTP request that changes something over several steps; ended by the session
-// when its client hangs up, and everything it was waiting for ends with it.
+// Conversation: edge -> request actor. One per HTTP request that changes something over several steps; ended
+// by the session when its client hangs up, and everything it was waiting for ends with it.
 
 #include "messages/worker.hpp"
 

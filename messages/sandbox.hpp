@@ -1,7 +1,7 @@
 #pragma once
 
-// Conversation: edge -> worker -> sandbox. What a sandbox is, and everything that can be asked of one through an actor.
-// Bytes (process output, files) do not travel here: see messages/sandbox_io.hpp.
+// Conversation: edge -> worker -> sandbox. What a sandbox is, and everything that can be asked of one through
+// an actor. Bytes (process output, files) do not travel here: see messages/sandbox_io.hpp.
 
 #include "messages/error.hpp"
 #include "messages/ids.hpp"
@@ -21,19 +21,31 @@ namespace sandy {
 using unix_millis = std::int64_t;
 unix_millis unix_now();
 
-/// `creating -> ready -> draining -> gone`; never backwards. Its one transition function is `sandbox_life::enter`.
+/// `creating -> ready -> draining -> gone`; never backwards. Its one transition function is
+/// `sandbox_life::enter`.
 enum class sandbox_state : std::uint8_t { creating, ready, draining, gone };
 std::string to_string(sandbox_state state);
 
 /// Why a sandbox ended. The text reaches callers whose streams it cuts.
-enum class end_reason : std::uint8_t { none, terminated, expired, failed, preempted, caller_gone, shutdown, parent_ended, idle };
+enum class end_reason : std::uint8_t {
+  none,
+  terminated,
+  expired,
+  failed,
+  preempted,
+  caller_gone,
+  shutdown,
+  parent_ended,
+  idle
+};
 std::string to_string(end_reason reason); ///< "terminated"
 /// The sentence for callers: "sandbox terminated", "sandbox expired", ...
 std::string sentence(end_reason reason);
 
 using environment = std::vector<std::pair<std::string, std::string>>;
 
-/// What a sandbox may use at most. 0 asks for the configured default; more than the configured maximum is clamped.
+/// What a sandbox may use at most. 0 asks for the configured default; more than the configured maximum is
+/// clamped.
 struct resource_limits {
   std::uint64_t memory_bytes = 0; ///< hard limit, swap included
   std::uint32_t cpu_millis = 0;   ///< thousandths of a core
@@ -43,8 +55,8 @@ struct resource_limits {
 };
 
 /// Asks for a new sandbox; answered by sandbox_info when an `exec` would work.
-/// Fails with invalid_argument, image_not_found, sandbox_not_found (the parent), rate_limited (the parent's children),
-/// capacity_exhausted, sandbox_failed, shutting_down.
+/// Fails with invalid_argument, image_not_found, sandbox_not_found (the parent), rate_limited (the parent's
+/// children), capacity_exhausted, sandbox_failed, shutting_down.
 struct create_sandbox {
   principal caller;
   sandbox_id parent;            ///< the new one dies with it; empty: the caller's sandbox, if a sandbox asks
@@ -92,7 +104,8 @@ struct list_sandboxes {
   sandbox_id parent; ///< set: its children only
 };
 
-/// Ends a sandbox; answered by sandbox_ended when the kernel has let go of it. Idempotent while a tombstone exists.
+/// Ends a sandbox; answered by sandbox_ended when the kernel has let go of it. Idempotent while a tombstone
+/// exists.
 struct terminate_sandbox {
   principal caller;
   sandbox_id id;
@@ -132,11 +145,11 @@ struct get_stats {
 /// Use of one sandbox, as its cgroups count it.
 struct sandbox_stats {
   sandbox_id id;
-  double cpu_cores_used = 0;        ///< mean since the previous question, or since the start
+  double cpu_cores_used = 0; ///< mean since the previous question, or since the start
   std::uint32_t cpu_millis_limit = 0;
-  std::uint64_t memory_bytes = 0;   ///< without the page cache that could be dropped at once
+  std::uint64_t memory_bytes = 0; ///< without the page cache that could be dropped at once
   std::uint64_t memory_limit_bytes = 0;
-  std::uint64_t disk_bytes = 0;     ///< blocks allocated by the sandbox's own disk
+  std::uint64_t disk_bytes = 0; ///< blocks allocated by the sandbox's own disk
   std::uint64_t disk_limit_bytes = 0;
   std::uint32_t pids = 0;
   std::uint32_t pids_limit = 0;
@@ -164,7 +177,8 @@ struct probe_port {
   std::uint16_t port = 0;
 };
 
-/// Worker -> sandbox: make it, or take over one that already runs; answered by sandbox_info when it is ready. Sent once.
+/// Worker -> sandbox: make it, or take over one that already runs; answered by sandbox_info when it is ready.
+/// Sent once.
 struct start_sandbox {};
 
 /// Worker -> sandbox: end for this reason; answered by sandbox_ended. The first reason counts.
@@ -186,13 +200,14 @@ auto inspect(Inspector& f, resource_limits& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
-  return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits, x.ttl_seconds,
-           x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream);
+  return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits,
+           x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {
-  return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image, x.limits, x.priority,
-           x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at, x.expires_at, x.ttl_seconds);
+  return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image,
+           x.limits, x.priority, x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at,
+           x.expires_at, x.ttl_seconds);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {
@@ -229,7 +244,8 @@ auto inspect(Inspector& f, get_stats& x) {
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_stats& x) {
   return f(caf::meta::type_name("sandbox_stats"), x.id, x.cpu_cores_used, x.cpu_millis_limit, x.memory_bytes,
-           x.memory_limit_bytes, x.disk_bytes, x.disk_limit_bytes, x.pids, x.pids_limit, x.oom_kills, x.updated_at);
+           x.memory_limit_bytes, x.disk_bytes, x.disk_limit_bytes, x.pids, x.pids_limit, x.oom_kills,
+           x.updated_at);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_logs& x) {
@@ -248,14 +264,10 @@ struct claim_sandbox; // messages/pool.hpp
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
 using sandbox_actor = caf::typed_actor<
-  caf::replies_to<claim_sandbox>::with<sandbox_info>,
-  caf::replies_to<start_sandbox>::with<sandbox_info>,
-  caf::replies_to<end_sandbox>::with<sandbox_ended>,
-  caf::replies_to<get_sandbox>::with<sandbox_info>,
-  caf::replies_to<refresh_sandbox>::with<sandbox_info>,
-  caf::replies_to<open_sandbox>::with<sandbox_opened>,
-  caf::replies_to<get_stats>::with<sandbox_stats>,
-  caf::replies_to<get_logs>::with<std::vector<log_line>>,
-  caf::replies_to<probe_port>::with<bool>>;
+    caf::replies_to<claim_sandbox>::with<sandbox_info>, caf::replies_to<start_sandbox>::with<sandbox_info>,
+    caf::replies_to<end_sandbox>::with<sandbox_ended>, caf::replies_to<get_sandbox>::with<sandbox_info>,
+    caf::replies_to<refresh_sandbox>::with<sandbox_info>, caf::replies_to<open_sandbox>::with<sandbox_opened>,
+    caf::replies_to<get_stats>::with<sandbox_stats>, caf::replies_to<get_logs>::with<std::vector<log_line>>,
+    caf::replies_to<probe_port>::with<bool>>;
 
 } // namespace sandy

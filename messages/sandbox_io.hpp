@@ -1,7 +1,7 @@
 #pragma once
 
-// The data plane: bytes to and from one sandbox. They go socket to socket on the caller's own io_context and never through
-// an actor's mailbox. The right to use it comes from an actor (open_sandbox); the bytes do not.
+// The data plane: bytes to and from one sandbox. They go socket to socket on the caller's own io_context and
+// never through an actor's mailbox. The right to use it comes from an actor (open_sandbox); the bytes do not.
 
 #include "messages/error.hpp"
 #include "messages/sandbox.hpp"
@@ -25,31 +25,33 @@ using io_executor = boost::asio::io_context::executor_type;
 template <class T>
 using io_task = boost::asio::awaitable<T, io_executor>;
 
-/// A command to run. `script` is one shell script for bash (sh where an image has no bash); with `argv` the program is
-/// started directly and `script` is empty.
+/// A command to run. `script` is one shell script for bash (sh where an image has no bash); with `argv` the
+/// program is started directly and `script` is empty.
 struct process_spec {
-  std::string script;                  ///< up to the JSON body limit; long ones do not travel on a command line
+  std::string script; ///< up to the JSON body limit; long ones do not travel on a command line
   std::vector<std::string> argv;
   std::string cwd;                     ///< empty: the sandbox's workdir; relative: below it
   environment env;                     ///< on top of the sandbox's own
   std::chrono::milliseconds timeout{}; ///< 0: none. Then its process tree is killed and `timed_out` reported
   std::uint64_t ring_bytes = 0;        ///< bound of the kept output, background only; 0: 1 MiB
   bool open_stdin = false;             ///< else standard input is empty
-  bool kill_on_disconnect = false;     ///< foreground: when the reader goes away kill it, else it runs to its timeout
+  bool kill_on_disconnect =
+      false; ///< foreground: when the reader goes away kill it, else it runs to its timeout
 };
 
 /// How a process ended. Exactly one per process, and true.
 struct process_exit {
-  std::int32_t exit_code = 0;             ///< 128 + signal for a signal, 124 for a timeout
-  std::int32_t signal = 0;                ///< 0 unless a signal ended it
+  std::int32_t exit_code = 0; ///< 128 + signal for a signal, 124 for a timeout
+  std::int32_t signal = 0;    ///< 0 unless a signal ended it
   bool timed_out = false;
-  std::uint64_t duration_ms = 0;          ///< from start to exit
-  std::uint64_t output_bytes = 0;         ///< everything it wrote, both streams
+  std::uint64_t duration_ms = 0;  ///< from start to exit
+  std::uint64_t output_bytes = 0; ///< everything it wrote, both streams
 };
 
 enum class output_stream : std::uint8_t { standard_output = 1, standard_error = 2 };
 
-/// A piece of output, exactly as written. Offsets count the bytes of both streams in the order they were read.
+/// A piece of output, exactly as written. Offsets count the bytes of both streams in the order they were
+/// read.
 struct output_chunk {
   output_stream stream = output_stream::standard_output;
   std::uint64_t offset = 0;
@@ -65,11 +67,12 @@ struct output_gap {
 /// The process runs on, and everything it wrote so far was sent: the end of a stream that does not follow.
 struct still_running {};
 
-/// What a process stream yields. The last one is process_exit, exactly once, or still_running where it was not followed.
+/// What a process stream yields. The last one is process_exit, exactly once, or still_running where it was
+/// not followed.
 using process_event = std::variant<output_chunk, output_gap, process_exit, still_running>;
 
-/// The output of one process. Reading slowly slows the process (foreground) or loses old output, announced (background).
-/// Destroying it cancels: see process_spec::kill_on_disconnect.
+/// The output of one process. Reading slowly slows the process (foreground) or loses old output, announced
+/// (background). Destroying it cancels: see process_spec::kill_on_disconnect.
 class process_stream {
 public:
   virtual ~process_stream() = default;
@@ -83,9 +86,9 @@ enum class process_status : std::uint8_t { running, exited };
 
 struct process_info {
   std::uint32_t process_id = 0;
-  std::string command;           ///< at most 4 KiB of it
+  std::string command; ///< at most 4 KiB of it
   process_status status = process_status::running;
-  process_exit exit;             ///< valid when exited
+  process_exit exit; ///< valid when exited
   unix_millis started_at = 0;
   std::uint64_t output_bytes = 0; ///< written so far
   std::uint64_t output_start = 0; ///< the oldest byte still kept
@@ -121,7 +124,8 @@ class byte_sink {
 public:
   virtual ~byte_sink() = default;
   virtual io_task<result<void>> write(std::string_view bytes) = 0;
-  /// Puts the file in place. @param base64 what was written is base64 text: decode it (fails with invalid_argument).
+  /// Puts the file in place. @param base64 what was written is base64 text: decode it (fails with
+  /// invalid_argument).
   virtual io_task<result<file_info>> commit(bool base64) = 0;
 };
 
@@ -157,33 +161,34 @@ struct write_options {
 struct list_options {
   std::string path;
   bool recursive = true;
-  bool skip_dependencies = true; ///< leave out node_modules and .git below the directory
+  bool skip_dependencies = true;       ///< leave out node_modules and .git below the directory
   std::uint32_t max_entries = 100'000; ///< limit_reached beyond
 };
 
-/// Everything the edge can do with the bytes of one sandbox. All of it fails with sandbox_ended when the sandbox goes, with
-/// limit_reached when a limit inside is hit, and file operations with the file codes. Paths are resolved inside the sandbox.
+/// Everything the edge can do with the bytes of one sandbox. All of it fails with sandbox_ended when the
+/// sandbox goes, with limit_reached when a limit inside is hit, and file operations with the file codes.
+/// Paths are resolved inside the sandbox.
 class sandbox_io {
 public:
   virtual ~sandbox_io() = default;
 
-  /// Starts a command and streams its output. Fails when it cannot start: not_a_directory or file_not_found (cwd),
-  /// permission_denied, limit_reached.
+  /// Starts a command and streams its output. Fails when it cannot start: not_a_directory or file_not_found
+  /// (cwd), permission_denied, limit_reached.
   virtual io_task<result<std::unique_ptr<process_stream>>> exec(process_spec spec) = 0;
   /// Starts a command in the background; its output is kept in a bounded ring inside the sandbox.
   virtual io_task<result<process_info>> start(process_spec spec) = 0;
   virtual io_task<result<std::vector<process_info>>> processes() = 0;
   virtual io_task<result<process_info>> process(std::uint32_t process_id) = 0;
   /// Output of a background process from `offset` on. @param follow wait for more until it exits.
-  virtual io_task<result<std::unique_ptr<process_stream>>> output(std::uint32_t process_id, std::uint64_t offset,
-                                                                  bool follow)
-    = 0;
+  virtual io_task<result<std::unique_ptr<process_stream>>> output(std::uint32_t process_id,
+                                                                  std::uint64_t offset, bool follow) = 0;
   virtual io_task<result<void>> write_stdin(std::uint32_t process_id, std::string bytes, bool close) = 0;
   /// @param tree signal everything the process started, else its process group leader alone.
   virtual io_task<result<void>> signal(std::uint32_t process_id, int signal, bool tree) = 0;
 
   /// @param length 0: to the end.
-  virtual io_task<result<open_file>> read_file(std::string path, std::uint64_t offset, std::uint64_t length) = 0;
+  virtual io_task<result<open_file>> read_file(std::string path, std::uint64_t offset,
+                                               std::uint64_t length) = 0;
   virtual io_task<result<std::unique_ptr<byte_sink>>> write_file(write_options options) = 0;
   virtual io_task<result<file_info>> stat(std::string path) = 0;
   virtual io_task<result<std::vector<file_info>>> list(list_options options) = 0;

@@ -33,7 +33,8 @@ struct worker_resources {
   std::vector<pool_health> pools;
 };
 
-/// Janitor -> worker: which sandboxes may exist in the kernel; answered by vector<sandbox_id>, dying ones included.
+/// Janitor -> worker: which sandboxes may exist in the kernel; answered by vector<sandbox_id>, dying ones
+/// included.
 struct list_known {};
 
 /// Reconciles the kernel with the worker: ends what nobody knows; answered by the number of leftovers found.
@@ -75,9 +76,9 @@ auto inspect(Inspector& f, get_resources&) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, worker_resources& x) {
-  return f(caf::meta::type_name("worker_resources"), x.can_create, x.reject_reason, x.sandboxes, x.max_sandboxes,
-           x.by_priority, x.cpu_ratio, x.cpu_count, x.load1, x.load5, x.load15, x.memory_total_bytes,
-           x.memory_available_bytes, x.disk_total_bytes, x.disk_free_bytes, x.pools);
+  return f(caf::meta::type_name("worker_resources"), x.can_create, x.reject_reason, x.sandboxes,
+           x.max_sandboxes, x.by_priority, x.cpu_ratio, x.cpu_count, x.load1, x.load5, x.load15,
+           x.memory_total_bytes, x.memory_available_bytes, x.disk_total_bytes, x.disk_free_bytes, x.pools);
 }
 template <class Inspector>
 auto inspect(Inspector& f, list_known&) {
@@ -104,26 +105,20 @@ auto inspect(Inspector& f, get_timeseries& x) {
   return f(caf::meta::type_name("get_timeseries"), x.hours);
 }
 
-/// Everything that lives on one machine. Requests about one sandbox are passed on to its actor, which answers.
+/// Everything that lives on one machine. Requests about one sandbox are passed on to its actor, which
+/// answers.
 using worker_actor = caf::typed_actor<
-  caf::replies_to<create_sandbox>::with<sandbox_info>,
-  caf::replies_to<get_sandbox>::with<sandbox_info>,
-  caf::replies_to<list_sandboxes>::with<std::vector<sandbox_info>>,
-  caf::replies_to<terminate_sandbox>::with<sandbox_ended>,
-  caf::replies_to<refresh_sandbox>::with<sandbox_info>,
-  caf::replies_to<open_sandbox>::with<sandbox_opened>,
-  caf::replies_to<get_stats>::with<std::vector<sandbox_stats>>,
-  caf::replies_to<get_logs>::with<std::vector<log_line>>,
-  caf::replies_to<probe_port>::with<bool>,
-  caf::replies_to<get_health>::with<worker_health>,
-  caf::replies_to<get_resources>::with<worker_resources>,
-  caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
-  caf::replies_to<list_known>::with<std::vector<sandbox_id>>,
-  caf::replies_to<sandbox_ending>::with<void>,
-  caf::replies_to<create_warm>::with<sandbox_id>,
-  caf::reacts_to<retire_warm>,
-  caf::reacts_to<pool_health>,
-  caf::replies_to<drain_worker>::with<void>>;
+    caf::replies_to<create_sandbox>::with<sandbox_info>, caf::replies_to<get_sandbox>::with<sandbox_info>,
+    caf::replies_to<list_sandboxes>::with<std::vector<sandbox_info>>,
+    caf::replies_to<terminate_sandbox>::with<sandbox_ended>,
+    caf::replies_to<refresh_sandbox>::with<sandbox_info>, caf::replies_to<open_sandbox>::with<sandbox_opened>,
+    caf::replies_to<get_stats>::with<std::vector<sandbox_stats>>,
+    caf::replies_to<get_logs>::with<std::vector<log_line>>, caf::replies_to<probe_port>::with<bool>,
+    caf::replies_to<get_health>::with<worker_health>, caf::replies_to<get_resources>::with<worker_resources>,
+    caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
+    caf::replies_to<list_known>::with<std::vector<sandbox_id>>, caf::replies_to<sandbox_ending>::with<void>,
+    caf::replies_to<create_warm>::with<sandbox_id>, caf::reacts_to<retire_warm>, caf::reacts_to<pool_health>,
+    caf::replies_to<drain_worker>::with<void>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.
 using janitor_actor = caf::typed_actor<caf::replies_to<sweep>::with<std::uint32_t>>;

@@ -60,10 +60,11 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
                           .Name("sandy_pool_target")
                           .Help("Warm sandboxes that the pool wants to have, by flavor.")
                           .Register(families_);
-  auto& claims = BuildCounter()
-                     .Name("sandy_pool_claims_total")
-                     .Help("Creations that asked a warm pool, by flavor and whether it had a sandbox for them.")
-                     .Register(families_);
+  auto& claims =
+      BuildCounter()
+          .Name("sandy_pool_claims_total")
+          .Help("Creations that asked a warm pool, by flavor and whether it had a sandbox for them.")
+          .Register(families_);
   auto& refill = BuildHistogram()
                      .Name("sandy_pool_refill_duration_seconds")
                      .Help("Time it took to make one warm sandbox, by flavor.")
@@ -77,7 +78,8 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
     metrics.created = &created.Add({{"flavor", name}});
     metrics.warm = &warm.Add({{"flavor", name}});
     metrics.warm_target = &warm_target.Add({{"flavor", name}});
-    metrics.claims = {&claims.Add({{"flavor", name}, {"outcome", "miss"}}), &claims.Add({{"flavor", name}, {"outcome", "hit"}})};
+    metrics.claims = {&claims.Add({{"flavor", name}, {"outcome", "miss"}}),
+                      &claims.Add({{"flavor", name}, {"outcome", "hit"}})};
     metrics.refill = &refill.Add({{"flavor", name}}, create_bounds);
   }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "messages/limiter.hpp"
 #include "messages/events.hpp"
+#include "messages/limiter.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
@@ -38,9 +38,9 @@ enum class refusal : std::uint8_t { max_sandboxes, queue_full, draining };
 /// a record whose sandbox is gone.
 enum class leak_kind : std::uint8_t { sandbox, record };
 
-/// What became of an event that a webhook was to post. `retried`: one try failed, another follows. `failed`: the last try
-/// failed. `forbidden`: the receiver's address may not be connected to. `gone`: the receiver wants no more. `dropped`: it fell
-/// out of the history before its turn came.
+/// What became of an event that a webhook was to post. `retried`: one try failed, another follows. `failed`:
+/// the last try failed. `forbidden`: the receiver's address may not be connected to. `gone`: the receiver
+/// wants no more. `dropped`: it fell out of the history before its turn came.
 enum class webhook_outcome : std::uint8_t { delivered, retried, failed, forbidden, gone, dropped };
 
 /// Every metric family of this server. Instruments are found at construction and kept; counting an event

@@ -17,21 +17,21 @@ inline constexpr std::uint32_t uid_slots = 24'000;
 /// What a driver needs to make one sandbox. All limits are set: the actor applied defaults and maxima.
 struct sandbox_spec {
   sandbox_id id;
-  std::string image;      ///< name in the image store
+  std::string image; ///< name in the image store
   resource_limits limits;
   std::uint32_t uid_slot = 0; ///< which 65536 host uids the sandbox's uids map to; unique among the living
 };
 
 /// A sandbox as the kernel has it: enough to find it again after a crash of the server.
 struct instance {
-  std::int32_t init_pid = 0;            ///< host pid of the sandbox's process 1; 0: it is not running
-  std::uint64_t init_start_ticks = 0;   ///< field 22 of /proc/PID/stat: tells a reused pid
-  unique_fd init;                       ///< pidfd; readable when process 1 has ended
-  std::string guest_socket;             ///< host path where the guest listens
+  std::int32_t init_pid = 0;          ///< host pid of the sandbox's process 1; 0: it is not running
+  std::uint64_t init_start_ticks = 0; ///< field 22 of /proc/PID/stat: tells a reused pid
+  unique_fd init;                     ///< pidfd; readable when process 1 has ended
+  std::string guest_socket;           ///< host path where the guest listens
 };
 
-/// One way of isolating sandboxes. Every function may block (fork, mount, rmdir): call it on the blocking pool only.
-/// Thread safe for different ids.
+/// One way of isolating sandboxes. Every function may block (fork, mount, rmdir): call it on the blocking
+/// pool only. Thread safe for different ids.
 class driver {
 public:
   virtual ~driver() = default;
@@ -43,15 +43,17 @@ public:
   /// Fails with image_not_found, sandbox_failed (one sentence why), capacity_exhausted (the host refused).
   virtual result<instance> create(const sandbox_spec& spec) = 0;
 
-  /// Finds a sandbox made earlier, perhaps by a server that crashed. Fails with sandbox_not_found when it no longer runs
-  /// or the guest does not answer.
+  /// Finds a sandbox made earlier, perhaps by a server that crashed. Fails with sandbox_not_found when it no
+  /// longer runs or the guest does not answer.
   virtual result<instance> attach(const sandbox_id& id) = 0;
 
-  /// Whether a sandbox that was made or attached still answers. Fails with sandbox_failed when it does not within a second.
+  /// Whether a sandbox that was made or attached still answers. Fails with sandbox_failed when it does not
+  /// within a second.
   virtual result<void> verify(const sandbox_id& id, const instance& where) = 0;
 
-  /// Kills everything in the sandbox and removes all that the kernel and the disk hold for it. Idempotent, in every state,
-  /// also half made or frozen. Returns when the kernel agrees that nothing is left; fails when it does not within seconds.
+  /// Kills everything in the sandbox and removes all that the kernel and the disk hold for it. Idempotent, in
+  /// every state, also half made or frozen. Returns when the kernel agrees that nothing is left; fails when
+  /// it does not within seconds.
   virtual result<void> destroy(const sandbox_id& id) = 0;
 
   /// Every sandbox of this server the machine knows of: by cgroup, state directory or disk.
@@ -73,13 +75,14 @@ public:
   /// Changes the limits of a living sandbox. disk_bytes and image cannot change.
   virtual result<void> set_limits(const sandbox_id& id, const resource_limits& limits) = 0;
 
-  /// A TCP connection to 127.0.0.1:port inside the sandbox, made by a socket of its network namespace; non-blocking.
-  /// Fails with upstream_error when nothing listens.
+  /// A TCP connection to 127.0.0.1:port inside the sandbox, made by a socket of its network namespace;
+  /// non-blocking. Fails with upstream_error when nothing listens.
   virtual result<unique_fd> connect(const instance& where, std::uint16_t port) = 0;
 
-  /// A TCP socket that listens on 127.0.0.1:port inside the sandbox, a socket of its network namespace; non-blocking. While
-  /// it or a connection made through it is open, the kernel keeps that namespace: close them when the sandbox ends.
-  /// Fails with conflict when the port is taken, with sandbox_ended when the sandbox does not run any more.
+  /// A TCP socket that listens on 127.0.0.1:port inside the sandbox, a socket of its network namespace;
+  /// non-blocking. While it or a connection made through it is open, the kernel keeps that namespace: close
+  /// them when the sandbox ends. Fails with conflict when the port is taken, with sandbox_ended when the
+  /// sandbox does not run any more.
   virtual result<unique_fd> listen(const instance& where, std::uint16_t port) = 0;
 };
 

@@ -46,7 +46,7 @@ host_load host_meter::read(const std::string& disk_path) {
     memory.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
   }
 
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (::statvfs(disk_path.c_str(), &disk) == 0) {
     load.disk_total_bytes = static_cast<std::uint64_t>(disk.f_blocks) * disk.f_frsize;
     load.disk_free_bytes = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;

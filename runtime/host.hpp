@@ -14,8 +14,8 @@ struct host_load {
   std::uint64_t disk_total_bytes = 0, disk_free_bytes = 0;
 };
 
-/// Reads the machine's load from /proc (proc(5)) and statvfs(3). A reading takes tens of microseconds and may block on a
-/// hung file system: call it where that is allowed.
+/// Reads the machine's load from /proc (proc(5)) and statvfs(3). A reading takes tens of microseconds and may
+/// block on a hung file system: call it where that is allowed.
 class host_meter {
 public:
   /// @param disk_path a path on the file system to report.

@@ -21,7 +21,8 @@ io_task<result<void>> init_ended(std::shared_ptr<instance> which) {
     co_return fail(errc::internal, std::string{"cannot watch process 1: "} + std::strerror(errno));
   boost::asio::posix::basic_stream_descriptor<io_executor> watched{executor, pidfd.release()};
   auto token = boost::asio::as_tuple(boost::asio::use_awaitable_t<io_executor>{});
-  // Asio may complete a wait for an event that was meant for an earlier user of the same slot: the descriptor decides.
+  // Asio may complete a wait for an event that was meant for an earlier user of the same slot: the descriptor
+  // decides.
   for (;;) {
     auto [ec] = co_await watched.async_wait(boost::asio::posix::descriptor_base::wait_read, token);
     if (ec)

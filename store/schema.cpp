@@ -51,12 +51,12 @@ CREATE TABLE samples (
   disk_ratio REAL NOT NULL
 ) STRICT;
 )sql",
-                                             R"sql(
+                                           R"sql(
 ALTER TABLE sandboxes ADD COLUMN parent TEXT NOT NULL DEFAULT '';
 ALTER TABLE tombstones ADD COLUMN parent TEXT NOT NULL DEFAULT '';
 ALTER TABLE tombstones ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
 )sql",
-                                             R"sql(
+                                           R"sql(
 CREATE TABLE events (
   sequence INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,

@@ -60,7 +60,9 @@ public:
       , bury_(database_, "INSERT INTO tombstones (id, tenant, reason, ended_at, parent, created_at) "
                          "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
                          "ON CONFLICT DO NOTHING")
-      , tombstones_(database_, "SELECT id, tenant, reason, ended_at, parent, created_at FROM tombstones ORDER BY ended_at, id")
+      , tombstones_(
+            database_,
+            "SELECT id, tenant, reason, ended_at, parent, created_at FROM tombstones ORDER BY ended_at, id")
       , forget_(database_, "DELETE FROM tombstones WHERE ended_at < ?1")
       , add_sample_(database_,
                     "INSERT OR REPLACE INTO samples (timestamp, cpu_ratio, memory_ratio, disk_ratio) "

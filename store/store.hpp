@@ -24,7 +24,7 @@ struct tombstone {
   tenant_id tenant;
   end_reason reason = end_reason::none;
   unix_millis ended_at = 0;
-  sandbox_id parent;          ///< empty: none. Its children of the last hour are counted, dead ones too
+  sandbox_id parent; ///< empty: none. Its children of the last hour are counted, dead ones too
   unix_millis created_at = 0;
 };
 

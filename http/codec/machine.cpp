@@ -31,12 +31,14 @@ json pools_json(const std::vector<pool_health>& pools) {
   auto out = json::object();
   auto now = unix_now();
   for (const auto& pool : pools)
-    out[pool.flavor] = {{"available", pool.available},
-                        {"target", pool.target},
-                        {"hits", pool.hits},
-                        {"misses", pool.misses},
-                        {"oldest_age_seconds", pool.oldest_made_at == 0 ? 0 : std::max<unix_millis>(0, now - pool.oldest_made_at) / 1000},
-                        {"last_refill_ms", pool.refill_ms}};
+    out[pool.flavor] = {
+        {"available", pool.available},
+        {"target", pool.target},
+        {"hits", pool.hits},
+        {"misses", pool.misses},
+        {"oldest_age_seconds",
+         pool.oldest_made_at == 0 ? 0 : std::max<unix_millis>(0, now - pool.oldest_made_at) / 1000},
+        {"last_refill_ms", pool.refill_ms}};
   return out;
 }
 

@@ -303,16 +303,17 @@ void describe_server(std::vector<described_operation>& all) {
                  {},
                  {{json_type, "Timeseries"}},
                  {403, 422}});
-  all.push_back({"GET",
-                 "/api/events",
-                 "events",
-                 tag,
-                 "What happens to the caller's sandboxes: the history, then each event as it comes; with an Accept of "
-                 "application/json one page",
-                 {"Last-Event-ID", "after", "sandbox_id", "types", "follow_events", "limit"},
-                 {},
-                 {{events, "LifeEvents"}, {json_type, "LifePage"}},
-                 {400}});
+  all.push_back(
+      {"GET",
+       "/api/events",
+       "events",
+       tag,
+       "What happens to the caller's sandboxes: the history, then each event as it comes; with an Accept of "
+       "application/json one page",
+       {"Last-Event-ID", "after", "sandbox_id", "types", "follow_events", "limit"},
+       {},
+       {{events, "LifeEvents"}, {json_type, "LifePage"}},
+       {400}});
   all.push_back({"GET",
                  "/api/health",
                  "api_health",

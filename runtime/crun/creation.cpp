@@ -56,8 +56,9 @@ std::string complaint(const child_outcome& outcome) {
     text.pop_back();
   if (!text.empty())
     return text;
-  return outcome.exit_status > 128 ? "its helper was ended by signal " + std::to_string(outcome.exit_status - 128)
-                                   : "its helper ended with status " + std::to_string(outcome.exit_status);
+  return outcome.exit_status > 128
+             ? "its helper was ended by signal " + std::to_string(outcome.exit_status - 128)
+             : "its helper ended with status " + std::to_string(outcome.exit_status);
 }
 
 } // namespace

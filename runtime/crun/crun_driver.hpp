@@ -44,7 +44,9 @@ public:
   result<std::vector<sandbox_id>> list() override;
   result<usage> stats(const sandbox_id& id) override;
   result<void> set_limits(const sandbox_id& id, const resource_limits& limits) override;
-  result<unix_millis> image_changed_at(const std::string& image) override { return images_.changed_at(image); }
+  result<unix_millis> image_changed_at(const std::string& image) override {
+    return images_.changed_at(image);
+  }
   result<unique_fd> connect(const instance& where, std::uint16_t port) override;
   result<unique_fd> listen(const instance& where, std::uint16_t port) override;
 

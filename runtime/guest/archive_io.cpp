@@ -6,7 +6,8 @@
 #include <functional>
 #include <utility>
 
-// What programs of the sandbox do for us: tar packs and unpacks, because it knows every kind of file there is.
+// What programs of the sandbox do for us: tar packs and unpacks, because it knows every kind of file there
+// is.
 
 namespace sandy::guest {
 
@@ -22,7 +23,8 @@ void keep(std::string& complaint, std::string_view more) {
 /// An archive as tar writes it.
 class tar_source final : public byte_source {
 public:
-  explicit tar_source(std::unique_ptr<process_stream> program) : program_(std::move(program)) {}
+  explicit tar_source(std::unique_ptr<process_stream> program)
+      : program_(std::move(program)) {}
 
   io_task<result<std::string>> read() override {
     while (!ended_) {
@@ -35,7 +37,8 @@ public:
         keep(complaint_, chunk->bytes);
       } else if (auto* exit = std::get_if<process_exit>(&*event)) {
         ended_ = true;
-        // 1: a file changed or went while it was read. The archive is whole, and files of a living sandbox do that.
+        // 1: a file changed or went while it was read. The archive is whole, and files of a living sandbox do
+        // that.
         if (exit->exit_code > 1)
           co_return fail(errc::sandbox_failed, "tar failed: " + complaint_);
       }
@@ -49,13 +52,14 @@ private:
   bool ended_ = false;
 };
 
-/// The standard input of tar inside the sandbox, which is started by the first bytes: tar cannot look twice at a pipe, so it
-/// must be told whether they are compressed. What tar says is read while it is fed: it may complain about every file, and
-/// would wait for a reader.
+/// The standard input of tar inside the sandbox, which is started by the first bytes: tar cannot look twice
+/// at a pipe, so it must be told whether they are compressed. What tar says is read while it is fed: it may
+/// complain about every file, and would wait for a reader.
 class tar_sink final : public archive_sink {
 public:
   using starter = std::function<io_task<result<std::unique_ptr<connection>>>(bool gzip)>;
-  explicit tar_sink(starter start) : start_(std::move(start)) {}
+  explicit tar_sink(starter start)
+      : start_(std::move(start)) {}
 
   io_task<result<void>> write(std::string_view bytes) override {
     held_.append(bytes);
@@ -181,8 +185,9 @@ io_task<result<std::unique_ptr<archive_sink>>> guest_io::unarchive(std::string d
   auto made = co_await make_directory(*full, 0755);
   if (!made)
     co_return std::move(made.error());
-  co_return std::make_unique<tar_sink>(
-    [self = shared_from_this(), directory_path = *full](bool gzip) { return self->start_tar(directory_path, gzip); });
+  co_return std::make_unique<tar_sink>([self = shared_from_this(), directory_path = *full](bool gzip) {
+    return self->start_tar(directory_path, gzip);
+  });
 }
 
 io_task<result<guest_io::link>> guest_io::start_tar(std::string directory, bool gzip) {
@@ -216,7 +221,8 @@ io_task<result<void>> guest_io::run_program(process_spec spec) {
     } else if (auto* exit = std::get_if<process_exit>(&*event)) {
       if (exit->exit_code == 0)
         co_return caf::unit;
-      bool full = complaint.find("No space left") != std::string::npos || complaint.find("Disk quota") != std::string::npos;
+      bool full = complaint.find("No space left") != std::string::npos ||
+                  complaint.find("Disk quota") != std::string::npos;
       co_return fail(full ? errc::disk_full : errc::conflict, complaint);
     }
   }

@@ -36,7 +36,8 @@ caf::error ended_as(const end_state& state) {
 
 } // namespace
 
-io_task<result<std::unique_ptr<connection>>> connection::open(std::string path, std::shared_ptr<end_state> ended) {
+io_task<result<std::unique_ptr<connection>>> connection::open(std::string path,
+                                                              std::shared_ptr<end_state> ended) {
   auto executor = co_await asio::this_coro::executor;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -45,20 +46,25 @@ io_task<result<std::unique_ptr<connection>>> connection::open(std::string path, 
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   runtime::unique_fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!fd)
-    co_return fail(errc::capacity_exhausted, std::string{"The server is out of descriptors: "} + std::strerror(errno));
-  // Connecting a unix socket never takes time, but a full backlog answers EAGAIN, which a poll cannot wait for.
-  for (int waited = 0; ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0; ++waited) {
+    co_return fail(errc::capacity_exhausted,
+                   std::string{"The server is out of descriptors: "} + std::strerror(errno));
+  // Connecting a unix socket never takes time, but a full backlog answers EAGAIN, which a poll cannot wait
+  // for.
+  for (int waited = 0; ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0;
+       ++waited) {
     if (errno != EAGAIN && errno != EINTR)
       co_return ended_as(*ended);
     if (waited == connect_patience_ms)
       co_return fail(errc::limit_reached, "The sandbox is too busy to take another request");
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, io_executor> pause{
-      executor, std::chrono::milliseconds{1}};
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
+                               io_executor>
+        pause{executor, std::chrono::milliseconds{1}};
     auto [ec] = co_await pause.async_wait(token);
     if (ec)
       co_return fail(errc::cancelled, "The request was cancelled");
   }
-  co_return std::make_unique<connection>(socket{executor, asio::local::stream_protocol{}, fd.release()}, std::move(ended));
+  co_return std::make_unique<connection>(socket{executor, asio::local::stream_protocol{}, fd.release()},
+                                         std::move(ended));
 }
 
 caf::error connection::violation() const {
@@ -98,28 +104,31 @@ io_task<result<connection::frame>> connection::receive() {
   for (;;) {
     raw_frame found;
     switch (find_frame(std::string_view{buffer_}.substr(used_), max_reply_payload, found)) {
-      case frame_search::found: {
-        frame next{static_cast<frame_type>(found.type), std::string{found.payload}};
-        used_ += header_bytes + found.payload.size();
-        if (used_ == buffer_.size()) {
-          buffer_.clear();
-          used_ = 0;
-        }
-        if (next.type != frame_type::failed)
-          co_return std::move(next);
-        auto why = decode<failure>(next.payload);
-        if (!why)
-          co_return violation();
-        refusal_ = why->error;
-        co_return error_of(*why);
+    case frame_search::found: {
+      frame next{static_cast<frame_type>(found.type), std::string{found.payload}};
+      used_ += header_bytes + found.payload.size();
+      if (used_ == buffer_.size()) {
+        buffer_.clear();
+        used_ = 0;
       }
-      case frame_search::too_large: co_return violation();
-      case frame_search::incomplete: break;
+      if (next.type != frame_type::failed)
+        co_return std::move(next);
+      auto why = decode<failure>(next.payload);
+      if (!why)
+        co_return violation();
+      refusal_ = why->error;
+      co_return error_of(*why);
+    }
+    case frame_search::too_large:
+      co_return violation();
+    case frame_search::incomplete:
+      break;
     }
     buffer_.erase(0, std::exchange(used_, 0));
     auto had = buffer_.size();
     buffer_.resize(had + read_bytes);
-    auto [ec, count] = co_await socket_.async_read_some(asio::buffer(buffer_.data() + had, read_bytes), token);
+    auto [ec, count] =
+        co_await socket_.async_read_some(asio::buffer(buffer_.data() + had, read_bytes), token);
     buffer_.resize(had + count);
     if (ec)
       co_return broken(ec);

@@ -13,21 +13,26 @@
 
 namespace sandy::guest {
 
-/// One operation with a guest: a connection on the io_context of the coroutine that opened it. Closing cancels the operation.
-/// Every call fails with sandbox_ended (the sentence says why) when the sandbox went, with sandbox_failed when the guest
-/// broke the protocol, with cancelled when the coroutine is cancelled.
+/// One operation with a guest: a connection on the io_context of the coroutine that opened it. Closing
+/// cancels the operation. Every call fails with sandbox_ended (the sentence says why) when the sandbox went,
+/// with sandbox_failed when the guest broke the protocol, with cancelled when the coroutine is cancelled.
 class connection {
 public:
   using socket = boost::asio::basic_stream_socket<boost::asio::local::stream_protocol, io_executor>;
 
   /// @param path the guest's socket on the host.
-  static io_task<result<std::unique_ptr<connection>>> open(std::string path, std::shared_ptr<end_state> ended);
+  static io_task<result<std::unique_ptr<connection>>> open(std::string path,
+                                                           std::shared_ptr<end_state> ended);
 
-  connection(socket connected, std::shared_ptr<end_state> ended) : socket_(std::move(connected)), ended_(std::move(ended)) {}
+  connection(socket connected, std::shared_ptr<end_state> ended)
+      : socket_(std::move(connected))
+      , ended_(std::move(ended)) {}
 
-  /// Sends whole frames. Waits while the guest takes nothing. Where the guest has closed, fails with what it said.
+  /// Sends whole frames. Waits while the guest takes nothing. Where the guest has closed, fails with what it
+  /// said.
   io_task<result<void>> send(std::string frames);
-  /// Sends whole frames; may run beside `receive`. @return false when the guest takes no more: `receive` says why.
+  /// Sends whole frames; may run beside `receive`. @return false when the guest takes no more: `receive` says
+  /// why.
   io_task<bool> try_send(std::string frames);
 
   struct frame {

@@ -7,8 +7,8 @@
 
 namespace sandy::guest {
 
-/// What the users of a sandbox's data plane share with its actor. The reason is set before the sandbox is taken apart, so
-/// that whoever sees a connection break can say why.
+/// What the users of a sandbox's data plane share with its actor. The reason is set before the sandbox is
+/// taken apart, so that whoever sees a connection break can say why.
 struct end_state {
   std::atomic<end_reason> reason{end_reason::none};
   /// Called, from any thread, when the guest breaks the protocol. Set before the data plane gets the sandbox.

@@ -12,10 +12,18 @@ file_info info_of(entry from) {
   file_info info;
   info.path = std::move(from.path);
   switch (from.kind) {
-    case entry_kind::regular: info.kind = file_kind::regular; break;
-    case entry_kind::directory: info.kind = file_kind::directory; break;
-    case entry_kind::symlink: info.kind = file_kind::symlink; break;
-    default: info.kind = file_kind::other; break;
+  case entry_kind::regular:
+    info.kind = file_kind::regular;
+    break;
+  case entry_kind::directory:
+    info.kind = file_kind::directory;
+    break;
+  case entry_kind::symlink:
+    info.kind = file_kind::symlink;
+    break;
+  default:
+    info.kind = file_kind::other;
+    break;
   }
   info.size = from.size;
   info.mode = from.mode;
@@ -26,7 +34,8 @@ file_info info_of(entry from) {
 
 class file_source final : public byte_source {
 public:
-  explicit file_source(std::unique_ptr<connection> link) : link_(std::move(link)) {}
+  explicit file_source(std::unique_ptr<connection> link)
+      : link_(std::move(link)) {}
 
   io_task<result<std::string>> read() override {
     if (ended_)
@@ -49,7 +58,8 @@ private:
 
 class file_sink final : public byte_sink {
 public:
-  explicit file_sink(std::unique_ptr<connection> link) : link_(std::move(link)) {}
+  explicit file_sink(std::unique_ptr<connection> link)
+      : link_(std::move(link)) {}
 
   io_task<result<void>> write(std::string_view bytes) override {
     std::string frames;
@@ -77,7 +87,8 @@ private:
 
 class directory_watch final : public watch_stream {
 public:
-  explicit directory_watch(std::unique_ptr<connection> link) : link_(std::move(link)) {}
+  explicit directory_watch(std::unique_ptr<connection> link)
+      : link_(std::move(link)) {}
 
   io_task<result<watch_event>> next() override {
     auto seen = co_await link_->receive_as<change>();
@@ -92,11 +103,16 @@ public:
 private:
   static const char* word(change_kind kind) {
     switch (kind) {
-      case change_kind::created: return "created";
-      case change_kind::modified: return "modified";
-      case change_kind::deleted: return "deleted";
-      case change_kind::moved: return "moved";
-      case change_kind::overflow: return "overflow";
+    case change_kind::created:
+      return "created";
+    case change_kind::modified:
+      return "modified";
+    case change_kind::deleted:
+      return "deleted";
+    case change_kind::moved:
+      return "moved";
+    case change_kind::overflow:
+      return "overflow";
     }
     return nullptr;
   }
@@ -149,8 +165,8 @@ io_task<result<std::vector<file_info>>> guest_io::list(list_options options) {
   auto full = absolute_path(std::move(options.path));
   if (!full)
     co_return std::move(full.error());
-  auto asked
-    = co_await ask_with(list_request{std::move(*full), options.recursive, options.skip_dependencies, options.max_entries});
+  auto asked = co_await ask_with(
+      list_request{std::move(*full), options.recursive, options.skip_dependencies, options.max_entries});
   if (!asked)
     co_return std::move(asked.error());
   std::vector<file_info> files;
@@ -196,7 +212,8 @@ io_task<result<void>> guest_io::move_by_copy(std::string from, std::string to, b
       co_return fail(errc::file_exists, "File exists: " + to);
   }
   process_spec mv;
-  mv.argv = {"mv", "--no-target-directory", overwrite ? "--force" : "--no-clobber", "--", std::move(from), std::move(to)};
+  mv.argv = {"mv", "--no-target-directory", overwrite ? "--force" : "--no-clobber",
+             "--", std::move(from),         std::move(to)};
   mv.cwd = "/";
   mv.kill_on_disconnect = true;
   auto copied = co_await run_program(std::move(mv));

@@ -5,8 +5,11 @@
 
 namespace sandy::guest {
 
-guest_io::guest_io(std::string socket_path, environment env, std::string workdir, std::shared_ptr<end_state> ended)
-  : socket_path_(std::move(socket_path)), workdir_(std::move(workdir)), ended_(std::move(ended)) {
+guest_io::guest_io(std::string socket_path, environment env, std::string workdir,
+                   std::shared_ptr<end_state> ended)
+    : socket_path_(std::move(socket_path))
+    , workdir_(std::move(workdir))
+    , ended_(std::move(ended)) {
   env_ = {{"HOME", "/root"},
           {"USER", "root"},
           {"LOGNAME", "root"},
@@ -19,7 +22,8 @@ guest_io::guest_io(std::string socket_path, environment env, std::string workdir
 io_task<result<guest_io::link>> guest_io::ask(std::string frames) {
   raw_frame first;
   if (find_frame(frames, max_request_payload, first) == frame_search::too_large)
-    co_return fail(errc::invalid_argument, "The request is too large for the sandbox (paths, arguments or environment)");
+    co_return fail(errc::invalid_argument,
+                   "The request is too large for the sandbox (paths, arguments or environment)");
   auto opened = co_await connection::open(socket_path_, ended_);
   if (!opened)
     co_return std::move(opened.error());

@@ -10,12 +10,12 @@
 
 namespace sandy::guest {
 
-/// The data plane of one sandbox, through its guest. Each call opens a connection on the io_context of the coroutine that
-/// makes it. Thread safe: holds nothing that changes.
+/// The data plane of one sandbox, through its guest. Each call opens a connection on the io_context of the
+/// coroutine that makes it. Thread safe: holds nothing that changes.
 class guest_io final : public sandbox_io, public std::enable_shared_from_this<guest_io> {
 public:
-  /// @param socket_path where the guest listens, on the host. @param env the sandbox's own environment, on top of the basic
-  /// one (HOME, PATH, LANG, ...). @param workdir absolute.
+  /// @param socket_path where the guest listens, on the host. @param env the sandbox's own environment, on
+  /// top of the basic one (HOME, PATH, LANG, ...). @param workdir absolute.
   guest_io(std::string socket_path, environment env, std::string workdir, std::shared_ptr<end_state> ended);
 
   io_task<result<std::unique_ptr<process_stream>>> exec(process_spec spec) override;
@@ -65,8 +65,8 @@ private:
   /// Moves what cannot be renamed, because it changes the file system.
   io_task<result<void>> move_by_copy(std::string from, std::string to, bool overwrite);
 
-  /// An absolute path: relative ones begin at /workspace, whatever the working directory is. Fails for one that no file can
-  /// have.
+  /// An absolute path: relative ones begin at /workspace, whatever the working directory is. Fails for one
+  /// that no file can have.
   static result<std::string> absolute_path(std::string path);
 
   std::string socket_path_;

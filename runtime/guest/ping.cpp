@@ -29,7 +29,9 @@ result<void> ping_blocking(const std::string& socket_path, std::chrono::millisec
     return silent();
   std::string answer;
   for (;;) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now())
+            .count();
     pollfd readable{fd.get(), POLLIN, 0};
     auto ready = left > 0 ? ::poll(&readable, 1, static_cast<int>(left)) : 0;
     if (ready < 0 && errno == EINTR)
@@ -43,9 +45,12 @@ result<void> ping_blocking(const std::string& socket_path, std::chrono::millisec
     answer.append(bytes, static_cast<std::size_t>(count));
     raw_frame frame;
     switch (find_frame(answer, sizeof bytes, frame)) {
-      case frame_search::incomplete: continue;
-      case frame_search::too_large: return silent();
-      case frame_search::found: break;
+    case frame_search::incomplete:
+      continue;
+    case frame_search::too_large:
+      return silent();
+    case frame_search::found:
+      break;
     }
     auto reply = decode<pong>(frame.payload);
     if (static_cast<frame_type>(frame.type) != pong::type || !reply)

@@ -24,13 +24,15 @@ process_info info_of(process_entry from) {
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
-/// Later entries replace earlier ones of the same name. Fails for names and values that an environment cannot hold.
+/// Later entries replace earlier ones of the same name. Fails for names and values that an environment cannot
+/// hold.
 result<std::vector<std::string>> merged(const environment& own, const environment& more) {
   std::map<std::string_view, std::string_view> by_name;
   for (const auto* each : {&own, &more})
     for (const auto& [name, value] : *each) {
       if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value))
-        return fail(errc::invalid_argument, "An environment variable has a name or value that cannot be used");
+        return fail(errc::invalid_argument,
+                    "An environment variable has a name or value that cannot be used");
       by_name[name] = value;
     }
   std::vector<std::string> flat;
@@ -42,7 +44,9 @@ result<std::vector<std::string>> merged(const environment& own, const environmen
 
 class guest_process_stream final : public process_stream {
 public:
-  guest_process_stream(std::unique_ptr<connection> link, std::uint32_t id) : link_(std::move(link)), id_(id) {}
+  guest_process_stream(std::unique_ptr<connection> link, std::uint32_t id)
+      : link_(std::move(link))
+      , id_(id) {}
 
   std::uint32_t process_id() const noexcept override { return id_; }
 
@@ -51,20 +55,22 @@ public:
     if (!frame)
       co_return std::move(frame.error());
     switch (frame->type) {
-      case frame_type::chunk:
-        if (auto event = chunk_of(std::move(frame->payload)))
-          co_return process_event{std::move(*event)};
-        break;
-      case frame_type::gap:
-        if (auto lost = decode<gap>(frame->payload))
-          co_return process_event{output_gap{lost->from, lost->to}};
-        break;
-      case frame_type::exited:
-        if (auto end = decode<exited>(frame->payload))
-          co_return process_event{exit_of(*end)};
-        break;
-      case frame_type::still_running: co_return process_event{still_running{}};
-      default: break;
+    case frame_type::chunk:
+      if (auto event = chunk_of(std::move(frame->payload)))
+        co_return process_event{std::move(*event)};
+      break;
+    case frame_type::gap:
+      if (auto lost = decode<gap>(frame->payload))
+        co_return process_event{output_gap{lost->from, lost->to}};
+      break;
+    case frame_type::exited:
+      if (auto end = decode<exited>(frame->payload))
+        co_return process_event{exit_of(*end)};
+      break;
+    case frame_type::still_running:
+      co_return process_event{still_running{}};
+    default:
+      break;
     }
     co_return link_->violation();
   }
@@ -77,7 +83,8 @@ private:
     if (!head || (head->stream != stream_id::standard_output && head->stream != stream_id::standard_error))
       return std::nullopt;
     payload.erase(0, chunk_head::size);
-    auto stream = head->stream == stream_id::standard_output ? output_stream::standard_output : output_stream::standard_error;
+    auto stream = head->stream == stream_id::standard_output ? output_stream::standard_output
+                                                             : output_stream::standard_error;
     return output_chunk{stream, head->offset, std::move(payload)};
   }
 
@@ -111,7 +118,8 @@ io_task<result<guest_io::link>> guest_io::spawn(process_spec spec, std::uint8_t 
   request.ring_bytes = spec.ring_bytes;
   std::string frames;
   append_frame(frames, request);
-  for (std::string_view rest = spec.script; !rest.empty(); rest.remove_prefix(std::min(rest.size(), piece_bytes)))
+  for (std::string_view rest = spec.script; !rest.empty();
+       rest.remove_prefix(std::min(rest.size(), piece_bytes)))
     append_frame(frames, frame_type::data, rest.substr(0, piece_bytes));
   append_frame(frames, frame_type::end);
   auto asked = co_await ask(std::move(frames));
@@ -169,8 +177,8 @@ io_task<result<process_info>> guest_io::process(std::uint32_t process_id) {
   co_return info_of(std::move(*found));
 }
 
-io_task<result<std::unique_ptr<process_stream>>> guest_io::output(std::uint32_t process_id, std::uint64_t offset,
-                                                                  bool follow) {
+io_task<result<std::unique_ptr<process_stream>>> guest_io::output(std::uint32_t process_id,
+                                                                  std::uint64_t offset, bool follow) {
   auto asked = co_await ask_with(output_request{process_id, offset, follow});
   if (!asked)
     co_return std::move(asked.error());

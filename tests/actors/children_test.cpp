@@ -32,7 +32,9 @@ struct relatives : machine {
 
 } // namespace
 
-TEST_CASE_METHOD(relatives, "a child has its parent's limits at most, its own lifetime, and its parent's name", "[children]") {
+TEST_CASE_METHOD(relatives,
+                 "a child has its parent's limits at most, its own lifetime, and its parent's name",
+                 "[children]") {
   start();
   auto request = wanted();
   request.limits = {512u << 20, 500, 100, 1ull << 30};
@@ -62,7 +64,8 @@ TEST_CASE_METHOD(relatives, "what a sandbox creates is its child, and all that i
   CHECK(ask(worker, get_sandbox{inside, child})->parent == parent);
   CHECK(code_of(ask(worker, get_sandbox{inside, sibling}).error()) == errc::sandbox_not_found);
   CHECK(code_of(ask(worker, terminate_sandbox{inside, sibling}).error()) == errc::sandbox_not_found);
-  CHECK(code_of(ask(worker, get_sandbox{principal{alice, child}, parent}).error()) == errc::sandbox_not_found);
+  CHECK(code_of(ask(worker, get_sandbox{principal{alice, child}, parent}).error()) ==
+        errc::sandbox_not_found);
   CHECK(ask(worker, list_sandboxes{inside})->size() == 2);
   CHECK(ask(worker, list_sandboxes{inside, parent})->size() == 1);
   CHECK(ask(worker, list_sandboxes{alice})->size() == 3);
@@ -80,7 +83,8 @@ TEST_CASE_METHOD(relatives, "a parent of somebody else is unknown", "[children]"
   CHECK(code_of(ask(worker, list_sandboxes{bob, parent}).error()) == errc::sandbox_not_found);
 }
 
-TEST_CASE_METHOD(relatives, "descendants end with their ancestor, for whatever reason it ends", "[children]") {
+TEST_CASE_METHOD(relatives, "descendants end with their ancestor, for whatever reason it ends",
+                 "[children]") {
   start();
   auto parent = make(wanted("alice", 60));
   auto child = make(child_of(parent));
@@ -144,7 +148,8 @@ TEST_CASE_METHOD(relatives, "a burst of creations by one parent stops at its lim
   CHECK(refused == 17);
 }
 
-TEST_CASE_METHOD(relatives, "after a restart children have their parents, limits go on, and orphans end", "[children]") {
+TEST_CASE_METHOD(relatives, "after a restart children have their parents, limits go on, and orphans end",
+                 "[children]") {
   env.settings.children.max_per_hour = 2;
   start();
   auto parent = make(wanted());

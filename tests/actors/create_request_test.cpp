@@ -16,7 +16,8 @@ create_request_actor spawn_request(machine& on, std::chrono::milliseconds timeou
 
 } // namespace
 
-TEST_CASE_METHOD(machine, "a request actor answers with the sandbox and ends; the sandbox lives on", "[create_request]") {
+TEST_CASE_METHOD(machine, "a request actor answers with the sandbox and ends; the sandbox lives on",
+                 "[create_request]") {
   start();
   auto request = spawn_request(*this);
   CHECK(ask(request, wanted()));
@@ -24,7 +25,8 @@ TEST_CASE_METHOD(machine, "a request actor answers with the sandbox and ends; th
   CHECK(code_of(ask(request, wanted()).error()) == errc::sandbox_ended); // it has quit
 }
 
-TEST_CASE_METHOD(machine, "a client that hangs up while its sandbox is made leaves no sandbox", "[create_request]") {
+TEST_CASE_METHOD(machine, "a client that hangs up while its sandbox is made leaves no sandbox",
+                 "[create_request]") {
   env.settings.create_concurrency = 1;
   start();
   held = true;

@@ -4,7 +4,8 @@
 
 using namespace sandy;
 
-TEST_CASE("what the caller asks wins over the flavor, the flavor over the defaults, the maximum over all", "[limits]") {
+TEST_CASE("what the caller asks wins over the flavor, the flavor over the defaults, the maximum over all",
+          "[limits]") {
   worker_settings settings;
   settings.default_limits = {100, 1000, 10, 1000};
   settings.max_limits = {500, 2000, 20, 5000};

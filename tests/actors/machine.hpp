@@ -50,7 +50,9 @@ public:
     present.erase(id);
     return caf::unit;
   }
-  result<std::vector<sandbox_id>> list() override { return std::vector<sandbox_id>{present.begin(), present.end()}; }
+  result<std::vector<sandbox_id>> list() override {
+    return std::vector<sandbox_id>{present.begin(), present.end()};
+  }
   result<usage> stats(const sandbox_id&) override { return usage{cpu_usec += 500'000, 1000, 2000, 3, 0}; }
   result<void> set_limits(const sandbox_id& id, const resource_limits& limits) override {
     limits_set[id] = limits;
@@ -97,7 +99,8 @@ public:
     stored[record.info.id] = record;
     return caf::unit;
   }
-  result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at, std::uint32_t ttl) override {
+  result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at,
+                      std::uint32_t ttl) override {
     if (full)
       return fail(errc::internal, "database or disk is full");
     auto& info = stored.at(id).info;
@@ -161,14 +164,22 @@ public:
   bool full = false;
 };
 
-/// A worker with a machine in memory. Calls to the kernel run at once, or, while `held`, when the test lets them.
+/// A worker with a machine in memory. Calls to the kernel run at once, or, while `held`, when the test lets
+/// them.
 class machine : public deterministic {
 public:
   machine()
-    : threads(1, 1)
-    , numbers("test", {"basic"})
-    , env{threads, driver, [this](std::function<void()> call) { offload(std::move(call)); },
-          records, [](std::function<void()> call) { call(); }, data, numbers, {}, [this] { return look_at_clock(); }} {
+      : threads(1, 1)
+      , numbers("test", {"basic"})
+      , env{threads,
+            driver,
+            [this](std::function<void()> call) { offload(std::move(call)); },
+            records,
+            [](std::function<void()> call) { call(); },
+            data,
+            numbers,
+            {},
+            [this] { return look_at_clock(); }} {
     env.settings.guest_lease = std::chrono::milliseconds{0};
     env.settings.data_dir = "/";
   }
@@ -196,8 +207,9 @@ public:
     }
   }
   unix_millis wall() const {
-    return 1'700'000'000'000
-           + std::chrono::duration_cast<std::chrono::milliseconds>(scheduler.clock().now().time_since_epoch()).count();
+    return 1'700'000'000'000 +
+           std::chrono::duration_cast<std::chrono::milliseconds>(scheduler.clock().now().time_since_epoch())
+               .count();
   }
   create_sandbox wanted(std::string tenant = "alice", std::uint32_t ttl = 600) const {
     create_sandbox request;

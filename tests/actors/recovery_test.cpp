@@ -24,7 +24,8 @@ sandbox_record record_of(const machine& on, sandbox_state state, unix_millis lef
 
 } // namespace
 
-TEST_CASE_METHOD(machine, "after a crash running sandboxes are taken over and the rest is removed", "[recovery]") {
+TEST_CASE_METHOD(machine, "after a crash running sandboxes are taken over and the rest is removed",
+                 "[recovery]") {
   auto running = record_of(*this, sandbox_state::ready, 30'000, 0);
   auto half_made = record_of(*this, sandbox_state::creating, 30'000, 1);
   auto expired = record_of(*this, sandbox_state::ready, -1, 2);

@@ -8,7 +8,7 @@ TEST_CASE("a sandbox's life moves forward only", "[life]") {
   using enum sandbox_state;
   const auto states = {creating, ready, draining, gone};
   const std::vector<std::pair<sandbox_state, sandbox_state>> legal{
-    {creating, ready}, {creating, draining}, {ready, draining}, {draining, gone}};
+      {creating, ready}, {creating, draining}, {ready, draining}, {draining, gone}};
   for (auto from : states)
     for (auto to : states) {
       sandbox_life life;

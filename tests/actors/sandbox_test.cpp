@@ -47,7 +47,8 @@ TEST_CASE_METHOD(machine, "a refresh moves the lease, and it is stored", "[sandb
   }
 }
 
-TEST_CASE_METHOD(machine, "refresh and expiry in the same moment have one winner, and the answer says which", "[sandbox]") {
+TEST_CASE_METHOD(machine, "refresh and expiry in the same moment have one winner, and the answer says which",
+                 "[sandbox]") {
   start();
   auto made = ask(worker, wanted("alice", 60));
   auto refresh_first = GENERATE(true, false);

@@ -133,7 +133,8 @@ TEST_CASE_METHOD(machine, "a sandbox actor that crashes is cleaned up by its wor
   CHECK(ask(worker, get_sandbox{alice, other->id}));
 }
 
-TEST_CASE_METHOD(machine, "a draining worker takes nothing new and waits for what is being made", "[worker]") {
+TEST_CASE_METHOD(machine, "a draining worker takes nothing new and waits for what is being made",
+                 "[worker]") {
   start();
   held = true;
   auto creating = send(worker, wanted());
@@ -150,7 +151,8 @@ TEST_CASE_METHOD(machine, "a draining worker takes nothing new and waits for wha
   CHECK(driver.present.size() == 1);
 }
 
-TEST_CASE_METHOD(machine, "a worker that is told to end its sandboxes answers when the last is gone", "[worker]") {
+TEST_CASE_METHOD(machine, "a worker that is told to end its sandboxes answers when the last is gone",
+                 "[worker]") {
   start();
   for (int i = 0; i < 5; ++i)
     REQUIRE(ask(worker, wanted()));
@@ -175,7 +177,9 @@ TEST_CASE_METHOD(machine, "statistics come for the tenant's own sandboxes only",
   start();
   auto mine = ask(worker, wanted("alice"));
   auto theirs = ask(worker, wanted("bob"));
-  auto numbers_of = [&](const tenant_id& who, std::vector<sandbox_id> ids) { return *ask(worker, get_stats{who, ids}); };
+  auto numbers_of = [&](const tenant_id& who, std::vector<sandbox_id> ids) {
+    return *ask(worker, get_stats{who, ids});
+  };
   CHECK(numbers_of(alice, {}).size() == 1);
   CHECK(numbers_of(alice, {mine->id, theirs->id}).size() == 1);
   CHECK(numbers_of(alice, {theirs->id}).empty());
@@ -201,7 +205,8 @@ TEST_CASE_METHOD(machine, "a port is probed inside the sandbox", "[worker]") {
   CHECK_FALSE(*ask(worker, probe_port{alice, made->id, 3001}));
 }
 
-TEST_CASE_METHOD(machine, "a tenant has so many sandboxes and so much memory, whatever others have", "[worker]") {
+TEST_CASE_METHOD(machine, "a tenant has so many sandboxes and so much memory, whatever others have",
+                 "[worker]") {
   tenant_limits few;
   few.sandboxes = 3;
   few.memory_bytes = 3ull << 30;

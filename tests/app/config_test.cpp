@@ -188,7 +188,8 @@ key = "k2"
   CHECK(keys[1].admin);
   CHECK_FALSE(keys[2].admin);
   file = directory.write("sandy.toml", "[[api_keys]]\ntenant = \"a\"\nkey = \"k\"\nadmin = \"yes\"\n");
-  CHECK_THAT(refused(read({"--config", file})), Contains("admin is neither true nor false") && Contains("line 4"));
+  CHECK_THAT(refused(read({"--config", file})),
+             Contains("admin is neither true nor false") && Contains("line 4"));
 }
 
 TEST_CASE("keys that cannot be used are refused", "[config]") {
@@ -251,7 +252,8 @@ creations_per_hour = 0
   CHECK(all.tenants[tenant_id{"a b"}].creations_per_hour == 0);
 
   file = directory.write("sandy.toml", "[tenants.a]\nspeed = 1\n");
-  CHECK_THAT(refused(read({"--config", file})), Contains("Unknown key \"speed\" of tenants.a") && Contains("line 2"));
+  CHECK_THAT(refused(read({"--config", file})),
+             Contains("Unknown key \"speed\" of tenants.a") && Contains("line 2"));
   file = directory.write("sandy.toml", "[tenants.a]\nstreams = -1\n");
   CHECK_THAT(refused(read({"--config", file})), Contains("tenants.a.streams = \"-1\""));
   file = directory.write("sandy.toml", "[tenants]\na = 1\n");

@@ -30,7 +30,8 @@ TEST_CASE_METHOD(deterministic, "a handler awaits another actor", "[coro]") {
   CHECK(*ask(actor, sweep{}) == 8);
 }
 
-TEST_CASE_METHOD(deterministic, "a request times out in virtual time, and a late answer is dropped", "[coro]") {
+TEST_CASE_METHOD(deterministic, "a request times out in virtual time, and a late answer is dropped",
+                 "[coro]") {
   auto slow = spawn_probe(system, [](auto*) -> coro::task<number> {
     co_await coro::sleep_for(30s);
     co_return 1u;
@@ -90,7 +91,8 @@ TEST_CASE_METHOD(deterministic, "timers fire in the order of their deadlines", "
   CHECK(order == std::vector<int>{1, 11, 2, 3});
 }
 
-TEST_CASE_METHOD(deterministic, "the loser against a deadline is destroyed with all that it waits for", "[coro]") {
+TEST_CASE_METHOD(deterministic, "the loser against a deadline is destroyed with all that it waits for",
+                 "[coro]") {
   auto actor = spawn_probe(system, [](auto*) -> coro::task<number> {
     auto work = []() -> coro::task<number> {
       tracked in_child;
@@ -110,7 +112,8 @@ TEST_CASE_METHOD(deterministic, "the loser against a deadline is destroyed with 
 }
 
 TEST_CASE_METHOD(deterministic, "errors are values and the actor lives on", "[coro]") {
-  auto actor = spawn_probe(system, [](auto*) -> coro::task<number> { co_return fail(errc::capacity_exhausted, "full"); });
+  auto actor = spawn_probe(
+      system, [](auto*) -> coro::task<number> { co_return fail(errc::capacity_exhausted, "full"); });
   for (int i = 0; i < 2; ++i) {
     auto answer = ask(actor, sweep{});
     CHECK(code_of(answer.error()) == errc::capacity_exhausted);
@@ -135,7 +138,9 @@ TEST_CASE_METHOD(deterministic, "an exception answers the caller and ends the ac
   CHECK(tracked::alive == 0);
 }
 
-TEST_CASE_METHOD(deterministic, "thousands of actors that end while suspended leave no frame and tell every caller", "[coro]") {
+TEST_CASE_METHOD(deterministic,
+                 "thousands of actors that end while suspended leave no frame and tell every caller",
+                 "[coro]") {
   auto never = spawn_probe(system, [](auto*) -> coro::task<number> {
     co_await coro::sleep_for(24h);
     co_return 0u;
@@ -171,7 +176,8 @@ TEST_CASE_METHOD(deterministic, "thousands of actors that end while suspended le
   CHECK(tracked::alive == 0);
 }
 
-TEST_CASE_METHOD(deterministic, "an actor that nobody refers to dies although its handler is suspended", "[coro]") {
+TEST_CASE_METHOD(deterministic, "an actor that nobody refers to dies although its handler is suspended",
+                 "[coro]") {
   {
     auto lost = spawn_probe(system, [](auto*) -> coro::task<number> {
       tracked in_body;
@@ -205,7 +211,8 @@ TEST_CASE_METHOD(deterministic, "background tasks end with their actor", "[coro]
   CHECK(tracked::alive == 0);
 }
 
-TEST_CASE_METHOD(deterministic, "a deep nest of tasks that finish at once does not grow the stack", "[coro]") {
+TEST_CASE_METHOD(deterministic, "a deep nest of tasks that finish at once does not grow the stack",
+                 "[coro]") {
   auto actor = spawn_probe(system, [](auto*) -> coro::task<number> {
     auto leaf = []() -> coro::task<number> { co_return 1u; };
     number sum = 0;

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include <future>
-#include <tuple>
 #include <optional>
+#include <tuple>
 
 using namespace sandy;
 using namespace sandy::tests;
@@ -38,7 +38,12 @@ struct running {
       threads.use_for(*this);
     }
   };
-  running() : threads(2), config(threads), system(config) { threads.start_bridges(system); }
+  running()
+      : threads(2)
+      , config(threads)
+      , system(config) {
+    threads.start_bridges(system);
+  }
   ~running() {
     system.await_all_actors_done();
     threads.stop_bridges();
@@ -107,8 +112,9 @@ TEST_CASE_METHOD(running, "a question is cancelled with its coroutine", "[pool]"
   auto race = [&outcome](probe_actor whom) -> io_task<std::size_t> {
     using namespace asio::experimental::awaitable_operators;
     auto executor = co_await asio::this_coro::executor;
-    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, io_executor> soon{
-      executor, 2ms};
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
+                               io_executor>
+        soon{executor, 2ms};
     auto wait = [&]() -> io_task<void> { co_await soon.async_wait(asio::use_awaitable_t<io_executor>{}); };
     auto question = [&](probe_actor to) -> io_task<void> {
       auto answer = co_await ask(to, sweep{}, 1h);
@@ -149,7 +155,8 @@ TEST_CASE_METHOD(running, "an actor awaits an Asio operation", "[pool]") {
 TEST_CASE_METHOD(running, "an actor that ends cancels the Asio operation it waited for", "[pool]") {
   struct guard {
     std::promise<void>* done;
-    guard(std::promise<void>* p) : done(p) {}
+    guard(std::promise<void>* p)
+        : done(p) {}
     guard(const guard&) = delete;
     ~guard() { done->set_value(); }
   };
@@ -159,8 +166,9 @@ TEST_CASE_METHOD(running, "an actor that ends cancels the Asio operation it wait
     auto wait = [](std::promise<void>* begun, std::promise<void>* ended) -> io_task<result<number>> {
       guard on_end{ended};
       auto executor = co_await asio::this_coro::executor;
-      asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, io_executor>
-        long_time{executor, 1h};
+      asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
+                                 io_executor>
+          long_time{executor, 1h};
       begun->set_value();
       co_await long_time.async_wait(asio::use_awaitable_t<io_executor>{});
       co_return 0u;
@@ -178,9 +186,8 @@ TEST_CASE_METHOD(running, "a blocking call runs elsewhere and its outcome comes 
   auto offload = coro::on_pool(threads.blocking());
   auto actor = spawn_probe(system, [this, offload](auto*) -> coro::task<number> {
     auto here = threads.current();
-    auto elsewhere = co_await coro::blocking<number>(offload, [this]() -> result<number> {
-      return static_cast<number>(threads.current());
-    });
+    auto elsewhere = co_await coro::blocking<number>(
+        offload, [this]() -> result<number> { return static_cast<number>(threads.current()); });
     co_return here < threads.size() && *elsewhere == threads.size() ? 1u : 0u;
   });
   CHECK(*on_edge(ask_probe(actor, 10s)) == 1);

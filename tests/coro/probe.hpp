@@ -11,7 +11,8 @@
 
 namespace sandy::tests {
 
-// Actors for the tests of the coroutine layer. They speak interfaces that exist, so that no message is made for tests alone.
+// Actors for the tests of the coroutine layer. They speak interfaces that exist, so that no message is made
+// for tests alone.
 
 /// Answers `sweep` with whatever a test's coroutine does.
 using probe_actor = janitor_actor;
@@ -29,7 +30,9 @@ struct probe_state {
   static inline const char* name = "probe";
   using self_pointer = coro::actor<probe_state, probe_actor>*;
 
-  probe_state(self_pointer s, probe_body b) : self(s), body(std::move(b)) {}
+  probe_state(self_pointer s, probe_body b)
+      : self(s)
+      , body(std::move(b)) {}
   probe_actor::behavior_type make_behavior() {
     return {[this](sweep request) { return handle(request); }};
   }

@@ -19,7 +19,9 @@ using lines_actor = caf::typed_actor<caf::replies_to<get_logs>::with<std::vector
 struct lines_state {
   static inline const char* name = "lines";
   lines_state(coro::actor<lines_state, lines_actor>*, int n, std::size_t capacity, std::size_t* peak)
-    : count(n), pipe(capacity), most(peak) {}
+      : count(n)
+      , pipe(capacity)
+      , most(peak) {}
   lines_actor::behavior_type make_behavior() {
     coro::spawn(produce());
     return {[this](get_logs pull) { return take(pull); }};

@@ -93,7 +93,8 @@ TEST_CASE_METHOD(deterministic, "an event wakes all who wait and nobody waits af
   CHECK(*ask(actor, sweep{}) == 3);
 }
 
-TEST_CASE_METHOD(deterministic, "a full channel makes the producer wait, a closed one ends both sides", "[coro]") {
+TEST_CASE_METHOD(deterministic, "a full channel makes the producer wait, a closed one ends both sides",
+                 "[coro]") {
   std::size_t most = 0;
   auto actor = spawn_probe(system, [&most](auto*) -> coro::task<number> {
     coro::channel<int> pipe{3};

@@ -22,7 +22,8 @@ io_task<result<void>> unpack(guest_fixture* self, std::string directory, std::st
 
 } // namespace
 
-TEST_CASE_METHOD(guest_fixture, "a directory goes out as an archive and comes back, plain and compressed", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "a directory goes out as an archive and comes back, plain and compressed",
+                 "[guest]") {
   REQUIRE(put(directory + "/in/one", "1"));
   REQUIRE(put(directory + "/in/sub/two", std::string(300'000, '2')));
   auto gzip = GENERATE(false, true);
@@ -74,25 +75,29 @@ TEST_CASE_METHOD(guest_fixture, "what is no archive is refused with tar's words"
   CHECK(code_of(refused.error()) == errc::invalid_argument);
 }
 
-TEST_CASE_METHOD(guest_fixture, "tar may complain about every file of an archive, and nobody waits for ever", "[guest]") {
-  auto packed = shell("cd " + directory + " && mkdir many && mount -t tmpfs none many && cd many && touch " + std::string(80, 'n')
-                      + "{1..8000} && tar -cf ../many.tar .");
+TEST_CASE_METHOD(guest_fixture, "tar may complain about every file of an archive, and nobody waits for ever",
+                 "[guest]") {
+  auto packed = shell("cd " + directory + " && mkdir many && mount -t tmpfs none many && cd many && touch " +
+                      std::string(80, 'n') + "{1..8000} && tar -cf ../many.tar .");
   REQUIRE(packed->exit.exit_code == 0);
-  REQUIRE(shell("mkdir " + directory + "/out && mount -t tmpfs -o nr_inodes=10 none " + directory + "/out")->exit.exit_code
-          == 0);
+  REQUIRE(shell("mkdir " + directory + "/out && mount -t tmpfs -o nr_inodes=10 none " + directory + "/out")
+              ->exit.exit_code == 0);
   auto refused = run(unpack(this, directory + "/out", *get(directory + "/many.tar")));
   CHECK(code_of(refused.error()) == errc::invalid_argument);
   CHECK(text_of(refused.error()).size() < 5000);
 }
 
-TEST_CASE_METHOD(guest_fixture, "files of an archive belong to the sandbox's user, whoever packed them", "[guest]") {
-  auto packed = shell("cd " + directory + " && echo 1 > f && tar --owner=someone:200000 --group=some:200000 -czf f.tgz f");
+TEST_CASE_METHOD(guest_fixture, "files of an archive belong to the sandbox's user, whoever packed them",
+                 "[guest]") {
+  auto packed = shell("cd " + directory +
+                      " && echo 1 > f && tar --owner=someone:200000 --group=some:200000 -czf f.tgz f");
   REQUIRE(packed->exit.exit_code == 0);
   REQUIRE(run(unpack(this, directory + "/out", *get(directory + "/f.tgz"))));
   CHECK(shell("stat -c %u " + directory + "/out/f")->out == "0\n");
 }
 
-TEST_CASE_METHOD(guest_fixture, "what follows an archive's end is ignored, and an empty one is none", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "what follows an archive's end is ignored, and an empty one is none",
+                 "[guest]") {
   REQUIRE(shell("cd " + directory + " && echo 1 > f && tar -cf f.tar f")->exit.exit_code == 0);
   auto archive = *get(directory + "/f.tar") + std::string(3'000'000, '\0');
   REQUIRE(run(unpack(this, directory + "/out", archive)));
@@ -100,7 +105,8 @@ TEST_CASE_METHOD(guest_fixture, "what follows an archive's end is ignored, and a
   CHECK(code_of(run(unpack(this, directory + "/out", "")).error()) == errc::invalid_argument);
 }
 
-TEST_CASE_METHOD(guest_fixture, "an archive of something that is no directory is refused before it begins", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "an archive of something that is no directory is refused before it begins",
+                 "[guest]") {
   REQUIRE(put(directory + "/file", "x"));
   CHECK(code_of(run(io->archive(directory + "/file", false)).error()) == errc::not_a_directory);
   CHECK(code_of(run(io->archive(directory + "/none", false)).error()) == errc::file_not_found);

@@ -112,7 +112,8 @@ TEST_CASE_METHOD(guest_fixture, "directories are made, moved and removed", "[gue
   REQUIRE(run(io->move(directory + "/d/e", directory + "/moved", false)));
   CHECK(*get(directory + "/moved/file") == "1");
   REQUIRE(put(directory + "/other", "2"));
-  CHECK(code_of(run(io->move(directory + "/other", directory + "/moved/file", false)).error()) == errc::file_exists);
+  CHECK(code_of(run(io->move(directory + "/other", directory + "/moved/file", false)).error()) ==
+        errc::file_exists);
   REQUIRE(run(io->move(directory + "/other", directory + "/moved/file", true)));
   CHECK(*get(directory + "/moved/file") == "2");
   CHECK(code_of(run(io->remove(directory + "/moved", false)).error()) == errc::directory_not_empty);

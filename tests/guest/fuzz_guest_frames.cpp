@@ -1,4 +1,5 @@
-// Whatever bytes come as frames, in either direction: decoding neither crashes nor takes more than it was given.
+// Whatever bytes come as frames, in either direction: decoding neither crashes nor takes more than it was
+// given.
 
 #include "guest/protocol.hpp"
 #include "runtime/guest/failures.hpp"
@@ -35,11 +36,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   raw_frame frame;
   while (find_frame(bytes, max_reply_payload, frame) == frame_search::found) {
     auto payload = frame.payload;
-    check<pong>(payload), check<lease_request>(payload), check<spawn_request>(payload), check<started>(payload);
+    check<pong>(payload), check<lease_request>(payload), check<spawn_request>(payload),
+        check<started>(payload);
     check<chunk_head>(payload), check<gap>(payload), check<exited>(payload), check<output_request>(payload);
     check<signal_request>(payload), check<input_request>(payload), check<process_request>(payload);
     check<process_entry>(payload), check<path_request>(payload), check<read_request>(payload);
-    check<write_request>(payload), check<commit_request>(payload), check<entry>(payload), check<list_request>(payload);
+    check<write_request>(payload), check<commit_request>(payload), check<entry>(payload),
+        check<list_request>(payload);
     check<directory_request>(payload), check<move_request>(payload), check<remove_request>(payload);
     check<watch_request>(payload), check<change>(payload);
     if (auto why = decode<failure>(payload)) {

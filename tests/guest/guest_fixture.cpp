@@ -40,7 +40,8 @@ guest_fixture::guest_fixture(std::string lease_ms) {
   std::memcpy(address.sun_path, socket.c_str(), socket.size() + 1);
   must(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, "bind");
   must(::listen(listener.get(), 64) == 0, "listen");
-  pid_ = static_cast<pid_t>(::syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+  pid_ = static_cast<pid_t>(
+      ::syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   must(pid_ >= 0, "clone (these tests need root)");
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL); // a test that is killed leaves nothing behind
@@ -51,7 +52,8 @@ guest_fixture::guest_fixture(std::string lease_ms) {
     ::_exit(127);
   }
   pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
-  must(static_cast<bool>(guest::ping_blocking(socket, std::chrono::seconds{10})), "the guest does not answer");
+  must(static_cast<bool>(guest::ping_blocking(socket, std::chrono::seconds{10})),
+       "the guest does not answer");
   io = std::make_shared<guest::guest_io>(socket, environment{{"SANDBOX", "own"}}, directory, ended);
 }
 
@@ -96,7 +98,8 @@ result<guest_fixture::output> guest_fixture::shell(std::string script, std::chro
 }
 
 result<file_info> guest_fixture::put(std::string path, std::string bytes, bool base64) {
-  auto work = [](guest_fixture* self, std::string where, std::string what, bool decode) -> io_task<result<file_info>> {
+  auto work = [](guest_fixture* self, std::string where, std::string what,
+                 bool decode) -> io_task<result<file_info>> {
     write_options options;
     options.path = std::move(where);
     auto sink = co_await self->io->write_file(std::move(options));
@@ -130,7 +133,8 @@ result<std::string> guest_fixture::get(std::string path) {
 }
 
 std::string guest_fixture::process_list() {
-  auto listed = shell("cat /proc/[0-9]*/stat 2>/dev/null | sed -E 's/^[0-9]+ \\((.*)\\) (.).*/\\2 \\1/; s/^[^Z] //'");
+  auto listed =
+      shell("cat /proc/[0-9]*/stat 2>/dev/null | sed -E 's/^[0-9]+ \\((.*)\\) (.).*/\\2 \\1/; s/^[^Z] //'");
   return listed ? listed->out : std::string{};
 }
 

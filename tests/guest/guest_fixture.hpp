@@ -16,8 +16,8 @@
 
 namespace sandy::tests {
 
-/// A real guest as process 1 of a PID namespace of its own, with this machine's files: everything but the isolation. Paths
-/// in tests are below `directory`. Needs root.
+/// A real guest as process 1 of a PID namespace of its own, with this machine's files: everything but the
+/// isolation. Paths in tests are below `directory`. Needs root.
 class guest_fixture {
 public:
   explicit guest_fixture(std::string lease_ms = "0");
@@ -34,7 +34,8 @@ public:
       auto value = co_await std::move(inner);
       to->emplace(std::move(value));
     };
-    boost::asio::co_spawn(context, keep(std::move(work), &outcome), [&](std::exception_ptr what) { thrown = what; });
+    boost::asio::co_spawn(context, keep(std::move(work), &outcome),
+                          [&](std::exception_ptr what) { thrown = what; });
     context.restart();
     context.run();
     if (thrown)

@@ -63,7 +63,8 @@ struct false_guest {
 
 } // namespace
 
-TEST_CASE_METHOD(guest_fixture, "bytes that are no frames close their connection and nothing else", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "bytes that are no frames close their connection and nothing else",
+                 "[guest]") {
   std::mt19937 random{7};
   for (int round = 0; round < 300; ++round) {
     auto fd = connect_to(socket);
@@ -106,7 +107,8 @@ TEST_CASE_METHOD(guest_fixture, "two hundred operations at once all end well", "
   };
   int finished = 0;
   for (int i = 0; i < 200; ++i)
-    boost::asio::co_spawn(context, work(this, i), [&](std::exception_ptr what) { finished += what == nullptr ? 1 : 0; });
+    boost::asio::co_spawn(context, work(this, i),
+                          [&](std::exception_ptr what) { finished += what == nullptr ? 1 : 0; });
   context.restart();
   context.run();
   CHECK(finished == 200);
@@ -117,15 +119,16 @@ TEST_CASE_METHOD(guest_fixture, "process 1 cannot be killed, traced or read from
   CHECK(shell("echo fine")->out == "fine\n");
 }
 
-TEST_CASE("a guest that breaks the protocol is reported, and its user hears that the sandbox failed", "[guest]") {
+TEST_CASE("a guest that breaks the protocol is reported, and its user hears that the sandbox failed",
+          "[guest]") {
   char name[] = "/tmp/sandy-false-XXXXXX";
   REQUIRE(::mkdtemp(name) != nullptr);
   std::string path = std::string{name} + "/socket";
-  auto answer = GENERATE(std::string("\xff\xff\xff\xff\x45", 5),           // a frame larger than any
-                         std::string("\x02\x00\x00\x00\x45zz", 7),         // a frame cut short
+  auto answer = GENERATE(std::string("\xff\xff\xff\xff\x45", 5),   // a frame larger than any
+                         std::string("\x02\x00\x00\x00\x45zz", 7), // a frame cut short
                          std::string("\x04\x00\x00\x00\x43\x01\x00\x00\x00"
                                      "\x03\x00\x00\x00\x44zzz",
-                                     17));                                   // started, then a chunk without a head
+                                     17)); // started, then a chunk without a head
   {
     false_guest guest{path, answer};
     boost::asio::io_context context{1};

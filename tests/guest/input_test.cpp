@@ -28,7 +28,8 @@ result<guest_fixture::output> outcome(guest_fixture& guest, std::uint32_t id) {
 
 } // namespace
 
-TEST_CASE_METHOD(guest_fixture, "standard input of any size arrives whole, piece by piece, and ends", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "standard input of any size arrives whole, piece by piece, and ends",
+                 "[guest]") {
   std::string bytes(10'000'000, '\0');
   for (std::size_t i = 0; i < bytes.size(); ++i)
     bytes[i] = static_cast<char>(i * 7);
@@ -51,7 +52,7 @@ TEST_CASE_METHOD(guest_fixture, "bytes of two writers do not mix", "[guest]") {
     auto first = write(self, to, 'a');
     auto second = write(self, to, 'b');
     auto [one, two] = co_await (std::move(first) && std::move(second));
-    co_return one && two;
+    co_return one&& two;
   };
   REQUIRE(run(both(this, id)));
   REQUIRE(run(io->write_stdin(id, "", true)));
@@ -63,7 +64,9 @@ TEST_CASE_METHOD(guest_fixture, "bytes of two writers do not mix", "[guest]") {
   CHECK(taken.size() == 2'000'000);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a process that does not read holds its writer back and nobody else, until it ends", "[guest]") {
+TEST_CASE_METHOD(guest_fixture,
+                 "a process that does not read holds its writer back and nobody else, until it ends",
+                 "[guest]") {
   auto id = begin(*this, "sleep 1000").process_id;
   auto write = [](guest_fixture* self, std::uint32_t to) -> io_task<errc> {
     auto written = co_await self->io->write_stdin(to, std::string(3'000'000, 'x'), false);
@@ -77,7 +80,7 @@ TEST_CASE_METHOD(guest_fixture, "a process that does not read holds its writer b
       co_return text_of(stream.error());
     auto done = co_await guest_fixture::collect(std::move(*stream));
     auto ended_it = co_await self->io->signal(to, SIGKILL, true);
-    co_return done && ended_it ? done->out : std::string{};
+    co_return done&& ended_it ? done->out : std::string{};
   };
   auto both = [&](guest_fixture* self, std::uint32_t to) -> io_task<std::pair<errc, std::string>> {
     using boost::asio::experimental::awaitable_operators::operator&&;
@@ -91,7 +94,8 @@ TEST_CASE_METHOD(guest_fixture, "a process that does not read holds its writer b
   CHECK(code == errc::conflict);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a process without open input reads its end at once, and refuses more", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "a process without open input reads its end at once, and refuses more",
+                 "[guest]") {
   auto id = begin(*this, "cat; echo end; sleep 1000", false).process_id;
   auto refused = run(io->write_stdin(id, "x", false));
   CHECK(code_of(refused.error()) == errc::conflict);

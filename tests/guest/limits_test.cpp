@@ -27,8 +27,10 @@ TEST_CASE_METHOD(guest_fixture, "a command starts with nothing of the guest's", 
   // The shell keeps a long script open for itself, out of the way of its commands.
   auto long_script = "#" + std::string(200'000, '-') + "\nls /proc/$$/fd; ls /proc/self/fd; true";
   CHECK(shell(long_script)->out == "0\n1\n2\n255\n0\n1\n2\n3\n"); // 3: the directory that ls itself reads
-  // And the guest has nothing of whoever started it: null, its listener, signals, epoll, and this command's own.
-  CHECK(shell("readlink /proc/1/fd/* | grep -cv -e /dev/null -e socket: -e anon_inode: -e pipe:")->out == "0\n");
+  // And the guest has nothing of whoever started it: null, its listener, signals, epoll, and this command's
+  // own.
+  CHECK(shell("readlink /proc/1/fd/* | grep -cv -e /dev/null -e socket: -e anon_inode: -e pipe:")->out ==
+        "0\n");
   auto status = shell("grep -E 'SigBlk|SigIgn|SigCgt|NoNewPrivs' /proc/self/status")->out;
   CHECK(status.find("SigBlk:\t0000000000000000") != std::string::npos);
   CHECK(status.find("SigIgn:\t0000000000000000") != std::string::npos);
@@ -45,7 +47,8 @@ TEST_CASE_METHOD(guest_fixture, "commands are chosen before the guest when memor
   CHECK(own == std::min(guests + 500, 1000));
 }
 
-TEST_CASE_METHOD(guest_fixture, "an argument vector is found by the command's own PATH and passed as it is", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "an argument vector is found by the command's own PATH and passed as it is",
+                 "[guest]") {
   REQUIRE(put(directory + "/bin/tool", "#!/bin/sh\nprintf '%s|' \"$@\""));
   REQUIRE(shell("chmod 755 " + directory + "/bin/tool")->exit.exit_code == 0);
   process_spec spec;
@@ -62,7 +65,9 @@ TEST_CASE_METHOD(guest_fixture, "an argument vector is found by the command's ow
   CHECK(code_of(run(io->exec(spec)).error()) == errc::invalid_argument);
 }
 
-TEST_CASE_METHOD(guest_fixture, "sixty-four background processes run at once, and the oldest ended ones are forgotten", "[guest]") {
+TEST_CASE_METHOD(guest_fixture,
+                 "sixty-four background processes run at once, and the oldest ended ones are forgotten",
+                 "[guest]") {
   std::vector<std::uint32_t> ids;
   for (int i = 0; i < 64; ++i) {
     auto started = run(io->start(script("sleep 1000")));
@@ -75,7 +80,8 @@ TEST_CASE_METHOD(guest_fixture, "sixty-four background processes run at once, an
     REQUIRE(run(io->signal(id, SIGKILL, true)));
   auto ended_all = [&] {
     auto all = run(io->processes());
-    return std::all_of(all->begin(), all->end(), [](const auto& one) { return one.status == process_status::exited; });
+    return std::all_of(all->begin(), all->end(),
+                       [](const auto& one) { return one.status == process_status::exited; });
   };
   while (!ended_all()) {
   }
@@ -113,7 +119,8 @@ TEST_CASE_METHOD(guest_fixture, "the guest is small again after large work", "[g
   CHECK(std::stoi(rest->out) < 300); // KiB
 }
 
-TEST_CASE_METHOD(guest_fixture, "twenty readers of large output and a writer at once get what is theirs", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "twenty readers of large output and a writer at once get what is theirs",
+                 "[guest]") {
   auto read = [](guest_fixture* self, int i, int* good) -> io_task<void> {
     process_spec spec;
     spec.script = "yes " + std::to_string(i) + " | head -c 3000000";

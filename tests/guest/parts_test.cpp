@@ -85,7 +85,8 @@ TEST_CASE("base64 comes out right however it is cut", "[base64]") {
 }
 
 TEST_CASE("what is no base64 is refused", "[base64]") {
-  for (std::string text : {"A", "AA", "AAA", "AA=", "A===", "====", "AA==AA==", "AA=A", "A*==", "AB==", "AAF=", "AAAA="}) {
+  for (std::string text :
+       {"A", "AA", "AAA", "AA=", "A===", "====", "AA==AA==", "AA=A", "A*==", "AB==", "AAF=", "AAAA="}) {
     base64_decoder decoder;
     auto decoded = decoder.feed(text, text.data());
     CHECK_FALSE((decoded && decoder.complete()));

@@ -1,4 +1,5 @@
-// Paths that are made to mislead. Everything is resolved inside; what is tested is that nothing else is hit by mistake.
+// Paths that are made to mislead. Everything is resolved inside; what is tested is that nothing else is hit
+// by mistake.
 
 #include "guest/guest_fixture.hpp"
 
@@ -43,7 +44,9 @@ TEST_CASE_METHOD(guest_fixture, "writing to a link writes the file it leads to",
   CHECK(run(io->stat(directory + "/circle"))->kind == file_kind::symlink);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a directory that is swapped for a link while a file is written leads nowhere else", "[guest]") {
+TEST_CASE_METHOD(guest_fixture,
+                 "a directory that is swapped for a link while a file is written leads nowhere else",
+                 "[guest]") {
   REQUIRE(run(io->make_directory(directory + "/mine", 0755)));
   REQUIRE(run(io->make_directory(directory + "/other", 0755)));
   write_options options;
@@ -83,9 +86,10 @@ TEST_CASE_METHOD(guest_fixture, "removing a tree does not follow its links", "[g
     CHECK(code_of(run(io->remove(path, true)).error()) == errc::conflict);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a tree deeper than any path is listed as far as paths go, and removed", "[guest]") {
-  auto dug = shell("n=" + std::string(100, 'd') + "; mkdir " + directory + "/deep && cd " + directory
-                   + "/deep && for i in {1..60}; do mkdir $n && cd -P $n 2>/dev/null && : > f || exit 1; done");
+TEST_CASE_METHOD(guest_fixture, "a tree deeper than any path is listed as far as paths go, and removed",
+                 "[guest]") {
+  auto dug = shell("n=" + std::string(100, 'd') + "; mkdir " + directory + "/deep && cd " + directory +
+                   "/deep && for i in {1..60}; do mkdir $n && cd -P $n 2>/dev/null && : > f || exit 1; done");
   REQUIRE(dug->exit.exit_code == 0);
   list_options options;
   options.path = directory + "/deep";
@@ -112,7 +116,9 @@ TEST_CASE_METHOD(guest_fixture, "a listing tells links and does not follow them"
     }
 }
 
-TEST_CASE_METHOD(guest_fixture, "a full disk is told, leaves nothing half written, and moving to another disk works", "[guest]") {
+TEST_CASE_METHOD(guest_fixture,
+                 "a full disk is told, leaves nothing half written, and moving to another disk works",
+                 "[guest]") {
   auto disk = directory + "/disk";
   REQUIRE(shell("mkdir " + disk + " && mount -t tmpfs -o size=1m none " + disk)->exit.exit_code == 0);
   CHECK(code_of(put(disk + "/big", std::string(4'000'000, 'x')).error()) == errc::disk_full);
@@ -131,7 +137,8 @@ TEST_CASE_METHOD(guest_fixture, "a full disk is told, leaves nothing half writte
   CHECK(get(directory + "/big")->size() == 4'000'000);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a name of any bytes works, and a path that is too long is refused", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "a name of any bytes works, and a path that is too long is refused",
+                 "[guest]") {
   auto odd = directory + "/new\nline \xff\xfe 'quoted' *";
   REQUIRE(put(odd, "x"));
   CHECK(*get(odd) == "x");

@@ -41,13 +41,15 @@ TEST_CASE_METHOD(guest_fixture, "a command's output and exit come exactly", "[gu
   CHECK(done->exit.output_bytes == 6);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a signal is told as 128 and its number, also when the shell kills itself", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "a signal is told as 128 and its number, also when the shell kills itself",
+                 "[guest]") {
   CHECK(shell("kill -TERM $$")->exit.exit_code == 143);
   CHECK(shell("kill -KILL $$")->exit.signal == SIGKILL);
   CHECK(shell("pkill -f marker-of-this-very-command || true")->exit.exit_code == 143);
 }
 
-TEST_CASE_METHOD(guest_fixture, "the environment is the basic one, the sandbox's, the request's, in this order", "[guest]") {
+TEST_CASE_METHOD(guest_fixture,
+                 "the environment is the basic one, the sandbox's, the request's, in this order", "[guest]") {
   process_spec spec = script("echo $HOME $SANDBOX $MORE $LANG; pwd; cat; echo ok");
   spec.env = {{"MORE", "x y"}, {"HOME", "/elsewhere"}};
   auto stream = run(io->exec(spec));
@@ -56,8 +58,10 @@ TEST_CASE_METHOD(guest_fixture, "the environment is the basic one, the sandbox's
   CHECK(done->out == "/elsewhere own x y C.UTF-8\n" + directory + "\nok\n"); // and standard input is empty
 }
 
-TEST_CASE_METHOD(guest_fixture, "exit is told when the process exits although a child holds its pipes, and the child lives on",
-                 "[guest]") {
+TEST_CASE_METHOD(
+    guest_fixture,
+    "exit is told when the process exits although a child holds its pipes, and the child lives on",
+    "[guest]") {
   auto begun = std::chrono::steady_clock::now();
   auto done = shell("(sleep 30; echo late) & echo $! > " + directory + "/child; echo now");
   REQUIRE(done);
@@ -65,7 +69,8 @@ TEST_CASE_METHOD(guest_fixture, "exit is told when the process exits although a 
   CHECK(std::chrono::steady_clock::now() - begun < 10s);
   CHECK(shell("kill -0 $(cat " + directory + "/child)")->exit.exit_code == 0);
   // It writes to a pipe whose reader was answered long ago, and does not die of it.
-  CHECK(shell("(sleep 0.05; head -c 1000000 /dev/zero; echo survived > " + directory + "/proof) & true")->exit.exit_code == 0);
+  CHECK(shell("(sleep 0.05; head -c 1000000 /dev/zero; echo survived > " + directory + "/proof) & true")
+            ->exit.exit_code == 0);
   CHECK(shell("while [ ! -s " + directory + "/proof ]; do sleep 0.01; done", 10s)->exit.exit_code == 0);
 }
 
@@ -79,14 +84,15 @@ TEST_CASE_METHOD(guest_fixture, "a timeout kills the whole tree and says so", "[
 }
 
 TEST_CASE_METHOD(guest_fixture, "orphans are reaped and nobody's status is stolen", "[guest]") {
-  auto done = shell("for i in $(seq 100); do (true & ) ; done; (exit 7); echo $?; for i in $(seq 20); do sleep 0 & done; wait");
+  auto done = shell("for i in $(seq 100); do (true & ) ; done; (exit 7); echo $?; for i in $(seq 20); do "
+                    "sleep 0 & done; wait");
   CHECK(done->out == "7\n");
   CHECK(gone("Z "));
 }
 
 TEST_CASE_METHOD(guest_fixture, "large binary output arrives whole from both streams", "[guest]") {
-  auto done = shell("head -c 33554432 /dev/urandom > " + directory + "/r; cat " + directory + "/r & cat " + directory
-                    + "/r >&2; wait");
+  auto done = shell("head -c 33554432 /dev/urandom > " + directory + "/r; cat " + directory + "/r & cat " +
+                    directory + "/r >&2; wait");
   REQUIRE(done);
   CHECK(done->out.size() == 33554432);
   CHECK(done->out == done->err);
@@ -122,10 +128,11 @@ TEST_CASE_METHOD(guest_fixture, "a slow reader slows its own process and nobody 
   CHECK(all->out.size() == 50'000'000);
 }
 
-TEST_CASE_METHOD(guest_fixture, "a command whose reader goes away runs on, unless it is to be killed", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "a command whose reader goes away runs on, unless it is to be killed",
+                 "[guest]") {
   auto kill = GENERATE(false, true);
-  auto spec = script("echo $$ > " + directory + "/pid; echo begun; sleep 0.3; echo more; sleep 0.2; echo end > " + directory
-                     + "/proof");
+  auto spec = script("echo $$ > " + directory +
+                     "/pid; echo begun; sleep 0.3; echo more; sleep 0.2; echo end > " + directory + "/proof");
   spec.kill_on_disconnect = kill;
   {
     auto stream = run(io->exec(spec));
@@ -136,7 +143,8 @@ TEST_CASE_METHOD(guest_fixture, "a command whose reader goes away runs on, unles
   CHECK(run(io->stat(directory + "/proof")).operator bool() == !kill);
 }
 
-TEST_CASE_METHOD(guest_fixture, "background output is kept, resumes anywhere, and follows to the exit", "[guest]") {
+TEST_CASE_METHOD(guest_fixture, "background output is kept, resumes anywhere, and follows to the exit",
+                 "[guest]") {
   auto spec = script("echo one; echo two >&2; read line; echo got $line; exit 5");
   spec.open_stdin = true;
   auto started = run(io->start(spec));

@@ -44,7 +44,8 @@ TEST_CASE("a frame that is cut anywhere is incomplete, and never half a message"
   append_frame(bytes, move_request{"/from", "/to", true});
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     raw_frame frame;
-    CHECK(find_frame(std::string_view{bytes}.substr(0, size), max_request_payload, frame) == frame_search::incomplete);
+    CHECK(find_frame(std::string_view{bytes}.substr(0, size), max_request_payload, frame) ==
+          frame_search::incomplete);
   }
   for (std::size_t size = header_bytes; size < bytes.size(); ++size)
     CHECK_FALSE(decode<move_request>(std::string_view{bytes}.substr(header_bytes, size - header_bytes)));
@@ -54,7 +55,8 @@ TEST_CASE("a frame that is cut anywhere is incomplete, and never half a message"
 
 TEST_CASE("false lengths are refused without reserving what they claim", "[protocol]") {
   raw_frame frame;
-  CHECK(find_frame(std::string{"\xff\xff\xff\x7f\x01", 5}, max_request_payload, frame) == frame_search::too_large);
+  CHECK(find_frame(std::string{"\xff\xff\xff\x7f\x01", 5}, max_request_payload, frame) ==
+        frame_search::too_large);
   // A list that claims four thousand million strings in four bytes.
   std::string payload{"\x00", 1};
   payload += std::string(4, '\0') + std::string(4, '\xff');

@@ -23,8 +23,8 @@ struct watched : guest_fixture {
     while (seen.empty() || seen.back() != last) {
       auto event = run(stream->next());
       REQUIRE(event);
-      seen.push_back(event->kind + " " + event->path + (event->from.empty() ? "" : " from " + event->from)
-                     + (event->directory ? "/" : ""));
+      seen.push_back(event->kind + " " + event->path + (event->from.empty() ? "" : " from " + event->from) +
+                     (event->directory ? "/" : ""));
     }
     return seen;
   }
@@ -38,7 +38,8 @@ bool has(const std::vector<std::string>& all, const std::string& what) {
 
 } // namespace
 
-TEST_CASE_METHOD(watched, "a file that is put in place shows as created, then as modified, and never half", "[guest]") {
+TEST_CASE_METHOD(watched, "a file that is put in place shows as created, then as modified, and never half",
+                 "[guest]") {
   REQUIRE(put(directory + "/w/file", "1"));
   CHECK(until("created file").size() == 1);
   REQUIRE(put(directory + "/w/file", "2"));
@@ -75,10 +76,9 @@ TEST_CASE_METHOD(watched, "what goes out of the directory is deleted, what comes
 }
 
 TEST_CASE_METHOD(watched, "everything in a tree that appears at once is told", "[guest]") {
-  REQUIRE(shell("mkdir -p " + directory + "/w/x/y/z && echo 1 > " + directory + "/w/x/y/z/f && echo 1 > " + directory
-                + "/w/last")
-            ->exit.exit_code
-          == 0);
+  REQUIRE(shell("mkdir -p " + directory + "/w/x/y/z && echo 1 > " + directory + "/w/x/y/z/f && echo 1 > " +
+                directory + "/w/last")
+              ->exit.exit_code == 0);
   std::vector<std::string> seen;
   while (!has(seen, "created x/y/z/f")) {
     auto event = run(stream->next());

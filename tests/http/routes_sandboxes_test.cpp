@@ -29,7 +29,8 @@ TEST_CASE_METHOD(stage, "create passes on why there is no sandbox", "[routes]") 
   CHECK(call("POST", "/api/sandboxes", R"({"ttl_seconds":[]})").status == 422);
 }
 
-TEST_CASE_METHOD(stage, "a creation names its parent in the body, in a header, or by where it comes from", "[routes]") {
+TEST_CASE_METHOD(stage, "a creation names its parent in the body, in a header, or by where it comes from",
+                 "[routes]") {
   const sandbox_id box{"0123456789abcdef01234567"};
   auto parent_of = [&](std::string body, http::header_list headers, principal from, principal asker) {
     auto& ex = request("POST", "/api/sandboxes", std::move(body), std::move(headers));

@@ -467,7 +467,9 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
       },
       [](list_known) -> caf::result<std::vector<sandbox_id>> { return std::vector<sandbox_id>{}; },
       [](sandbox_ending) -> caf::result<void> { return caf::unit; },
-      [](const create_warm&) -> caf::result<sandbox_id> { return fail(errc::capacity_exhausted, "no pool here"); },
+      [](const create_warm&) -> caf::result<sandbox_id> {
+        return fail(errc::capacity_exhausted, "no pool here");
+      },
       [](const retire_warm&) {},
       [](const pool_health&) {},
       [](drain_worker) -> caf::result<void> { return caf::unit; },

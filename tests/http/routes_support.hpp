@@ -144,7 +144,7 @@ public:
 
 /// What the worker in memory was asked, and what it answers. Used by the pool's thread while a request runs.
 struct worker_script {
-  std::vector<std::string> asked; ///< "get acme 46da12d3..."
+  std::vector<std::string> asked;       ///< "get acme 46da12d3..."
   create_sandbox wished;                ///< the last creation asked for
   std::optional<list_sandboxes> listed; ///< the last list
   result<sandbox_info> created = sandbox_info{};

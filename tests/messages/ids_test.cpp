@@ -19,8 +19,8 @@ TEST_CASE("sandbox ids are distinct host labels", "[ids]") {
 }
 
 TEST_CASE("what is not an id is told without looking", "[ids]") {
-  for (auto text : {"", "stats", "0123456789abcdef0123456", "0123456789abcdef012345678", "0123456789ABCDEF01234567",
-                    "0123456789abcdef0123456/", "0123456789abcdef0123456g"})
+  for (auto text : {"", "stats", "0123456789abcdef0123456", "0123456789abcdef012345678",
+                    "0123456789ABCDEF01234567", "0123456789abcdef0123456/", "0123456789abcdef0123456g"})
     CHECK_FALSE(is_sandbox_id(text));
   CHECK(is_sandbox_id("0123456789abcdef01234567"));
 }

@@ -46,10 +46,13 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   const sandbox_id id{"0123456789abcdef01234567"};
   const tenant_id alice{"alice"};
   const resource_limits limits{1, 2, 3, 4};
-  create_sandbox create{{alice, id}, id, "basic", "img", limits, 60, 1, true, {80, 443}, {{"K", "V"}, {"", ""}}, "/w", "up"};
-  sandbox_info info{id, alice, id, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33};
+  create_sandbox create{
+      {alice, id}, id, "basic", "img", limits, 60, 1, true, {80, 443}, {{"K", "V"}, {"", ""}}, "/w", "up"};
+  sandbox_info info{id, alice, id, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w",
+                    11, 22,    33};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-  worker_resources resources{false, "full", 1, 2, {0, 1, 2, 3}, 0.25, 2, 1, 2, 3, 10, 5, 100, 50, {{"basic", 1, 2, 3, 4, 5, 6}}};
+  worker_resources resources{
+      false, "full", 1, 2, {0, 1, 2, 3}, 0.25, 2, 1, 2, 3, 10, 5, 100, 50, {{"basic", 1, 2, 3, 4, 5, 6}}};
 
   same_after_round_trip(create);
   CHECK(round_trip(create).env == create.env);
@@ -90,7 +93,8 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(set_tenant_limits{alice, {1, 2, 3, 4, 5, 6, 7}});
   life_event event{7, 8, alice, id, id, life_event_type::ended, end_reason::expired};
   same_after_round_trip(event);
-  same_after_round_trip(read_events{{alice, id}, true, 9, id, {life_event_type::failed, life_event_type::created}, 10, 11});
+  same_after_round_trip(
+      read_events{{alice, id}, true, 9, id, {life_event_type::failed, life_event_type::created}, 10, 11});
   same_after_round_trip(event_page{{event, event}, 12, 13, 14, true});
   same_after_round_trip(settle_events{});
   same_after_round_trip(close_events{});

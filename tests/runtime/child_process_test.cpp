@@ -46,7 +46,8 @@ TEST_CASE("a helper gets its descriptors in order, and no other", "[child_proces
   // Inheritable by mistake: must not get through all the same.
   auto leaked = file_with("leaked");
   REQUIRE(::fcntl(leaked.get(), F_SETFD, 0) == 0);
-  // The shell looks at itself, with nothing of its own open: a redirection of one command would be for a moment.
+  // The shell looks at itself, with nothing of its own open: a redirection of one command would be for a
+  // moment.
   auto outcome = shell("exec >&2; cat /proc/self/fd/3 /proc/self/fd/4; "
                        "for n in /proc/self/fd/*; do [ -e $n ] && echo ${n##*/}; done; exit 0",
                        {first.get(), second.get()});

@@ -19,7 +19,8 @@ namespace sandy::tests {
 /// Receives answers for a test: no mailbox, no thread.
 class inbox final : public caf::monitorable_actor {
 public:
-  explicit inbox(caf::actor_config& config) : monitorable_actor(config) {}
+  explicit inbox(caf::actor_config& config)
+      : monitorable_actor(config) {}
   const char* name() const override { return "inbox"; }
   using caf::abstract_actor::enqueue;
   void enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) override {
@@ -34,7 +35,9 @@ public:
 template <class T>
 class question {
 public:
-  question(inbox& box, std::uint64_t id) : box_(&box), id_(id) {}
+  question(inbox& box, std::uint64_t id)
+      : box_(&box)
+      , id_(id) {}
   bool answered() const { return box_->answers.count(id_) != 0; }
   bool succeeded() const {
     auto outcome = answer();
@@ -64,9 +67,11 @@ class deterministic {
 
 public:
   deterministic()
-    : system(config), scheduler(dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())) {
+      : system(config)
+      , scheduler(dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())) {
     caf::actor_config box{system.dummy_execution_unit()};
-    keep_ = caf::make_actor<inbox, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, box);
+    keep_ =
+        caf::make_actor<inbox, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, box);
     inbox_ = static_cast<inbox*>(caf::actor_cast<caf::abstract_actor*>(keep_));
   }
 
