@@ -109,6 +109,7 @@ private:
   void spawn_janitor();
   void child_down(const caf::down_msg& down);
   void bury(const tombstone& stone);
+  bool parent_lives(const sandbox_info& child) const;
   result<void> tenant_has_room(const sandbox_info& wanted) const;
   std::optional<metrics::refusal> refusal() const;
   sandbox_record blank(const std::string& kind);

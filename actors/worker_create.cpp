@@ -69,6 +69,13 @@ result<void> worker_state::tenant_has_room(const sandbox_info& wanted) const {
   return within_budget(env_.limits->of(wanted.tenant), alive, memory, wanted.limits.memory_bytes);
 }
 
+bool worker_state::parent_lives(const sandbox_info& child) const {
+  if (child.parent.value.empty())
+    return true;
+  auto parent = live_.find(child.parent);
+  return parent != live_.end() && parent->second.ending == end_reason::none;
+}
+
 result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   auto parent = parent_of(request);
   if (!parent)
@@ -169,6 +176,8 @@ void worker_state::end_creation(const caf::actor_addr& caller, const std::shared
 coro::task<sandbox_info> worker_state::make_cold(sandbox_record wanted, std::shared_ptr<creation> order) {
   if (order->abandoned)
     co_return fail(errc::cancelled, "The caller went away");
+  if (!parent_lives(wanted.info)) // it ended while a pool was asked
+    co_return fail(errc::sandbox_not_found, "Sandbox not found");
   auto begun = std::chrono::steady_clock::now();
   auto id = wanted.info.id;
   wanted.uid_slot = free_slot();

@@ -146,6 +146,10 @@ coro::task<sandbox_info> worker_state::claim(sandbox_record wanted, std::shared_
       caf::anon_send(pool, warm_found{*taken, member.created_at});
       co_return fail(errc::cancelled, "The caller went away");
     }
+    if (!parent_lives(wanted.info)) { // it ended while the pool was asked: nobody would end this child
+      caf::anon_send(pool, warm_found{*taken, member.created_at});
+      co_return fail(errc::sandbox_not_found, "Sandbox not found");
+    }
     auto planned = std::exchange(wanted.info.id, *taken);
     const auto& info = wanted.info;
     set_warm(member, false);

@@ -17,11 +17,13 @@ import edge_bench
 import engine_bench
 import exec_bench
 import idle_bench
+import pool_bench
 import report
 from session import Session
 from timing import kibibytes
 
-PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench}
+PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench,
+         "pool": pool_bench}
 RESULTS = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 

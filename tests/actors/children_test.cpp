@@ -176,3 +176,24 @@ TEST_CASE_METHOD(relatives, "a sandbox that is gone creates nothing with its tok
   CHECK(code_of(ask(worker, from_inside(parent)).error()) == errc::unauthorized);
   CHECK(ask(worker, list_sandboxes{principal{alice, parent}})->empty());
 }
+
+TEST_CASE_METHOD(relatives, "a parent that ends at any moment of its child's creation leaves no child",
+                 "[children]") {
+  env.settings.flavors["basic"].warm = GENERATE(0u, 2u);
+  auto steps = GENERATE(range(0, 30));
+  start();
+  for (int i = 0; i < 50 && driver.present.size() < env.settings.flavors["basic"].warm; ++i)
+    advance(100ms);
+  auto parent = make(wanted());
+  auto creation = send(worker, child_of(parent));
+  for (int i = 0; i < steps && scheduler.try_run_once(); ++i) {
+  }
+  auto end = send(worker, terminate_sandbox{alice, parent});
+  run();
+  REQUIRE(end.answered());
+  REQUIRE(creation.answered());
+  CHECK(end.succeeded());
+  for (const auto& each : records.stored)
+    CHECK(each.second.info.tenant.value.empty()); // what is left is the pool's
+  CHECK(ask(worker, list_sandboxes{alice})->empty());
+}
