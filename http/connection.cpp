@@ -128,7 +128,11 @@ io_task<io_status> connection::send(pieces bytes, std::chrono::milliseconds stal
   message.msg_iov = vectors.data();
   message.msg_iovlen = used;
   while (message.msg_iovlen > 0) {
-    auto sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    // One piece is the usual case, and without a message around it the kernel has less to copy and check.
+    constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    auto sent = message.msg_iovlen == 1 ? ::send(socket_.native_handle(), message.msg_iov->iov_base,
+                                                 message.msg_iov->iov_len, flags)
+                                        : ::sendmsg(socket_.native_handle(), &message, flags);
     if (sent < 0) {
       if (errno == EINTR)
         continue;

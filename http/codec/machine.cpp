@@ -117,7 +117,9 @@ json to_json(const std::vector<resource_sample>& samples) {
 }
 
 std::string health_body(const worker_health& health, std::string_view version, bool counts) {
-  std::string body = health.accepting ? R"({"status":"ok")" : R"({"status":"draining")";
+  std::string body;
+  body.reserve(96 + 64 * health.pools.size() + version.size());
+  body += health.accepting ? R"({"status":"ok")" : R"({"status":"draining")";
   if (counts)
     body += R"(,"sandboxes":)" + std::to_string(health.sandboxes);
   body += R"(,"warmPool":{)";

@@ -44,8 +44,10 @@ def test_a_life_is_told_while_it_happens(api):
 
 def test_filters_and_the_json_form(api):
     with api.box() as first, api.box() as second:
+        wait_until(lambda: page(api, sandbox_id=first)["events"], "the event is stored")
         events = collect(api.http, "GET", "/api/events", params={"follow": "false", "sandbox_id": first})
         assert [event.name for event in events] == ["sandbox.created"]
+    wait_until(lambda: page(api, sandbox_id=second, types="sandbox.ended")["events"], "the last event is stored")
     assert [event["type"] for event in page(api, sandbox_id=second)["events"]] == ["sandbox.created", "sandbox.ending", "sandbox.ended"]
     ended = page(api, types="sandbox.ended,sandbox.failed", sandbox_id=second)
     assert [event["type"] for event in ended["events"]] == ["sandbox.ended"]
@@ -60,6 +62,7 @@ def test_a_tenant_sees_nothing_of_another(sandyd, tmp_path):
     running = sandyd("--config", config)
     with Service(running.base_url, running.api_key) as mine, Service(running.base_url, "sk-another-tenants-key") as other:
         with mine.box() as box:
+            wait_until(lambda: page(mine)["events"], "the event is stored")
             assert page(other)["events"] == []
             assert page(other, sandbox_id=box)["events"] == []
             assert [event["sandbox_id"] for event in page(mine)["events"]] == [box]
@@ -69,6 +72,7 @@ def test_a_tenant_sees_nothing_of_another(sandyd, tmp_path):
 def test_a_reader_resumes_after_a_restart_and_misses_nothing(own, end):
     running, service = own
     box = service.create(ttl_seconds=600)["id"]
+    wait_until(lambda: page(service)["events"], "the event is stored")
     (created,) = collect(service.http, "GET", "/api/events", params={"follow": "false"})
     answer(service.http.post(f"/api/sandboxes/{box}/refresh", json={}))
     wait_until(lambda: len(page(service)["events"]) == 2, "two events")
