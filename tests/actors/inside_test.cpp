@@ -24,6 +24,7 @@ struct edge : machine {
               }};
     };
   }
+  ~edge() { end_all(); }
   std::vector<principal> open;
   std::size_t left_at_close = 0; ///< 1: the sandbox was still there when its door was closed
   bool refuses = false;

@@ -183,7 +183,10 @@ public:
     env.settings.guest_lease = std::chrono::milliseconds{0};
     env.settings.data_dir = "/";
   }
-  ~machine() {
+  ~machine() { end_all(); }
+
+  /// Ends every actor. For tests whose own members are used by them: those are destroyed before ours.
+  void end_all() {
     held = false;
     release();
     if (worker)
