@@ -151,7 +151,38 @@ void cgroup::thaw() const {
     write_control_file(file("freezer", "freezer.state"), "THAWED");
 }
 
-void cgroup::freeze() const { write_control_file(file("freezer", "freezer.state"), "FROZEN"); }
+int cgroup::ask_to_freeze() const {
+  if (layout_->kind() == cgroup_layout::version::v2)
+    return write_control_file(file("", "cgroup.freeze"), "1");
+  return write_control_file(file("freezer", "freezer.state"), "FROZEN");
+}
+
+bool cgroup::frozen() const {
+  if (layout_->kind() == cgroup_layout::version::v2)
+    return number_in(file("", "cgroup.freeze")) == 1;
+  auto state = read_small_file(file("freezer", "freezer.state"));
+  return state && !state->starts_with("THAWED");
+}
+
+result<void> cgroup::freeze(steady_time deadline) const {
+  auto complete = [this] {
+    if (layout_->kind() == cgroup_layout::version::v2)
+      return keyed_number(file("", "cgroup.events"), "frozen") == 1;
+    return read_small_file(file("freezer", "freezer.state")).value_or("").starts_with("FROZEN");
+  };
+  if (auto error = ask_to_freeze(); error != 0)
+    return system_failure("cannot freeze the sandbox", error,
+                          error == ENOENT ? errc::sandbox_not_found : errc::internal);
+  for (auto pause = 100us; !complete(); pause = std::min(pause * 2, std::chrono::microseconds{10ms})) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      thaw();
+      return fail(errc::internal, "a process of the sandbox cannot be frozen");
+    }
+    std::this_thread::sleep_for(pause);
+    ask_to_freeze(); // v1: what was forked since is frozen by asking again
+  }
+  return caf::unit;
+}
 
 result<void> cgroup::kill_all(steady_time deadline) const {
   auto pause = 200us;
@@ -163,7 +194,7 @@ result<void> cgroup::kill_all(steady_time deadline) const {
     // pid that was read can be reused; but frozen tasks of v1 die only when they thaw.
     if (layout_->kind() == cgroup_layout::version::v1 ||
         write_control_file(file("", "cgroup.kill"), "1") != 0) {
-      freeze();
+      ask_to_freeze();
       for (auto pid : processes())
         ::kill(pid, SIGKILL);
     }

@@ -58,7 +58,12 @@ public:
   /// Processes in the group, in any tree.
   std::vector<pid_t> processes() const;
 
-  /// Lets a frozen group run again, so that its processes can die.
+  /// Stops every process of the group where it is, and returns when none runs any more. Fails with internal
+  /// when one still does by the deadline: the group runs on then; with sandbox_not_found when the group is
+  /// gone.
+  result<void> freeze(steady_time deadline) const;
+  bool frozen() const; ///< or about to be
+  /// Lets a frozen group run again, also so that its processes can die.
   void thaw() const;
   /// Kills every process, also frozen ones and those being forked, and waits until the group is empty.
   /// Fails with internal when it is not by the deadline.
@@ -75,7 +80,7 @@ public:
 private:
   std::string file(std::string_view controller, std::string_view name) const;
   result<void> set_memory(std::uint64_t bytes) const;
-  void freeze() const;
+  int ask_to_freeze() const;
 
   const cgroup_layout* layout_;
   std::string path_;

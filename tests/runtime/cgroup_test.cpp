@@ -116,6 +116,42 @@ TEST_CASE_METHOD(fake_tree, "v1: use is read from its files", "[cgroup]") {
   CHECK(use->pids == 9);
 }
 
+TEST_CASE_METHOD(fake_tree, "v2: a group is frozen when the kernel says so, and thaws", "[cgroup]") {
+  make_v2();
+  put("sandy/one/cgroup.events", "populated 1\nfrozen 1\n");
+  auto layout = detected(*this);
+  cgroup group{layout, "/sandy/one"};
+  CHECK_FALSE(group.frozen());
+  CHECK(group.freeze(std::chrono::steady_clock::now()));
+  CHECK(get("sandy/one/cgroup.freeze") == "1");
+  CHECK(group.frozen());
+  group.thaw();
+  CHECK(get("sandy/one/cgroup.freeze") == "0");
+}
+
+TEST_CASE_METHOD(fake_tree, "a group that does not freeze in time runs on", "[cgroup]") {
+  make_v2();
+  put("sandy/one/cgroup.events", "populated 1\nfrozen 0\n");
+  auto layout = detected(*this);
+  cgroup group{layout, "/sandy/one"};
+  CHECK(code_of(group.freeze(std::chrono::steady_clock::now()).error()) == errc::internal);
+  CHECK(get("sandy/one/cgroup.freeze") == "0");
+  CHECK(code_of(cgroup{layout, "/sandy/two"}.freeze({}).error()) == errc::sandbox_not_found);
+}
+
+TEST_CASE_METHOD(fake_tree, "v1: a group is frozen through its controller", "[cgroup]") {
+  make_v1();
+  put("freezer/sandy/one/freezer.state", "THAWED\n");
+  auto layout = detected(*this);
+  cgroup group{layout, "/sandy/one"};
+  CHECK_FALSE(group.frozen());
+  CHECK(group.freeze(std::chrono::steady_clock::now()));
+  CHECK(get("freezer/sandy/one/freezer.state").starts_with("FROZEN"));
+  CHECK(group.frozen());
+  group.thaw();
+  CHECK(get("freezer/sandy/one/freezer.state").starts_with("THAWED"));
+}
+
 TEST_CASE_METHOD(fake_tree, "v2: limits are written to its files", "[cgroup]") {
   make_v2();
   auto layout = detected(*this);
