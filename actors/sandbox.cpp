@@ -40,6 +40,7 @@ sandbox_state_machine::sandbox_state_machine(self_pointer self, services* env, s
     , record_(std::move(record))
     , instance_(std::move(found))
     , ended_(std::make_shared<guest::end_state>()) {
+  ended_->uses = std::make_shared<guest::activity>(env_.monotonic_clock);
   env_.metrics.sandbox_entered(record_.info.flavor, record_.info.state = life_.state());
   ended_->on_violation = [weak = caf::actor_cast<caf::weak_actor_ptr>(caf::strong_actor_ptr{self->ctrl()})] {
     if (auto us = caf::actor_cast<sandbox_actor>(caf::actor_cast<caf::strong_actor_ptr>(weak)))
@@ -218,8 +219,10 @@ result<void> sandbox_state_machine::serve_inside() {
 }
 
 void sandbox_state_machine::open_data() {
-  env_.data.add(record_.info.id, std::make_shared<guest::guest_io>(instance_->guest_socket, variables(),
-                                                                   record_.info.workdir, ended_));
+  env_.data.add(
+      record_.info.id,
+      std::make_shared<guest::guest_io>(instance_->guest_socket, variables(), record_.info.workdir, ended_),
+      ended_->uses);
 }
 
 /// What its processes find in their environment: what its creator said counts.
@@ -270,6 +273,7 @@ caf::result<sandbox_opened> sandbox_state_machine::open(open_sandbox) {
   case sandbox_state::creating:
     return fail(errc::sandbox_failed, "The sandbox is still being created");
   case sandbox_state::ready:
+    ended_->uses->touch();
     return sandbox_opened{record_.info.id};
   case sandbox_state::draining:
   case sandbox_state::gone:

@@ -70,6 +70,8 @@ struct services {
   metrics::registry& metrics;
   worker_settings settings;
   std::function<unix_millis()> wall_clock = unix_now; ///< leases are wall-clock time; tests bring their own
+  /// Idle times run on this one.
+  std::function<std::chrono::steady_clock::time_point()> monotonic_clock = std::chrono::steady_clock::now;
   /// Tells the world of an event in a sandbox's life. Called by actors, on any thread.
   std::function<void(life_event)> publish = [](const life_event&) {};
   /// What a sandbox's processes find in their environment besides what its creator gave, e.g. its token.

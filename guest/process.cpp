@@ -96,9 +96,10 @@ std::size_t output_pipe::read(std::size_t limit) {
 
 void output_pipe::on_events(std::uint32_t) { owner_.on_pipe_event(*this); }
 
-process::process(event_loop& loop, std::uint32_t id, std::string command)
+process::process(event_loop& loop, std::uint32_t id, std::string command, std::uint64_t& last_sign_ms)
     : id_(id)
     , command_(std::move(command))
+    , last_sign_ms_(last_sign_ms)
     , timeout_(loop, *this)
     , input_(loop)
     , out_(loop, *this, stream_id::standard_output)
@@ -123,7 +124,7 @@ void process::begin(pid_t pid, unique_fd out, unique_fd err, std::uint64_t timeo
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   started_at_ms_ = static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
-  started_ms_ = monotonic_ms();
+  started_ms_ = last_sign_ms_ = monotonic_ms();
   out_.open(std::move(out));
   err_.open(std::move(err));
   update_pipes();
@@ -160,6 +161,7 @@ void process::on_timer() {
 }
 
 void process::on_output(stream_id stream, char* bytes, std::size_t count) {
+  last_sign_ms_ = monotonic_ms();
   if (finished())
     return; // of children that outlived it: the stream has ended
   auto offset = output_bytes_;
@@ -204,7 +206,8 @@ void process::update_pipes() {
 void process::on_reaped(int status) {
   alive_ = false;
   status_ = status;
-  duration_ms_ = monotonic_ms() - started_ms_;
+  last_sign_ms_ = monotonic_ms();
+  duration_ms_ = last_sign_ms_ - started_ms_;
   timeout_.stop();
   input_.close();
   out_.left_at_exit = out_.waiting();

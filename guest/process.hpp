@@ -109,7 +109,8 @@ private:
 /// later is read and dropped.
 class process final : public timer_target {
 public:
-  process(event_loop& loop, std::uint32_t id, std::string command);
+  /// @param last_sign_ms set to the time whenever the process is seen to do something.
+  process(event_loop& loop, std::uint32_t id, std::string command, std::uint64_t& last_sign_ms);
 
   std::uint32_t id() const noexcept { return id_; }
   pid_t pid() const noexcept { return pid_; }
@@ -157,6 +158,7 @@ private:
 
   std::uint32_t id_;
   std::string command_;
+  std::uint64_t& last_sign_ms_;
   pid_t pid_ = -1;
   bool alive_ = false, timed_out_ = false;
   int status_ = 0;

@@ -65,7 +65,7 @@ process_table::outcome process_table::start(const spawn_request& request, std::v
                   request.directory,
                   {in.reader.get(), out.writer.get(), err.writer.get()},
                   script_fd};
-  auto made = std::make_unique<process>(loop_, next_id_, std::move(command));
+  auto made = std::make_unique<process>(loop_, next_id_, std::move(command), last_sign_ms_);
   auto spawned = spawn(plan, defaults_);
   if (spawned.pid < 0)
     return refused(spawned.stage, spawned.error, std::move(spawned.subject));
@@ -106,6 +106,11 @@ bool process_table::make_room(std::size_t ring_bytes) {
 process* process_table::find(std::uint32_t id) {
   auto it = processes_.find(id);
   return it == processes_.end() ? nullptr : it->second.get();
+}
+
+std::uint64_t process_table::quiet_ms() const {
+  auto runs = [](const auto& item) { return !item.second->background() && !item.second->finished(); };
+  return std::any_of(processes_.begin(), processes_.end(), runs) ? 0 : monotonic_ms() - last_sign_ms_;
 }
 
 void process_table::reap() {

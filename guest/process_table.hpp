@@ -20,7 +20,8 @@ public:
 
   process_table(event_loop& loop, child_defaults defaults)
       : loop_(loop)
-      , defaults_(defaults) {}
+      , defaults_(defaults)
+      , last_sign_ms_(monotonic_ms()) {}
 
   struct outcome {
     process* made = nullptr;
@@ -41,6 +42,9 @@ public:
         visit(*one);
   }
 
+  /// How long ago a process was last seen to start, write or end; 0 while a foreground one runs.
+  std::uint64_t quiet_ms() const;
+
   /// Collects every child that has ended.
   void reap();
   /// Forgets processes nobody can ask for any more. Only between two rounds of the loop.
@@ -52,6 +56,7 @@ private:
 
   event_loop& loop_;
   child_defaults defaults_;
+  std::uint64_t last_sign_ms_;
   std::uint32_t next_id_ = 1;
   std::map<std::uint32_t, std::unique_ptr<process>> processes_;
   std::map<pid_t, process*> by_pid_;

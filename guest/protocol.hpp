@@ -32,6 +32,7 @@ enum class frame_type : std::uint8_t {
   move = 14,           ///< move_request -> done
   remove = 15,         ///< remove_request -> done
   watch = 16,          ///< watch_request -> done, change*
+  activity = 17,       ///< -> quiet
   // What may follow it.
   data = 32,       ///< bytes of a script, an input or a file
   end = 33,        ///< no more data
@@ -49,7 +50,8 @@ enum class frame_type : std::uint8_t {
   still_running = 71, ///< the last frame of a stream that does not follow
   process_entry = 72,
   entry = 73, ///< a file's description
-  change = 74
+  change = 74,
+  quiet = 75
 };
 
 /// What failed; says how the server words it.
@@ -77,6 +79,13 @@ struct pong {
 struct lease_request {
   static constexpr auto type = frame_type::lease;
   std::uint64_t milliseconds = 0; ///< 0: without end
+  static void fields(auto& v, auto& x) { v(x.milliseconds); }
+};
+
+/// How long nothing that was asked for has shown a sign of life.
+struct quiet {
+  static constexpr auto type = frame_type::quiet;
+  std::uint64_t milliseconds = 0; ///< since a process was started, wrote or ended; 0: a command runs
   static void fields(auto& v, auto& x) { v(x.milliseconds); }
 };
 

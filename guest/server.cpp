@@ -8,10 +8,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace sandy::guest {
 namespace {
+
+/// The last part of a lease, at most: long enough to read what waits at the listener.
+constexpr std::uint64_t longest_last_call_ms = 10'000;
+/// A timer that fires later than this was not late, we were stopped.
+constexpr std::uint64_t stopped_ms = 1000;
 
 /// Decodes a request and hands it to `use`; answers what cannot be decoded. `use` returns an operation or
 /// nothing.
@@ -42,10 +48,23 @@ void server::reaper::on_events(std::uint32_t) {
 }
 
 void server::lease_clock::renew(std::uint64_t milliseconds) {
+  last_call_ = false;
   if (milliseconds == 0)
-    timer_.stop();
-  else
-    timer_.start(milliseconds);
+    return timer_.stop();
+  last_call_ms_ = std::min(milliseconds / 4, longest_last_call_ms);
+  timer_.start(milliseconds - last_call_ms_);
+}
+
+void server::lease_clock::on_timer() {
+  // The clock runs on while we are frozen: a lease may look over when we wake, with the renewal of who woke
+  // us still unread. So the last part of a lease has to pass while we run.
+  auto now = monotonic_ms();
+  over_ = last_call_ && now < due_ms_ + stopped_ms;
+  if (over_)
+    return;
+  last_call_ = true;
+  due_ms_ = now + last_call_ms_;
+  timer_.start(last_call_ms_);
 }
 
 server::server(unique_fd listener, unique_fd child_signals, child_defaults defaults, std::uint64_t lease_ms)
@@ -106,6 +125,10 @@ std::unique_ptr<operation> server::start(connection& link, frame_type type, std:
   switch (type) {
   case frame_type::ping:
     link.send(pong{});
+    link.finish();
+    return nullptr;
+  case frame_type::activity:
+    link.send(quiet{table_.quiet_ms()});
     link.finish();
     return nullptr;
   case frame_type::lease:

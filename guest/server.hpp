@@ -57,8 +57,11 @@ private:
     bool over() const noexcept { return over_; }
 
   private:
-    void on_timer() override { over_ = true; }
+    void on_timer() override;
     timer timer_;
+    std::uint64_t last_call_ms_ = 0; ///< the end of the lease, in which a renewal may be on its way
+    std::uint64_t due_ms_ = 0;
+    bool last_call_ = false;
     bool over_ = false;
   };
 

@@ -26,7 +26,8 @@ public:
 
   connection(socket connected, std::shared_ptr<end_state> ended)
       : socket_(std::move(connected))
-      , ended_(std::move(ended)) {}
+      , ended_(std::move(ended))
+      , use_(ended_->uses) {}
 
   /// Sends whole frames. Waits while the guest takes nothing. Where the guest has closed, fails with what it
   /// said.
@@ -67,6 +68,7 @@ private:
 
   socket socket_;
   std::shared_ptr<end_state> ended_;
+  activity::use use_;
   std::string buffer_;   ///< received bytes
   std::size_t used_ = 0; ///< of them, taken already
   int refusal_ = 0;      ///< errno of the guest's refusal

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/sandbox.hpp"
+#include "runtime/guest/activity.hpp"
 
 #include <atomic>
 #include <functional>
@@ -13,6 +14,8 @@ struct end_state {
   std::atomic<end_reason> reason{end_reason::none};
   /// Called, from any thread, when the guest breaks the protocol. Set before the data plane gets the sandbox.
   std::function<void()> on_violation;
+  /// Every operation of the data plane is a use, until its connection closes.
+  std::shared_ptr<activity> uses = std::make_shared<activity>();
 };
 
 } // namespace sandy::guest

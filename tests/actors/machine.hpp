@@ -179,7 +179,8 @@ public:
             data,
             numbers,
             {},
-            [this] { return look_at_clock(); }} {
+            [this] { return look_at_clock(); },
+            [this] { return scheduler.clock().now(); }} {
     env.settings.guest_lease = std::chrono::milliseconds{0};
     env.settings.data_dir = "/";
   }
