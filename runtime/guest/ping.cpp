@@ -7,14 +7,21 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace sandy::guest {
 
-result<void> ping_blocking(const std::string& socket_path, std::chrono::milliseconds timeout) {
+namespace {
+
+caf::error silent() { return fail(errc::sandbox_failed, "The sandbox's first process does not answer"); }
+
+/// The guest's answer to a question that is one frame without content and is answered by a `Reply`.
+template <class Reply>
+result<Reply> ask_blocking(const std::string& socket_path, frame_type question,
+                           std::chrono::milliseconds timeout) {
   auto deadline = std::chrono::steady_clock::now() + timeout;
-  auto silent = [] { return fail(errc::sandbox_failed, "The sandbox's first process does not answer"); };
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path)
@@ -24,7 +31,7 @@ result<void> ping_blocking(const std::string& socket_path, std::chrono::millisec
   if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return silent();
   std::string request;
-  append_frame(request, frame_type::ping);
+  append_frame(request, question);
   if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
     return silent();
   std::string answer;
@@ -52,13 +59,32 @@ result<void> ping_blocking(const std::string& socket_path, std::chrono::millisec
     case frame_search::found:
       break;
     }
-    auto reply = decode<pong>(frame.payload);
-    if (static_cast<frame_type>(frame.type) != pong::type || !reply)
+    auto reply = decode<Reply>(frame.payload);
+    if (static_cast<frame_type>(frame.type) != Reply::type || !reply)
       return silent();
-    if (reply->version != protocol_version)
-      return fail(errc::sandbox_failed, "The sandbox's first process speaks another version");
-    return caf::unit;
+    return *reply;
   }
+}
+
+} // namespace
+
+result<void> ping_blocking(const std::string& socket_path, std::chrono::milliseconds timeout) {
+  auto reply = ask_blocking<pong>(socket_path, frame_type::ping, timeout);
+  if (!reply)
+    return std::move(reply.error());
+  if (reply->version != protocol_version)
+    return fail(errc::sandbox_failed, "The sandbox's first process speaks another version");
+  return caf::unit;
+}
+
+result<std::chrono::milliseconds> quiet_time_blocking(const std::string& socket_path,
+                                                      std::chrono::milliseconds timeout) {
+  auto reply = ask_blocking<quiet>(socket_path, frame_type::activity, timeout);
+  if (!reply)
+    return std::move(reply.error());
+  // What a guest says is not to be trusted: it has not been quiet for longer than a year.
+  constexpr std::uint64_t year = 365ull * 24 * 3600 * 1000;
+  return std::chrono::milliseconds{std::min(reply->milliseconds, year)};
 }
 
 } // namespace sandy::guest

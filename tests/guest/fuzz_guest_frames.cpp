@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check<write_request>(payload), check<commit_request>(payload), check<entry>(payload),
         check<list_request>(payload);
     check<directory_request>(payload), check<move_request>(payload), check<remove_request>(payload);
-    check<watch_request>(payload), check<change>(payload);
+    check<watch_request>(payload), check<change>(payload), check<quiet>(payload);
     if (auto why = decode<failure>(payload)) {
       auto text = sandy::text_of(error_of(*why));
       if (text.size() > 8192)

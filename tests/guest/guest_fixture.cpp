@@ -146,9 +146,9 @@ bool guest_fixture::gone(const std::string& text) {
   return true;
 }
 
-bool guest_fixture::ends() {
+bool guest_fixture::ends(std::chrono::milliseconds within) {
   pollfd ended_fd{pidfd_.get(), POLLIN, 0};
-  return ::poll(&ended_fd, 1, 10'000) == 1;
+  return ::poll(&ended_fd, 1, static_cast<int>(within.count())) == 1;
 }
 
 } // namespace sandy::tests

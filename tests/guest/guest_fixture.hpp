@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <exception>
@@ -56,8 +57,11 @@ public:
   std::string process_list();
   /// True when no process inside has `text` in its name, now or within ten seconds: the dying take a moment.
   bool gone(const std::string& text);
-  /// True when process 1 ends within ten seconds.
-  bool ends();
+  /// True when process 1 ends within that time.
+  bool ends(std::chrono::milliseconds within = std::chrono::seconds{10});
+  /// Stops process 1, as a freezer does, and lets it run again.
+  void freeze() { ::kill(pid_, SIGSTOP); }
+  void thaw() { ::kill(pid_, SIGCONT); }
 
   std::string directory;
   boost::asio::io_context context{1};

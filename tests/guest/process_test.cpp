@@ -1,4 +1,5 @@
 #include "guest/guest_fixture.hpp"
+#include "runtime/guest/ping.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -238,6 +239,45 @@ TEST_CASE("a renewed lease keeps a guest alive", "[guest]") {
   guest_fixture guest{"1500"};
   REQUIRE(guest.run(guest::renew_lease(guest.socket, 1h)));
   CHECK(guest.shell("sleep 1.8; echo alive")->out == "alive\n");
+}
+
+TEST_CASE("a guest that was frozen past its lease hears the renewal of who thaws it", "[guest]") {
+  guest_fixture guest;
+  REQUIRE(guest.run(guest::renew_lease(guest.socket, 2s)));
+  guest.freeze();
+  CHECK_FALSE(guest.ends(2100ms)); // its lease is over
+  auto renews = GENERATE(true, false);
+  if (renews) {
+    auto link = guest.run(guest::connection::open(guest.socket, guest.ended));
+    std::string renewal;
+    append_frame(renewal, guest::lease_request{3'600'000});
+    REQUIRE(guest.run((*link)->send(renewal)));
+    guest.thaw();
+    CHECK(guest.run((*link)->expect(guest::frame_type::done)));
+    CHECK(guest.shell("echo alive")->out == "alive\n");
+  } else {
+    guest.thaw();
+    CHECK(guest.ends());
+  }
+}
+
+TEST_CASE_METHOD(guest_fixture, "a guest knows since when its processes are quiet", "[guest]") {
+  auto quiet = [this] { return guest::quiet_time_blocking(socket, 10s).value(); };
+  REQUIRE(run(io->start(script("sleep 1000"))));
+  while (quiet() < 30ms) { // a silent process breaks no quiet
+  }
+  SECTION("a command that runs is no quiet") {
+    auto stream = run(io->exec(script("echo up; sleep 1000")));
+    REQUIRE(run((*stream)->next()));
+    CHECK(quiet() == 0ms);
+  }
+  SECTION("a background process breaks it with what it writes") {
+    auto begun = std::chrono::steady_clock::now();
+    auto loud = run(io->start(script("echo word; sleep 1000")));
+    auto stream = run(io->output(loud->process_id, 0, true));
+    REQUIRE(run((*stream)->next()));
+    CHECK(quiet() <= std::chrono::steady_clock::now() - begun);
+  }
 }
 
 TEST_CASE_METHOD(guest_fixture, "who sees the connection break hears why the sandbox ended", "[guest]") {
