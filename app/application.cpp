@@ -16,13 +16,11 @@
 #include "sandy_version.hpp"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -282,6 +280,11 @@ void application::end_with(caf::abstract_actor* needed, std::string_view event) 
 }
 
 result<void> application::serve() {
+  // From here on, not from `wait`: who reads that we listen may tell us to stop in the next moment.
+  signals_.async_wait([this](boost::system::error_code ec, int) {
+    if (!ec && !ending_.exchange(true))
+      ended_.set_value(true);
+  });
   if (auto started = start_webhooks(); !started)
     return started;
   // Answered when recovery is over: nobody must hear "not found" of a sandbox that is about to be taken over.
@@ -299,14 +302,10 @@ result<void> application::serve() {
 }
 
 bool application::wait() {
-  boost::asio::signal_set signals{threads_.context(0), SIGINT, SIGTERM};
-  signals.async_wait([this](boost::system::error_code ec, int) {
-    if (!ec && !ending_.exchange(true))
-      ended_.set_value(true);
-  });
   auto told = ended_.get_future().get();
   boost::system::error_code ignored;
-  signals.cancel(ignored);
+  signals_.cancel(ignored);
+  signals_.clear(ignored); // a second one ends us at once
   return told;
 }
 

@@ -16,9 +16,11 @@
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 
+#include <boost/asio/signal_set.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
+#include <csignal>
 #include <future>
 #include <memory>
 #include <optional>
@@ -96,6 +98,7 @@ private:
   std::atomic<bool> ending_{false};
   boost::asio::thread_pool store_thread_{1};
   coro::pool threads_;
+  boost::asio::signal_set signals_{threads_.context(0), SIGINT, SIGTERM};
   services services_;
   system_config system_config_;
   caf::actor_system system_;

@@ -5,10 +5,23 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 namespace sandy {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A child that a server has just forked has the descriptor until it becomes another program: after a kill
+/// of the server the lock may be held for that moment.
+constexpr auto patience = 1s;
+constexpr auto pause = 5ms;
+
+} // namespace
 
 result<file_lock> file_lock::take(const std::string& path, const std::string& what) {
   // Closed on exec: a program the server starts must not keep the lock beyond the server's life.
@@ -16,11 +29,14 @@ result<file_lock> file_lock::take(const std::string& path, const std::string& wh
   if (fd < 0)
     return fail(errc::internal, "Cannot open " + path + ": " + std::strerror(errno));
   file_lock lock(fd);
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0)
-    return lock;
-  if (errno == EWOULDBLOCK)
-    return fail(errc::conflict, what + " is in use by another server");
-  return fail(errc::internal, "Cannot lock " + path + ": " + std::strerror(errno));
+  for (auto until = std::chrono::steady_clock::now() + patience; ::flock(fd, LOCK_EX | LOCK_NB) != 0;) {
+    if (errno != EWOULDBLOCK && errno != EINTR)
+      return fail(errc::internal, "Cannot lock " + path + ": " + std::strerror(errno));
+    if (std::chrono::steady_clock::now() >= until)
+      return fail(errc::conflict, what + " is in use by another server");
+    std::this_thread::sleep_for(pause);
+  }
+  return lock;
 }
 
 file_lock::file_lock(file_lock&& other) noexcept

@@ -10,7 +10,8 @@ namespace sandy {
 /// process that has the descriptor, so a killed server leaves no lock behind. See flock(2).
 class file_lock {
 public:
-  /// Does not wait. Fails with conflict when somebody holds it, with internal when the file cannot be made.
+  /// Waits for a second: blocks. Fails with conflict when somebody holds it that long, with internal when the
+  /// file cannot be made.
   /// @param what named in the error, e.g. "The database /var/lib/sandy/sandy.db".
   static result<file_lock> take(const std::string& path, const std::string& what);
 

@@ -49,7 +49,7 @@ def _processes(server: Server) -> list:
         except OSError:
             continue
         if int(process.name) not in ours and any(name in command or name in groups for name in names):
-            found.append(f"process {process.name}: {command}")
+            found.append(f"process {process.name}: {command} {groups.split()}")
     return found
 
 
@@ -76,8 +76,10 @@ def _loops(server: Server) -> list:
 
 
 def _files(server: Server) -> list:
-    paths = [path.relative_to(server.data_dir) for path in server.data_dir.rglob("*")]
-    return [f"file {path}" for path in paths if any(ID.fullmatch(part.split(".")[0]) for part in path.parts)]
+    # os.walk goes on where a directory vanishes meanwhile; rglob does not.
+    paths = [Path(folder, name) for folder, folders, files in os.walk(server.data_dir) for name in folders + files]
+    names = [path.relative_to(server.data_dir) for path in paths]
+    return [f"file {path}" for path in names if any(ID.fullmatch(part.split(".")[0]) for part in path.parts)]
 
 
 def _records(server: Server) -> list:

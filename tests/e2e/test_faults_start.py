@@ -104,3 +104,10 @@ def test_a_setting_that_cannot_be_used_ends_the_start_with_its_name(tmp_path, ar
         Server(tmp_path / "d", arguments).start()
     assert refused.value.exit_code == 2
     assert word in refused.value.output.replace("-", "_") or word in refused.value.output
+
+
+def test_told_to_stop_in_the_moment_it_listens_it_ends_in_order(sandyd):
+    server = sandyd()
+    for _ in range(20):
+        assert server.stop() == 0
+        server.start()

@@ -12,3 +12,11 @@ def wait_until(condition, what: str, seconds: float = 10.0):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(INTERVAL_SECONDS)
     return found
+
+
+def wait_until_empty(search, what: str, seconds: float = 10.0) -> None:
+    """Asks `search` until it finds nothing; fails after `seconds` with what it found."""
+    deadline = time.monotonic() + seconds
+    while found := search():
+        assert time.monotonic() < deadline, f"{what}: {found}"
+        time.sleep(INTERVAL_SECONDS)

@@ -1,0 +1,347 @@
+"""What the clients of the randomised run do, and what they may be told. A row of `OPERATIONS` each: to add one, write a function."""
+
+import random
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Callable
+
+import httpx
+from inside import process_one, processes
+from random_model import SLACK_SECONDS, Box, Model, time_of
+from service import Service
+
+# Sandboxes that are there at a time, about: with more, the next creation is an end instead.
+POPULATION = 14
+SHORT_TTL, LONG_TTL = (1, 4), (200, 900)
+# Another disk than the pool's members have: such a sandbox is made for its caller.
+COLD = {"resources": {"disk_gb": 0.2}}
+
+
+class Cut(Exception):
+    """The server was killed before it answered: nobody knows what it did."""
+
+
+class World:
+    """One server, all clients, and a gate that lets one of them have the server for itself."""
+
+    def __init__(self, server, checkpoint: Callable):
+        self.server = server
+        self.model = Model()
+        self.checkpoint = checkpoint
+        self.restarts = 0
+        self.disturbed = False  # the server is being killed or stopped
+        self._open = threading.Condition()
+        self._closed = False
+        self._within = 0
+        self.counts = {}
+
+    @contextmanager
+    def passage(self):
+        """For one operation. Waits while somebody has the server for itself."""
+        with self._open:
+            self._open.wait_for(lambda: not self._closed)
+            self._within += 1
+        try:
+            yield
+        finally:
+            with self._open:
+                self._within -= 1
+                self._open.notify_all()
+
+    @contextmanager
+    def closed(self):
+        """Within one's own passage: nobody begins anything. Gives a function that waits for the others to be through, or None when
+        somebody else was faster."""
+        with self._open:
+            mine = not self._closed
+            self._closed = True
+        if not mine:
+            yield None
+            return
+
+        def alone():
+            with self._open:
+                assert self._open.wait_for(lambda: self._within == 1, 90), "a request hangs"
+
+        try:
+            yield alone
+        finally:
+            with self._open:
+                self._closed = False
+                self._open.notify_all()
+
+    def count(self, what: str) -> None:
+        with self._open:
+            self.counts[what] = self.counts.get(what, 0) + 1
+
+
+@dataclass
+class Answer:
+    status: int
+    json: dict
+    start: float
+    end: float
+
+
+class Client:
+    """One of several at once, with a random sequence of its own."""
+
+    def __init__(self, world: World, seed: str):
+        self.world, self.model = world, world.model
+        self.random = random.Random(seed)
+        self._service = None
+
+    def close(self) -> None:
+        if self._service:
+            self._service.close()
+
+    def call(self, method: str, path: str, body=None, *, key=None, allowed=(200, 404)) -> Answer:
+        """Raises Cut when the server was killed meanwhile, and fails for an answer that is not `allowed`."""
+        url = self.world.server.base_url
+        if self._service is None or str(self._service.http.base_url).rstrip("/") != url:
+            self.close()
+            self._service = Service(url, self.world.server.api_key)
+        headers = {"Authorization": f"Bearer {key}"} if key else None
+        start = time.time()
+        try:
+            response = self._service.http.request(method, f"/api/sandboxes{path}", json=body, headers=headers)
+        except httpx.TransportError as error:
+            if self.world.disturbed:
+                raise Cut from error
+            raise
+        if response.status_code == 503 and self.world.disturbed:
+            raise Cut
+        assert response.status_code in allowed, f"{method} {path} {body}: {response.status_code} {response.text[:500]}"
+        return Answer(response.status_code, response.json(), start, time.time())
+
+    def some_box(self) -> Box:
+        """Any sandbox that may be there; made when there is none."""
+        known = self.model.candidates()
+        return self.random.choice(known) if known else create(self)
+
+    def check(self, box: Box, answer: Answer) -> bool:
+        """Whether the sandbox was there and not at its end; fails when that cannot be."""
+        # Where an ending one still answers, it says so.
+        found = answer.status == 200 and answer.json.get("status") != "terminating"
+        self.model.check_answer(box, found, answer.start, answer.end)
+        return found
+
+
+# -- what they do -----------------------------------------------------------------------------------------------------
+
+
+def create(client: Client, parent: Box = None):
+    """Warm or cold, long or short, for oneself or as somebody's child. @returns the sandbox, or None."""
+    model, chance = client.model, client.random
+    if parent is None and len(model.candidates()) > POPULATION:
+        return terminate(client)
+    mark, key = model.mark(), None
+    ttl = chance.randint(*(SHORT_TTL if chance.random() < 0.15 else LONG_TTL))
+    body = {"ttl_seconds": ttl, "env": {"MARK": mark}, **(COLD if chance.random() < 0.3 else {})}
+    allowed = [200]
+    if parent:
+        allowed += [401, 404, 429]
+        if parent.token and chance.random() < 0.5:
+            key = parent.token
+        else:
+            body["parent_sandbox_id"] = parent.id
+        with model.lock:
+            parent.creating += 1
+    try:
+        answer = client.call("POST", "", body, key=key, allowed=allowed)
+    except Cut:
+        with model.lock:
+            model.plans[mark] = parent
+            if parent:
+                parent.unknown += 1
+        raise
+    finally:
+        if parent:
+            refusable = model.may_refuse_child(parent, time.time())
+            with model.lock:
+                parent.creating -= 1
+    if answer.status == 200:
+        made = model.add(answer.json, mark, parent)
+        assert answer.start + ttl - 1 < made.expires[0] < answer.end + ttl + 1, answer.json
+        if parent:
+            model.check_brood(parent)
+        return made
+    if answer.status == 429:
+        assert refusable, f"a limit too early: {answer.json} {parent}"
+    else:
+        model.check_answer(parent, False, answer.start, answer.end)
+    return None
+
+
+def create_child(client: Client):
+    create(client, client.some_box())
+
+
+def execute(client: Client):
+    """Whatever it was made of, a sandbox is the one that was asked for."""
+    box = client.some_box()
+    command = {"command": 'echo "$SANDY_SANDBOX_ID $MARK $SANDY_API_KEY"'}
+    answer = client.call("POST", f"/{box.id}/exec", command)
+    if client.check(box, answer):
+        assert answer.json["exitCode"] == 0, answer.json
+        name, mark, token = answer.json["stdout"].split()
+        assert (name, mark) == (box.id, box.mark) and box.token in ("", token), answer.json
+        box.token = token
+
+
+def file(client: Client):
+    """A file that was written is there as long as its sandbox."""
+    box, content = client.some_box(), str(client.random.random())
+    name = f"file{client.random.random()}"
+    if client.check(box, client.call("POST", f"/{box.id}/files/write", {"path": name, "content": content})):
+        answer = client.call("GET", f"/{box.id}/files/read?path={name}")
+        if client.check(box, answer):
+            assert answer.json["content"] == content
+
+
+def look(client: Client):
+    box = client.some_box()
+    with box.busy:
+        answer = client.call("GET", f"/{box.id}")
+    if client.check(box, answer):
+        first, last = box.expires
+        assert first - SLACK_SECONDS <= time_of(answer.json) <= last + SLACK_SECONDS, (answer.json, box)
+        assert answer.json["parent_sandbox_id"] == (box.parent.id if box.parent else None)
+
+
+def list_all(client: Client):
+    known = list(client.model.boxes.values())
+    answer = client.call("GET", "")
+    client.model.check_list({each["id"] for each in answer.json["sandboxes"]}, known, answer.start, answer.end)
+
+
+def list_children(client: Client):
+    box = client.some_box()
+    known = client.model.children(box)
+    answer = client.call("GET", f"/{box.id}/children")
+    if answer.status == 404:
+        client.check(box, answer)
+    else:
+        client.model.check_list({each["id"] for each in answer.json["sandboxes"]}, known, answer.start, answer.end)
+
+
+def renew(client: Client):
+    """Renew races expiry: who is told that the lease is longer has it."""
+    box = client.some_box()
+    ttl = client.random.randint(*(SHORT_TTL if client.random.random() < 0.1 else LONG_TTL))
+    with box.busy:
+        old, now = box.expires, time.time()
+        box.expires = (min(old[0], now + ttl), old[1])
+        try:
+            answer = client.call("POST", f"/{box.id}/refresh", {"ttl_seconds": ttl})
+        except Cut:
+            box.expires = (box.expires[0], max(old[1], time.time() + ttl))
+            raise
+        if answer.status == 200:
+            expires = time_of(answer.json)
+            assert answer.start + ttl - 1 < expires < answer.end + ttl + 1, answer.json
+            box.expires = (expires, expires)
+        else:
+            box.expires = old
+        client.check(box, answer)
+
+
+def terminate(client: Client):
+    box = client.some_box()
+    box.may_end_now()
+    # Told again and again for an hour, whatever ended it.
+    answer = client.call("POST", f"/{box.id}/terminate", allowed=[200])
+    assert answer.json["ok"], answer.json
+    with client.model.lock:
+        box.is_over(answer.end, with_children=True)
+
+
+def kill_guest(client: Client):
+    """From the host, as its out-of-memory killer would."""
+    box = client.some_box()
+    box.may_end_now()
+    try:
+        guest = process_one(client.world.server, box.id)
+    except (AssertionError, OSError):
+        return  # it was going already
+    box.ends_now()
+    guest.kill()
+
+
+def kill_member(client: Client):
+    """The same to a sandbox that waits in a pool, at the moment or just before."""
+    server = client.world.server
+    members = [each for each, tenant in records(server) if not tenant and processes(server, each)]
+    if members:
+        member = client.random.choice(members)
+        client.model.kill_member(member)
+        try:
+            process_one(server, member).kill()
+        except (AssertionError, OSError):
+            pass
+
+
+def kill_server(client: Client):
+    """At any moment of whatever the others do."""
+    restart(client, client.world.server.kill)
+
+
+def stop_server(client: Client):
+    def stop():
+        assert client.world.server.stop() == 0
+
+    restart(client, stop)
+
+
+def restart(client: Client, end: Callable):
+    world = client.world
+    with world.closed() as alone:
+        if alone is None:
+            return
+        threading.Event().wait(client.random.random() * 0.04)  # a creation takes about that long
+        world.disturbed = True
+        end()
+        alone()
+        client.model.server_was_killed()
+        world.server.start()
+        world.disturbed = False
+        world.restarts += 1
+        world.checkpoint(client, settled=True)
+
+
+def compare(client: Client):
+    with client.world.closed() as alone:
+        if alone is not None:
+            alone()
+            client.world.checkpoint(client, settled=False)
+
+
+def records(server) -> list:
+    """The sandboxes in the store: (id, tenant)."""
+    connection = sqlite3.connect(f"file:{server.data_dir}/sandy.db?mode=ro", uri=True, timeout=10)
+    try:
+        return connection.execute("SELECT id, tenant FROM sandboxes").fetchall()
+    finally:
+        connection.close()
+
+
+# How often, of what all weights add up to.
+OPERATIONS = (
+    (140, create),
+    (90, create_child),
+    (300, execute),
+    (60, file),
+    (80, look),
+    (50, list_all),
+    (30, list_children),
+    (80, renew),
+    (70, terminate),
+    (15, kill_guest),
+    (10, kill_member),
+    (6, kill_server),
+    (2, stop_server),
+    (4, compare),
+)
