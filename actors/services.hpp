@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/family.hpp"
+#include "actors/room.hpp"
 #include "actors/tenant_limits.hpp"
 #include "coro/io.hpp"
 #include "messages/events.hpp"
@@ -49,7 +50,10 @@ struct worker_settings {
   std::uint32_t max_sandboxes = 256;
   std::uint32_t create_concurrency =
       4;                            ///< creations at a time: beyond, they only take the cores from each other
-  std::uint32_t create_queue = 256; ///< creations that wait for their turn; beyond, refused at once
+  std::uint32_t create_queue = 256; ///< creations that wait for room or their turn; beyond, refused at once
+  /// A creation waits for so long in all. A burst of a full queue is made within it; clients wait longer.
+  std::chrono::milliseconds create_wait{10'000};
+  room_rules room;
   std::chrono::milliseconds guest_lease{
       600'000}; ///< a guest that hears from no server for this long ends itself
   std::map<std::string, flavor> flavors{{"basic", {"basic", {}}}};
@@ -81,6 +85,12 @@ struct services {
   /// Serves the API on a socket that listens inside a sandbox, until the owner it returns is destroyed;
   /// nullptr when it cannot. Empty: sandboxes cannot reach the API. Called by actors, on any thread.
   std::function<std::shared_ptr<void>(runtime::unique_fd listener, principal inside)> serve_inside;
+  /// Reads what the machine has and uses; gets a path on the file system to report. Called through
+  /// `kernel_calls` only, by one caller at a time.
+  std::function<runtime::host_load(const std::string&)> read_host =
+      [meter = std::make_shared<runtime::host_meter>()](const std::string& disk) {
+        return meter->read(disk);
+      };
   std::shared_ptr<limit_table> limits = std::make_shared<limit_table>(); ///< what tenants may use
 };
 

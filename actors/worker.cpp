@@ -22,9 +22,6 @@ using namespace std::chrono_literals;
 
 /// How long a repeated terminate of the same sandbox is answered with success.
 constexpr unix_millis tombstone_life_ms = 3'600'000;
-/// The machine's history is one point a minute; its load is read more often, so that `resources` is fresh.
-constexpr auto load_period = 5s;
-constexpr int loads_per_sample = 12;
 /// Questions to a sandbox actor that need the kernel: within what clients of `stats` wait.
 constexpr auto stats_timeout = 10s;
 
@@ -36,7 +33,7 @@ worker_state::worker_state(self_pointer self, services* env)
     : self_(self)
     , env_(*env)
     , family_(env->settings.children)
-    , creations_(env->settings.create_concurrency) {
+    , room_(env->settings.room, env->settings.max_sandboxes) {
   self_->set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) { child_down(down); });
 }
 
@@ -147,67 +144,6 @@ caf::result<std::vector<sandbox_stats>> worker_state::stats(get_stats request) {
   co_return std::move(numbers);
 }
 
-caf::result<worker_health> worker_state::health(get_health) {
-  if (!recovered_.is_set())
-    co_await recovered_.wait();
-  co_return worker_health{accepting_, claimed(), pool_numbers()};
-}
-
-caf::result<worker_resources> worker_state::resources(get_resources) {
-  worker_resources answer;
-  auto reason = refusal();
-  answer.can_create = !reason;
-  if (reason)
-    answer.reject_reason = sentence_of(*reason);
-  answer.sandboxes = claimed();
-  answer.pools = pool_numbers();
-  answer.max_sandboxes = env_.settings.max_sandboxes;
-  answer.by_priority.assign(4, 0);
-  for (const auto& each : live_)
-    if (!each.second.warm)
-      ++answer.by_priority[std::min<std::size_t>(each.second.priority, 3)];
-  answer.cpu_ratio = load_.cpu_ratio;
-  answer.cpu_count = load_.cpu_count;
-  answer.load1 = load_.load1;
-  answer.load5 = load_.load5;
-  answer.load15 = load_.load15;
-  answer.memory_total_bytes = load_.memory_total_bytes;
-  answer.memory_available_bytes = load_.memory_available_bytes;
-  answer.disk_total_bytes = load_.disk_total_bytes;
-  answer.disk_free_bytes = load_.disk_free_bytes;
-  return answer;
-}
-
-caf::result<std::vector<resource_sample>> worker_state::timeseries(get_timeseries request) {
-  auto since = env_.wall_clock() - 3'600'000ll * request.hours;
-  auto samples = co_await coro::blocking<std::vector<resource_sample>>(
-      env_.store_calls, [&s = env_.store, since] { return s.samples(since); });
-  co_return std::move(samples);
-}
-
-coro::task<void> worker_state::sample_host() {
-  for (int round = 0;; ++round) {
-    auto load = co_await coro::blocking<runtime::host_load>(
-        env_.kernel_calls,
-        [this, path = env_.settings.data_dir]() -> result<runtime::host_load> { return meter_.read(path); });
-    if (load)
-      load_ = *load;
-    if (round % loads_per_sample == 0 && load_.memory_total_bytes > 0 && load_.disk_total_bytes > 0) {
-      auto used = [](std::uint64_t total, std::uint64_t free) {
-        return 1.0 - static_cast<double>(free) / static_cast<double>(total);
-      };
-      resource_sample sample{env_.wall_clock(), load_.cpu_ratio,
-                             used(load_.memory_total_bytes, load_.memory_available_bytes),
-                             used(load_.disk_total_bytes, load_.disk_free_bytes)};
-      auto stored = co_await coro::blocking<void>(env_.store_calls,
-                                                  [&s = env_.store, sample] { return s.add_sample(sample); });
-      if (!stored)
-        log_event(log_level::warn, "sample_lost", {{"error", text_of(stored.error())}});
-    }
-    co_await coro::sleep_for(load_period);
-  }
-}
-
 // -- ending
 // -----------------------------------------------------------------------------------------------------------
 
@@ -231,6 +167,12 @@ caf::result<sandbox_ended> worker_state::terminate(terminate_sandbox request) {
 caf::result<void> worker_state::ending(sandbox_ending notice) {
   if (auto entry = live_.find(notice.id); entry != live_.end())
     entry->second.ending = notice.reason;
+  std::vector<std::shared_ptr<creation>> children; // that wait: they have no actor to be ended yet
+  for (const auto& [caller, order] : creating_for_)
+    if (order->parent == notice.id)
+      children.push_back(order);
+  for (const auto& each : children)
+    give_up(each, not_found());
   co_await end_children(std::move(notice.id));
   co_return caf::unit;
 }
@@ -268,10 +210,12 @@ void worker_state::child_down(const caf::down_msg& down) {
   if (auto [first, last] = creating_for_.equal_range(down.source); first != last) {
     for (auto order = first; order != last; ++order) {
       order->second->abandoned = true;
+      give_up(order->second, fail(errc::cancelled, "The caller went away"));
       if (auto entry = live_.find(order->second->id); entry != live_.end())
         caf::anon_send(entry->second.handle, end_sandbox{end_reason::caller_gone});
     }
     creating_for_.erase(first, last);
+    give_places();
     return;
   }
   auto known = by_address_.find(down.source);
@@ -305,6 +249,7 @@ void worker_state::forget(const sandbox_id& id) {
     set_warm(entry->second, false);
     live_.erase(entry);
   }
+  give_places();
 }
 
 void worker_state::bury(const tombstone& stone) {
@@ -341,6 +286,8 @@ coro::task<void> worker_state::clean_up(tombstone stone) {
 
 caf::result<void> worker_state::drain(drain_worker request) {
   accepting_ = false;
+  while (!for_place_.empty())
+    give_up(*for_place_.begin(), refused(refusal::draining));
   while (creating_ > 0)
     co_await coro::sleep_for(20ms);
   if (request.end_sandboxes) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include "actors/creation.hpp"
 #include "actors/family.hpp"
+#include "actors/room.hpp"
 #include "actors/services.hpp"
 #include "coro/actor.hpp"
 #include "coro/sync.hpp"
@@ -8,7 +10,6 @@
 #include "messages/worker.hpp"
 #include "metrics/registry.hpp"
 #include "runtime/driver.hpp"
-#include "runtime/host.hpp"
 #include "store/store.hpp"
 
 #include <map>
@@ -48,16 +49,10 @@ private:
     unix_millis created_at = 0;
     bool ready = false;
     bool warm = false; ///< nobody's: for a pool to hand out
+    bool preemptable = false;
+    bool doomed = false; ///< it, or what it ends with, was chosen to make room
     std::string flavor;
     end_reason ending = end_reason::none; ///< set when its end has begun: no more children
-  };
-
-  /// One `create_sandbox` on its way.
-  struct creation {
-    sandbox_id id; ///< of the sandbox that is to be the caller's; not alive yet while it waits for a warm one
-    tenant_id tenant;
-    resource_limits limits;
-    bool abandoned = false; ///< the caller is gone
   };
 
   caf::result<sandbox_info> create(create_sandbox request);
@@ -87,6 +82,31 @@ private:
   /// the caller is gone.
   coro::task<sandbox_info> claim(sandbox_record wanted, std::shared_ptr<creation> order);
   coro::task<sandbox_info> make_cold(sandbox_record wanted, std::shared_ptr<creation> order);
+  coro::task<sandbox_info> make_claimed_or_cold(sandbox_record wanted, std::shared_ptr<creation> order);
+  coro::task<sandbox_info> start_cold(sandbox_record wanted, std::shared_ptr<creation> order);
+
+  // Admission: worker_admission.cpp. Who waits, and who is next.
+  coro::task<void> take_place(std::shared_ptr<creation> order);
+  coro::task<void> take_turn(std::shared_ptr<creation> order);
+  coro::task<void> wait_in_line(creation_line& line, std::shared_ptr<creation> order,
+                                creation::stage creation::* stage);
+  void give_places(); ///< to whom there is room for; call when that may have changed
+  void give_turns();
+  void end_turn();
+  void give_up(const std::shared_ptr<creation>& order, caf::error why);
+  amounts promised() const;
+  amounts held_by_warm() const;
+  std::optional<refusal> shortage(const amounts& wanted) const;
+  caf::error refused(refusal reason);
+  std::size_t waiting() const { return for_place_.size() + for_turn_.size(); }
+
+  // Preemption: worker_preempt.cpp.
+  amounts about_to_go() const;
+  std::vector<candidate> candidates(int above_priority, const sandbox_id& spare) const;
+  std::optional<amounts> preempt_for(const creation& order, const amounts& wanted);
+  void preempt(const candidate& victim, metrics::preemption cause);
+  void relieve_memory();
+  unix_millis idle_since(const child& entry) const;
   bool fits_warm(const sandbox_record& wanted) const;
   std::uint32_t claimed() const; ///< sandboxes that are somebody's
   std::vector<pool_health> pool_numbers() const;
@@ -111,9 +131,7 @@ private:
   void bury(const tombstone& stone);
   bool parent_lives(const sandbox_info& child) const;
   result<void> tenant_has_room(const sandbox_info& wanted) const;
-  std::optional<metrics::refusal> refusal() const;
   sandbox_record blank(const std::string& kind);
-  std::string sentence_of(metrics::refusal reason) const;
   std::uint32_t free_slot();
 
   self_pointer self_;
@@ -133,13 +151,17 @@ private:
   std::set<std::uint32_t> slots_;
   std::uint32_t next_slot_ = 0;
   janitor_actor janitor_;
-  coro::semaphore creations_;
-  std::uint32_t warm_ = 0;     ///< of live_
-  std::uint32_t creating_ = 0; ///< running and waiting
+  creation_line for_place_;     ///< no room for them yet
+  creation_line for_turn_;      ///< there is room, but too many are being made
+  std::uint64_t creations_ = 0; ///< begun so far
+  std::uint32_t warm_ = 0;      ///< of live_
+  std::uint32_t creating_ = 0;  ///< running and waiting
+  std::uint32_t making_ = 0;    ///< running, warm ones included
+  sandbox_id preempted_;        ///< the last one that ended for want of memory
   bool accepting_ = true;
   coro::event recovered_;
   runtime::host_load load_;
-  runtime::host_meter meter_;
+  room room_;
 };
 
 } // namespace sandy

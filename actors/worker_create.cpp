@@ -8,31 +8,7 @@
 
 namespace sandy {
 
-// How the worker makes sandboxes: admission, the plan, a warm one or a new one.
-
-std::optional<metrics::refusal> worker_state::refusal() const {
-  if (!accepting_)
-    return metrics::refusal::draining;
-  auto planned = std::count_if(creating_for_.begin(), creating_for_.end(),
-                               [this](const auto& each) { return !live_.contains(each.second->id); });
-  if (claimed() + static_cast<std::uint32_t>(planned) >= env_.settings.max_sandboxes)
-    return metrics::refusal::max_sandboxes;
-  if (creating_ >= env_.settings.create_concurrency + env_.settings.create_queue)
-    return metrics::refusal::queue_full;
-  return std::nullopt;
-}
-
-std::string worker_state::sentence_of(metrics::refusal reason) const {
-  switch (reason) {
-  case metrics::refusal::draining:
-    return "The server is shutting down";
-  case metrics::refusal::max_sandboxes:
-    return "All " + std::to_string(env_.settings.max_sandboxes) + " sandboxes of this machine are in use";
-  case metrics::refusal::queue_full:
-    return "Too many sandboxes are being created";
-  }
-  return {};
-}
+// How the worker makes sandboxes: the plan, its place, a warm one or a new one.
 
 /// The parent of a sandbox to be, nullptr for none. Fails when the caller does not reach it or it may have no
 /// more children.
@@ -44,7 +20,7 @@ result<const worker_state::child*> worker_state::parent_of(const create_sandbox&
   if (id.value.empty())
     return nullptr;
   const auto* parent = find(request.caller, id);
-  if (parent == nullptr || parent->ending != end_reason::none)
+  if (parent == nullptr || parent->doomed || parent->ending != end_reason::none)
     return fail(errc::sandbox_not_found, "Sandbox not found");
   if (auto allowed = family_.may_add(id, env_.wall_clock()); !allowed)
     return std::move(allowed.error());
@@ -73,17 +49,15 @@ bool worker_state::parent_lives(const sandbox_info& child) const {
   if (child.parent.value.empty())
     return true;
   auto parent = live_.find(child.parent);
-  return parent != live_.end() && parent->second.ending == end_reason::none;
+  return parent != live_.end() && !parent->second.doomed && parent->second.ending == end_reason::none;
 }
 
 result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   auto parent = parent_of(request);
   if (!parent)
     return std::move(parent.error());
-  if (auto reason = refusal()) {
-    env_.metrics.create_refused(*reason);
-    return fail(accepting_ ? errc::capacity_exhausted : errc::shutting_down, sentence_of(*reason));
-  }
+  if (!accepting_)
+    return refused(refusal::draining);
   // Callers may name flavors that only other installations have; they get the plain one, and the answer shows
   // it.
   auto kind = env_.settings.flavors.find(request.flavor);
@@ -104,7 +78,10 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   }
   if (auto fits = tenant_has_room(info); !fits)
     return std::move(fits.error());
-  info.preemptable = request.preemptable;
+  if (auto never = room_.over(amounts_of(info.limits))) // not on an empty machine either
+    return refused(*never);
+  // Nor is it spared when that makes room, else it would keep its parent.
+  info.preemptable = request.preemptable || (*parent != nullptr && (*parent)->preemptable);
   info.expose_ports = request.expose_ports;
   info.upstream = request.upstream;
   info.workdir = request.workdir;
@@ -134,12 +111,7 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
     co_return std::move(record.error());
   auto order = begin_creation(caller, *record);
 
-  result<sandbox_info> made = fail(errc::capacity_exhausted, "No warm sandbox");
-  if (fits_warm(*record))
-    made = co_await claim(*record, order);
-  if (!made && code_of(made.error()) == errc::capacity_exhausted)
-    made = co_await make_cold(std::move(*record), order);
-
+  auto made = co_await make_claimed_or_cold(std::move(*record), order);
   end_creation(caller, order);
   if (!made)
     co_return std::move(made);
@@ -150,10 +122,34 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
   co_return std::move(made);
 }
 
-std::shared_ptr<worker_state::creation> worker_state::begin_creation(const caf::actor_addr& caller,
-                                                                     const sandbox_record& planned) {
+coro::task<sandbox_info> worker_state::make_claimed_or_cold(sandbox_record wanted,
+                                                            std::shared_ptr<creation> order) {
+  auto placed = co_await take_place(order);
+  if (!placed)
+    co_return std::move(placed.error());
+  auto& info = wanted.info; // its life begins now, however long it waited
+  info.created_at = env_.wall_clock();
+  info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
+  if (fits_warm(wanted)) {
+    auto claimed = co_await claim(wanted, order);
+    if (claimed || code_of(claimed.error()) != errc::capacity_exhausted)
+      co_return std::move(claimed);
+  }
+  co_return co_await make_cold(std::move(wanted), order);
+}
+
+std::shared_ptr<creation> worker_state::begin_creation(const caf::actor_addr& caller,
+                                                       const sandbox_record& planned) {
   const auto& info = planned.info;
-  auto order = std::make_shared<creation>(creation{info.id, info.tenant, info.limits});
+  auto order = std::make_shared<creation>();
+  order->id = info.id;
+  order->tenant = info.tenant;
+  order->parent = info.parent;
+  order->limits = info.limits;
+  order->priority = info.priority;
+  order->number = ++creations_;
+  order->begun = self_->clock().now();
+  order->waits_until = order->begun + env_.settings.create_wait;
   // Counts as its parent's from here on, whatever it waits for.
   family_.add(info.id, info.parent, info.created_at);
   // The caller may be a request actor that dies with its client; then nobody would know the sandbox.
@@ -171,25 +167,34 @@ void worker_state::end_creation(const caf::actor_addr& caller, const std::shared
     self_->demonitor(caller);
   if (!live_.contains(order->id))
     family_.remove(order->id);
+  give_places();
 }
 
 coro::task<sandbox_info> worker_state::make_cold(sandbox_record wanted, std::shared_ptr<creation> order) {
+  auto begun = self_->clock().now();
+  result<sandbox_info> made = fail(errc::cancelled, "The caller went away");
+  auto turn = co_await take_turn(order);
+  env_.metrics.create_timed(metrics::create_phase::queue,
+                            std::chrono::duration<double>(self_->clock().now() - begun).count());
+  if (turn)
+    made = co_await start_cold(std::move(wanted), order);
+  else
+    made = std::move(turn.error());
+  if (order->turn.granted)
+    end_turn();
+  co_return std::move(made);
+}
+
+coro::task<sandbox_info> worker_state::start_cold(sandbox_record wanted, std::shared_ptr<creation> order) {
   if (order->abandoned)
     co_return fail(errc::cancelled, "The caller went away");
-  if (!parent_lives(wanted.info)) // it ended while a pool was asked
+  if (!parent_lives(wanted.info)) // it ended meanwhile
     co_return fail(errc::sandbox_not_found, "Sandbox not found");
-  auto begun = std::chrono::steady_clock::now();
-  auto id = wanted.info.id;
   wanted.uid_slot = free_slot();
   auto handle = spawn_sandbox(wanted, nullptr);
-  while (live_.size() > env_.settings.max_sandboxes &&
+  while (room_.over(promised() + held_by_warm()) &&
          evict_warm()) { // a warm one keeps its place only while nobody wants it
   }
-  auto permit = co_await creations_.acquire();
-  env_.metrics.create_timed(metrics::create_phase::queue,
-                            std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
-  if (!live_.contains(id))
-    co_return fail(errc::cancelled, "The caller went away");
   auto made = co_await coro::request(handle, coro::infinite, start_sandbox{});
   co_return std::move(made);
 }
@@ -212,6 +217,7 @@ sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record,
   const auto& info = record.info;
   child entry{handle, info.tenant, info.parent, info.limits, info.priority, record.uid_slot, info.created_at};
   entry.flavor = info.flavor;
+  entry.preemptable = info.preemptable;
   live_.emplace(info.id, std::move(entry));
   family_.add(info.id, info.parent, info.created_at);
   return handle;

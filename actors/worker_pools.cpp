@@ -96,9 +96,10 @@ bool worker_state::evict_warm() {
 caf::result<sandbox_id> worker_state::make_warm(create_warm request) {
   if (!accepting_)
     co_return fail(errc::shutting_down, "The server is shutting down");
-  if (live_.size() >= env_.settings.max_sandboxes || creating_ >= env_.settings.create_concurrency)
-    co_return fail(errc::capacity_exhausted, "Callers need the machine");
   auto record = blank(request.flavor);
+  if (creating_ >= env_.settings.create_concurrency || making_ >= env_.settings.create_concurrency ||
+      room_.short_of() || room_.over(promised() + held_by_warm() + amounts_of(record.info.limits)))
+    co_return fail(errc::capacity_exhausted, "Callers need the machine");
   record.info.workdir = "/workspace";
   record.info.ttl_seconds = request.ttl_seconds;
   record.info.expires_at = record.info.created_at + 1000ll * request.ttl_seconds;
@@ -106,8 +107,9 @@ caf::result<sandbox_id> worker_state::make_warm(create_warm request) {
   auto id = record.info.id;
   auto handle = spawn_sandbox(record, nullptr);
   set_warm(live_.at(id), true);
-  auto permit = co_await creations_.acquire();
+  ++making_;
   auto made = co_await coro::request(handle, coro::infinite, start_sandbox{});
+  end_turn();
   if (!made)
     co_return std::move(made.error());
   auto entry = live_.find(id);
@@ -158,6 +160,7 @@ coro::task<sandbox_info> worker_state::claim(sandbox_record wanted, std::shared_
     member.parent = info.parent;
     member.limits = info.limits;
     member.priority = info.priority;
+    member.preemptable = info.preemptable;
     member.created_at = info.created_at;
     family_.remove(info.id); // as a member it had no parent
     family_.rename(planned, info.id);

@@ -115,6 +115,32 @@ struct cores_kind {
   static std::string print(std::uint32_t value) { return print_cores(value); }
 };
 
+/// How many times over something may be promised; thousandths. 0 means that it is not bounded.
+struct factor_kind {
+  static constexpr std::string_view type = "FACTOR";
+  static result<std::uint32_t> parse(std::string_view text) {
+    auto value = parse_cores(text);
+    if (!value || text.ends_with('m'))
+      return wrong("is not a factor such as 32 or 1.5");
+    return value;
+  }
+  static std::string print(std::uint32_t value) {
+    auto text = std::to_string(value / 1000);
+    if (value % 1000 != 0) {
+      auto rest = std::to_string(1000 + value % 1000).substr(1);
+      text += "." + rest.substr(0, rest.find_last_not_of('0') + 1);
+    }
+    return text;
+  }
+};
+
+/// Cores that must be idle; 0: none.
+struct idle_cores_kind {
+  static constexpr std::string_view type = "CORES";
+  static result<std::uint32_t> parse(std::string_view text) { return parse_cores(text); }
+  static std::string print(std::uint32_t value) { return print_cores(value); }
+};
+
 template <class Duration, bool ZeroAllowed>
 struct duration_kind {
   static constexpr std::string_view type = "DURATION";
@@ -337,13 +363,37 @@ std::vector<setting> make_settings() {
   all.push_back(make<duration_kind<seconds, true>>("max_ttl", group, FIELD(worker.max_ttl),
                                                    "Longest lifetime; more is cut to it, 0 means no limit"));
   all.push_back(make<count_kind<1>>("max_sandboxes", group, FIELD(worker.max_sandboxes),
-                                    "Sandboxes alive at once; beyond, creations are refused"));
+                                    "Sandboxes alive at once; beyond, creations wait"));
   all.push_back(make<count_kind<1>>("create_concurrency", group, FIELD(worker.create_concurrency),
-                                    "Sandboxes created at once; the others wait for their turn"));
+                                    "Sandboxes made at a time; the others wait for their turn"));
   all.push_back(make<count_kind<0>>("create_queue", group, FIELD(worker.create_queue),
-                                    "Creations that may wait; beyond, they are refused at once"));
+                                    "Creations that may wait for room or for their turn; beyond, they are "
+                                    "refused at once"));
+  all.push_back(make<duration_kind<milliseconds, true>>(
+      "create_wait", group, FIELD(worker.create_wait),
+      "How long a creation waits for room and for its turn; then it is refused. 0 refuses at once"));
   all.push_back(make<timeout_kind>("guest_lease", group, FIELD(worker.guest_lease),
                                    "A sandbox that hears from no server for this long ends itself"));
+
+  group = "Room";
+  all.push_back(make<factor_kind>("memory_overcommit", group, FIELD(worker.room.memory_overcommit),
+                                  "The sandboxes' memory limits together may be so many times the machine's "
+                                  "memory; here and below, 0 means any number of times"));
+  all.push_back(
+      make<factor_kind>("cpu_overcommit", group, FIELD(worker.room.cpu_overcommit), "The same for cores"));
+  all.push_back(make<factor_kind>("pids_overcommit", group, FIELD(worker.room.pids_overcommit),
+                                  "The same for processes and threads"));
+  all.push_back(make<factor_kind>("disk_overcommit", group, FIELD(worker.room.disk_overcommit),
+                                  "The same for the disk that holds data_dir"));
+  all.push_back(make<size_limit_kind>("memory_reserve", group, FIELD(worker.room.memory_reserve),
+                                      "While less memory is available, nothing is created and preemptable "
+                                      "sandboxes are ended; here and below, 0 means that nobody looks"));
+  all.push_back(make<idle_cores_kind>("cpu_reserve", group, FIELD(worker.room.cpu_reserve),
+                                      "While fewer cores are idle, nothing is created"));
+  all.push_back(make<count_kind<0>>("pids_reserve", group, FIELD(worker.room.pids_reserve),
+                                    "While the machine can have fewer more processes, nothing is created"));
+  all.push_back(make<size_limit_kind>("disk_reserve", group, FIELD(worker.room.disk_reserve),
+                                      "While less disk is free, nothing is created"));
 
   group = "Warm pools";
   all.push_back(make<count_kind<0>>(

@@ -3,6 +3,7 @@
 // Conversation: edge -> worker. The worker owns everything that lives on this machine.
 
 #include "messages/pool.hpp"
+#include "messages/room.hpp"
 #include "messages/sandbox.hpp"
 
 namespace sandy {
@@ -31,6 +32,7 @@ struct worker_resources {
   std::uint64_t memory_total_bytes = 0, memory_available_bytes = 0;
   std::uint64_t disk_total_bytes = 0, disk_free_bytes = 0; ///< of the data directory's file system
   std::vector<pool_health> pools;
+  room_report room;
 };
 
 /// Janitor -> worker: which sandboxes may exist in the kernel; answered by vector<sandbox_id>, dying ones
@@ -78,7 +80,8 @@ template <class Inspector>
 auto inspect(Inspector& f, worker_resources& x) {
   return f(caf::meta::type_name("worker_resources"), x.can_create, x.reject_reason, x.sandboxes,
            x.max_sandboxes, x.by_priority, x.cpu_ratio, x.cpu_count, x.load1, x.load5, x.load15,
-           x.memory_total_bytes, x.memory_available_bytes, x.disk_total_bytes, x.disk_free_bytes, x.pools);
+           x.memory_total_bytes, x.memory_available_bytes, x.disk_total_bytes, x.disk_free_bytes, x.pools,
+           x.room);
 }
 template <class Inspector>
 auto inspect(Inspector& f, list_known&) {

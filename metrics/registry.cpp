@@ -99,12 +99,26 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
         std::pair{create_phase::store, "store"}, std::pair{create_phase::total, "total"}})
     create_phases_[index(phase)] = &phases.Add({{"phase", name}}, create_bounds);
 
-  add_all(refused_,
+  auto& refused = BuildCounter()
+                      .Name("sandy_admission_refusals_total")
+                      .Help("Creations refused for want of room, at once or after they waited, by reason.")
+                      .Register(families_);
+  for (std::size_t i = 0; i < refused_.size(); ++i)
+    refused_[i] = &refused.Add({{"reason", to_string(static_cast<refusal>(i))}});
+  add_all(preempted_,
           BuildCounter()
-              .Name("sandy_admission_refusals_total")
-              .Help("Creations refused at once, by reason.")
+              .Name("sandy_preemptions_total")
+              .Help("Sandboxes ended to make room, by what needed it.")
               .Register(families_),
-          "reason", {"max_sandboxes", "queue_full", "draining"});
+          "cause", {"creation", "memory"});
+  auto gauge = [this](const char* name, const char* help) {
+    return &BuildGauge().Name(name).Help(help).Register(families_).Add({});
+  };
+  room_ = {gauge("sandy_promised_memory_bytes", "Sum of the memory limits of all sandboxes."),
+           gauge("sandy_promised_cpu_cores", "Sum of the processor limits of all sandboxes."),
+           gauge("sandy_promised_pids", "Sum of the process limits of all sandboxes."),
+           gauge("sandy_promised_disk_bytes", "Sum of the disk limits of all sandboxes."),
+           gauge("sandy_creations_waiting", "Creations that wait for room or for their turn.")};
   add_all(over_limit_,
           BuildCounter()
               .Name("sandy_limiter_refusals_total")
@@ -185,6 +199,17 @@ void registry::create_timed(create_phase phase, double seconds) {
 }
 
 void registry::create_refused(refusal reason) { refused_[index(reason)]->Increment(); }
+
+void registry::preempted(preemption cause) { preempted_[index(cause)]->Increment(); }
+
+void registry::room_shown(std::uint64_t memory_bytes, double cores, std::uint64_t pids,
+                          std::uint64_t disk_bytes, std::size_t waiting) {
+  room_[0]->Set(static_cast<double>(memory_bytes));
+  room_[1]->Set(cores);
+  room_[2]->Set(static_cast<double>(pids));
+  room_[3]->Set(static_cast<double>(disk_bytes));
+  room_[4]->Set(static_cast<double>(waiting));
+}
 
 void registry::limit_refused(budget_kind spent) {
   if (spent != budget_kind::none)

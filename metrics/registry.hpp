@@ -2,6 +2,7 @@
 
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
+#include "messages/room.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
@@ -31,8 +32,8 @@ enum class exec_outcome : std::uint8_t { exited, signaled, timeout, failed, lost
 /// `in`: from the server to guests. `out`: from guests to the server.
 enum class direction : std::uint8_t { in, out };
 
-/// Why a creation was refused without being tried.
-enum class refusal : std::uint8_t { max_sandboxes, queue_full, draining };
+/// Why a sandbox was preempted: a more important one needed its place, or the machine ran short of memory.
+enum class preemption : std::uint8_t { creation, memory };
 
 /// What the janitor found. `sandbox`: a sandbox in the kernel or on the disk that no record knows. `record`:
 /// a record whose sandbox is gone.
@@ -74,6 +75,10 @@ public:
   void pool_refilled(std::string_view flavor, double seconds);
   void create_timed(create_phase phase, double seconds);
   void create_refused(refusal reason);
+  void preempted(preemption cause);
+  /// What is promised to sandboxes, and how many creations wait.
+  void room_shown(std::uint64_t memory_bytes, double cores, std::uint64_t pids, std::uint64_t disk_bytes,
+                  std::size_t waiting);
   /// A request was refused because its tenant's budget of that kind is spent.
   void limit_refused(budget_kind spent);
 
@@ -106,7 +111,9 @@ private:
   std::map<std::string, flavor_metrics, std::less<>> flavors_; ///< "other" among them
   std::array<prometheus::Counter*, static_cast<std::size_t>(end_reason::idle) + 1> ended_{};
   std::array<prometheus::Histogram*, 4> create_phases_{};
-  std::array<prometheus::Counter*, 3> refused_{};
+  std::array<prometheus::Counter*, refusals> refused_{};
+  std::array<prometheus::Counter*, 2> preempted_{};
+  std::array<prometheus::Gauge*, 5> room_{};         ///< memory, cores, pids, disk, waiting
   std::array<prometheus::Counter*, 3> over_limit_{}; ///< budget_kind without none
   std::array<prometheus::Counter*, 6> execs_{};
   prometheus::Histogram* exec_seconds_ = nullptr;

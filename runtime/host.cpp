@@ -3,11 +3,24 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <string>
 
 namespace sandy::runtime {
+
+namespace {
+
+/// The first number of a file; 0 when there is none.
+std::uint64_t number_in(const char* path) {
+  std::ifstream file{path};
+  std::uint64_t number = 0;
+  file >> number;
+  return number;
+}
+
+} // namespace
 
 host_load host_meter::read(const std::string& disk_path) {
   host_load load;
@@ -34,7 +47,12 @@ host_load host_meter::read(const std::string& disk_path) {
   last_busy_ = busy;
 
   std::ifstream loads{"/proc/loadavg"};
+  // "0.10 0.20 0.30 1/234 567": the fourth field ends with the number of processes and threads.
   loads >> load.load1 >> load.load5 >> load.load15;
+  loads.ignore(std::numeric_limits<std::streamsize>::max(), '/');
+  loads >> load.pids_used;
+  load.pids_total =
+      std::min(number_in("/proc/sys/kernel/pid_max"), number_in("/proc/sys/kernel/threads-max"));
 
   std::ifstream memory{"/proc/meminfo"};
   std::uint64_t kib = 0;

@@ -12,6 +12,7 @@ struct host_load {
   double load1 = 0, load5 = 0, load15 = 0;
   std::uint64_t memory_total_bytes = 0, memory_available_bytes = 0;
   std::uint64_t disk_total_bytes = 0, disk_free_bytes = 0;
+  std::uint64_t pids_total = 0, pids_used = 0; ///< processes and threads, of the whole machine
 };
 
 /// Reads the machine's load from /proc (proc(5)) and statvfs(3). A reading takes tens of microseconds and may

@@ -27,6 +27,7 @@ public:
     if (fail_create)
       return fail(errc::sandbox_failed, "no luck");
     present.insert(spec.id);
+    history.push_back("create " + spec.id.value);
     last = spec;
     return make();
   }
@@ -48,6 +49,7 @@ public:
       return fail(errc::internal, "busy");
     }
     present.erase(id);
+    history.push_back("destroy " + id.value);
     return caf::unit;
   }
   result<std::vector<sandbox_id>> list() override {
@@ -71,6 +73,7 @@ public:
 
   std::set<sandbox_id> present;
   std::set<sandbox_id> dead;
+  std::vector<std::string> history; ///< "create <id>" and "destroy <id>", those that went well
   runtime::sandbox_spec last;
   bool fail_create = false;
   bool fail_listen = false;
@@ -183,6 +186,14 @@ public:
             [this] { return scheduler.clock().now(); }} {
     env.settings.guest_lease = std::chrono::milliseconds{0};
     env.settings.data_dir = "/";
+    host.cpu_count = 2;
+    host.memory_total_bytes = 24ull << 30;
+    host.memory_available_bytes = 20ull << 30;
+    host.disk_total_bytes = 200ull << 30;
+    host.disk_free_bytes = 100ull << 30;
+    host.pids_total = 32768;
+    host.pids_used = 300;
+    env.read_host = [this](const std::string&) { return host; };
   }
   ~machine() { end_all(); }
 
@@ -225,6 +236,7 @@ public:
 
   coro::pool threads;
   memory_driver driver;
+  runtime::host_load host; ///< what the worker sees of the machine at its next look
   memory_store records;
   guest::local_data_plane data;
   metrics::registry numbers;

@@ -193,6 +193,7 @@ TEST_CASE_METHOD(pooled, "members without a pool end at a restart", "[pool]") {
 
 TEST_CASE_METHOD(pooled, "warm sandboxes give way to callers on a full machine", "[pool]") {
   env.settings.max_sandboxes = 3;
+  env.settings.create_wait = 0ms;
   start_with(3);
   pass(2s);
   auto request = wanted();

@@ -48,8 +48,9 @@ TEST_CASE_METHOD(machine, "limits and lifetime are completed and clamped", "[wor
   CHECK(driver.last.limits.pids == 7);
 }
 
-TEST_CASE_METHOD(machine, "a full machine refuses at once and takes again when one is gone", "[worker]") {
+TEST_CASE_METHOD(machine, "a full machine refuses and takes again when one is gone", "[worker]") {
   env.settings.max_sandboxes = 2;
+  env.settings.create_wait = 0ms;
   start();
   auto first = ask(worker, wanted());
   REQUIRE(ask(worker, wanted()));
@@ -192,8 +193,8 @@ TEST_CASE_METHOD(machine, "statistics come for the tenant's own sandboxes only",
 
 TEST_CASE_METHOD(machine, "the machine's history gets a point a minute", "[worker]") {
   start();
-  for (int i = 0; i < 36; ++i)
-    advance(5s);
+  for (int i = 0; i < 91; ++i)
+    advance(2s);
   CHECK(records.history.size() == 4);
   CHECK(ask(worker, get_timeseries{12})->size() == 4);
 }

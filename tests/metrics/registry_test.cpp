@@ -33,8 +33,11 @@ void use_everything(registry& all) {
     all.sandbox_ended(static_cast<end_reason>(i));
   for (int i = 0; i <= static_cast<int>(metrics::create_phase::total); ++i)
     all.create_timed(static_cast<metrics::create_phase>(i), 0.021);
-  for (int i = 0; i <= static_cast<int>(metrics::refusal::draining); ++i)
-    all.create_refused(static_cast<metrics::refusal>(i));
+  for (std::size_t i = 0; i < refusals; ++i)
+    all.create_refused(static_cast<refusal>(i));
+  all.preempted(metrics::preemption::creation);
+  all.preempted(metrics::preemption::memory);
+  all.room_shown(1000, 1.5, 20, 3000, 4);
   for (int i = 0; i <= static_cast<int>(budget_kind::streams); ++i)
     all.limit_refused(static_cast<budget_kind>(i));
   for (int i = 0; i <= static_cast<int>(metrics::exec_outcome::disconnected); ++i)
@@ -75,7 +78,14 @@ TEST_CASE("every event shows in the exposition", "[metrics]") {
     CHECK(value_of(text, std::string(R"(sandy_sandbox_create_duration_seconds_bucket{phase=")") + phase +
                              R"(",le="0.03"})") == 1);
   }
-  for (auto reason : {"max_sandboxes", "queue_full", "draining"})
+  for (auto cause : {"creation", "memory"})
+    CHECK(value_of(text, std::string(R"(sandy_preemptions_total{cause=")") + cause + "\"}") == 1);
+  CHECK(value_of(text, "sandy_promised_memory_bytes") == 1000);
+  CHECK(value_of(text, "sandy_promised_cpu_cores") == 1.5);
+  CHECK(value_of(text, "sandy_promised_pids") == 20);
+  CHECK(value_of(text, "sandy_promised_disk_bytes") == 3000);
+  CHECK(value_of(text, "sandy_creations_waiting") == 4);
+  for (auto reason : {"max_sandboxes", "queue_full", "draining", "no_turn", "memory", "disk_left"})
     CHECK(value_of(text, std::string(R"(sandy_admission_refusals_total{reason=")") + reason + "\"}") == 1);
   for (auto kind : {"requests", "creations", "streams"})
     CHECK(value_of(text, std::string(R"(sandy_limiter_refusals_total{kind=")") + kind + "\"}") == 1);
