@@ -4,6 +4,7 @@
 #include "messages/sandbox.hpp"
 #include "runtime/host.hpp"
 
+#include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -70,8 +71,8 @@ private:
 struct candidate {
   sandbox_id id;
   std::uint8_t priority = 2;
-  unix_millis idle_since = 0;                        ///< with all that ends with it
-  std::vector<std::pair<sandbox_id, amounts>> frees; ///< itself, and all that ends with it
+  std::chrono::steady_clock::time_point idle_since{}; ///< with all that ends with it; `max` while in use
+  std::vector<std::pair<sandbox_id, amounts>> frees;  ///< itself, and all that ends with it
 };
 
 /// Whether `a` is ended rather than `b`: the less important one, then the one that has been idle for longer,

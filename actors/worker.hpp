@@ -106,7 +106,6 @@ private:
   std::optional<amounts> preempt_for(const creation& order, const amounts& wanted);
   void preempt(const candidate& victim, metrics::preemption cause);
   void relieve_memory();
-  unix_millis idle_since(const child& entry) const;
   bool fits_warm(const sandbox_record& wanted) const;
   std::uint32_t claimed() const; ///< sandboxes that are somebody's
   std::vector<pool_health> pool_numbers() const;

@@ -1,6 +1,7 @@
 #include "actors/worker.hpp"
 #include "metrics/log.hpp"
 #include "metrics/registry.hpp"
+#include "runtime/guest/local_data_plane.hpp"
 
 #include <caf/send.hpp>
 
@@ -13,6 +14,7 @@ namespace sandy {
 namespace {
 
 constexpr int any_priority = -1;
+constexpr auto in_use = std::chrono::steady_clock::time_point::max();
 
 } // namespace
 
@@ -32,13 +34,13 @@ std::vector<candidate> worker_state::candidates(int above_priority, const sandbo
     if (!each.preemptable || !each.ready || each.warm || each.doomed || each.ending != end_reason::none ||
         each.priority <= above_priority || (!spare.value.empty() && family_.within(spare, id)))
       continue;
-    candidate one{id, each.priority, 0, {}};
+    candidate one{id, each.priority, {}, {}};
     std::vector<sandbox_id> ends{id};
     for (std::size_t next = 0; next < ends.size(); ++next) { // grows while it is read
       auto entry = live_.find(ends[next]);
       if (entry == live_.end())
         continue; // a child that is not made yet holds nothing
-      one.idle_since = std::max(one.idle_since, idle_since(entry->second));
+      one.idle_since = std::max(one.idle_since, env_.data.idle_since(ends[next]).value_or(in_use));
       if (!entry->second.doomed && entry->second.ending == end_reason::none)
         one.frees.emplace_back(ends[next], amounts_of(entry->second.limits));
       auto children = family_.children(ends[next]);
@@ -48,8 +50,6 @@ std::vector<candidate> worker_state::candidates(int above_priority, const sandbo
   }
   return all;
 }
-
-unix_millis worker_state::idle_since(const child& entry) const { return entry.created_at; }
 
 /// Ends whom it takes so that `wanted` may be promised. @returns what that frees; nothing, and nobody ends,
 /// when it would not be enough.

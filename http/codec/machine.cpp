@@ -42,6 +42,22 @@ json pools_json(const std::vector<pool_health>& pools) {
   return out;
 }
 
+/// By name: memory and disk in bytes, cores as cores, the rest as numbers. Null: not bounded.
+json room_json(const room_report& room) {
+  auto out = json::object();
+  for (const auto& share : room.shares) {
+    auto amount = [in_millis = share.name == "cpu"](std::uint64_t value) {
+      return in_millis ? json(static_cast<double>(value) / 1000.0) : json(value);
+    };
+    out[share.name] = {{"total", amount(share.total)},
+                       {"promised", amount(share.promised)},
+                       {"promisable", share.promisable > 0 ? amount(share.promisable) : json()},
+                       {"left", amount(share.left)},
+                       {"reserve", amount(share.reserve)}};
+  }
+  return out;
+}
+
 } // namespace
 
 json to_json(const std::vector<sandbox_stats>& stats) {
@@ -103,6 +119,10 @@ json to_json(const worker_resources& r) {
   both(out, "load5", "load_avg_5m", r.load5);
   both(out, "load15", "load_avg_15m", r.load15);
   both(out, "warmPool", "warm_pool", pools_json(r.pools));
+  out["room"] = room_json(r.room);
+  both(out, "waitingCreations", "waiting_creations", r.room.waiting);
+  both(out, "longestWaitMs", "longest_wait_ms", r.room.longest_wait_ms);
+  both(out, "runningCreations", "running_creations", r.room.making);
   return out;
 }
 

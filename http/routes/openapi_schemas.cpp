@@ -166,7 +166,10 @@ constexpr std::string_view server_schemas = R"json({
   "cpuCount": {"type": "integer"}, "cpuRatio": {"type": "number"}, "cpuPercent": {"type": "number"}, "memoryPercent": {"type": "number"},
   "memoryTotalGb": {"type": "number"}, "memoryAvailableGb": {"type": "number"}, "memoryTotalBytes": {"type": "integer"}, "memoryUsedBytes": {"type": "integer"}, "memoryAvailableBytes": {"type": "integer"},
   "diskTotalBytes": {"type": "integer"}, "diskUsedBytes": {"type": "integer"}, "diskFreeBytes": {"type": "integer"}, "diskUsedRatio": {"type": "number"},
-  "load1": {"type": "number"}, "load5": {"type": "number"}, "load15": {"type": "number"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"}},
+  "load1": {"type": "number"}, "load5": {"type": "number"}, "load15": {"type": "number"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"},
+  "waitingCreations": {"type": "integer"}, "longestWaitMs": {"type": "integer"}, "runningCreations": {"type": "integer"},
+  "room": {"type": "object", "description": "By name: sandboxes, memory, cpu, pids, disk", "additionalProperties": {"type": "object", "properties": {
+    "total": {"type": "number"}, "promised": {"type": "number"}, "promisable": {"type": ["number", "null"]}, "left": {"type": "number"}, "reserve": {"type": "number"}}}}},
   "description": "Every value also in snake_case; the loads as load_avg_1m, load_avg_5m, load_avg_15m"},
 "WarmPool": {"type": "object", "additionalProperties": {"type": "object", "required": ["available", "target"], "properties": {"available": {"type": "integer"}, "target": {"type": "integer"}, "hits": {"type": "integer"}, "misses": {"type": "integer"}, "oldest_age_seconds": {"type": "integer"}, "last_refill_ms": {"type": "integer"}}}},
 "Timeseries": {"type": "array", "items": {"type": "object", "required": ["timestamp"], "properties": {"timestamp": {"type": "string", "format": "date-time"}, "cpu_ratio": {"type": "number"}, "memory_ratio": {"type": "number"}, "disk_ratio": {"type": "number"}}}},

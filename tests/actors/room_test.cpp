@@ -33,9 +33,11 @@ amounts usual(std::uint64_t count) {
 
 sandbox_id named(const std::string& name) { return {name}; }
 
-candidate gives(const std::string& name, std::uint8_t priority, unix_millis idle_since,
-                std::uint64_t memory) {
-  return {named(name), priority, idle_since, {{named(name), {1, memory * gib, 0, 0, 0}}}};
+candidate gives(const std::string& name, std::uint8_t priority, int idle_since, std::uint64_t memory) {
+  return {named(name),
+          priority,
+          std::chrono::steady_clock::time_point{std::chrono::seconds{idle_since}},
+          {{named(name), {1, memory * gib, 0, 0, 0}}}};
 }
 
 /// Room for so many sandboxes and GiB of promised memory.

@@ -268,7 +268,19 @@ TEST_CASE("settings that contradict each other are refused", "[config]") {
   CHECK_THAT(refused(read({"--max-ttl", "1h"})), Contains("default_ttl is more than max_ttl"));
   CHECK_THAT(refused(read({"--uid-base", "4000000000"})), Contains("uid_base leaves no room"));
   CHECK_THAT(refused(read({"--max-sandboxes", "1000000"})), Contains("max_sandboxes is more than"));
+  CHECK_THAT(refused(read({"--create-wait", "2m"})), Contains("create_wait is more than create_timeout"));
   CHECK(accepted(read({"--max-ttl", "0"})).worker.max_ttl == 0s);
+}
+
+TEST_CASE("a factor is a number of times, with fractions, and 0 for any", "[config]") {
+  CHECK(accepted(read({"--memory-overcommit", "1.25"})).worker.room.memory_overcommit == 1250);
+  CHECK(accepted(read({"--cpu-overcommit", "0"})).worker.room.cpu_overcommit == 0);
+  CHECK_THAT(refused(read({"--disk-overcommit", "many"})), Contains("is not a factor such as 32 or 1.5"));
+  CHECK_THAT(refused(read({"--pids-overcommit", "500m"})), Contains("is not a factor"));
+  for (auto text : {"32", "1.5", "0.005"})
+    CHECK(find_setting("memory_overcommit")->get(accepted(read({"--memory-overcommit", text}))) == text);
+  CHECK(accepted(read({"--cpu-reserve", "0"})).worker.room.cpu_reserve == 0);
+  CHECK(accepted(read({"--disk-reserve", "0"})).worker.room.disk_reserve == 0);
 }
 
 TEST_CASE("values at the edge of their range", "[config]") {

@@ -126,6 +126,18 @@ TEST_CASE("resources have both spellings and safe numbers", "[codec]") {
   CHECK(body["warmPool"].is_object());
 }
 
+TEST_CASE("resources say what is promised and left of each thing", "[codec]") {
+  worker_resources resources;
+  resources.room = {{{"memory", 100, 250, 3200, 25, 5}, {"cpu", 2000, 1500, 0, 500, 0}}, 3, 1200, 4};
+  auto body = to_json(resources);
+  CHECK(body["room"]["memory"] ==
+        json{{"total", 100}, {"promised", 250}, {"promisable", 3200}, {"left", 25}, {"reserve", 5}});
+  CHECK(body["room"]["cpu"] ==
+        json{{"total", 2.0}, {"promised", 1.5}, {"promisable", nullptr}, {"left", 0.5}, {"reserve", 0.0}});
+  CHECK((body["waitingCreations"] == 3 && body["waiting_creations"] == 3));
+  CHECK((body["longestWaitMs"] == 1200 && body["runningCreations"] == 4));
+}
+
 TEST_CASE("health is JSON although it is written by hand", "[codec]") {
   worker_health health{true, 3, {{"basic", 1, 2}, {"a\"b", 0, 0}}};
   auto body = json::parse(health_body(health, "0.1"));

@@ -51,8 +51,22 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   sandbox_info info{id, alice, id, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w",
                     11, 22,    33};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-  worker_resources resources{
-      false, "full", 1, 2, {0, 1, 2, 3}, 0.25, 2, 1, 2, 3, 10, 5, 100, 50, {{"basic", 1, 2, 3, 4, 5, 6}}};
+  worker_resources resources{false,
+                             "full",
+                             1,
+                             2,
+                             {0, 1, 2, 3},
+                             0.25,
+                             2,
+                             1,
+                             2,
+                             3,
+                             10,
+                             5,
+                             100,
+                             50,
+                             {{"basic", 1, 2, 3, 4, 5, 6}},
+                             {{{"memory", 1, 2, 3, 4, 5}}, 6, 7, 8}};
 
   same_after_round_trip(create);
   CHECK(round_trip(create).env == create.env);
