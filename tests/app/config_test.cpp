@@ -58,11 +58,11 @@ TEST_CASE("flags win over the environment, and the environment over the file", "
 
 TEST_CASE("every setting is a flag, a variable and a key of the file, with the same meaning", "[config]") {
   temporary_directory directory;
-  const variables other_values{{"SIZE", "20Mi"},       {"DURATION", "77s"},     {"CORES", "1500m"},
-                               {"NUMBER", "70000"},    {"PATH", "/somewhere"},  {"TEXT", "something"},
-                               {"KEY", "open-sesame"}, {"BOOL", "true"},        {"LIST", "a,b"},
-                               {"PORT", "8443"},       {"http|https", "https"}, {"SUFFIX", ".example.com"},
-                               {"LEVEL", "debug"},     {"json|text", "text"},   {"ADDRESS:PORT", "[::1]:81"}};
+  const variables other_values{
+      {"SIZE", "20Mi"},       {"DURATION", "77s"},   {"CORES", "1500m"},           {"NUMBER", "70000"},
+      {"PATH", "/somewhere"}, {"TEXT", "something"}, {"KEY", "open-sesame"},       {"BOOL", "true"},
+      {"LIST", "a,b"},        {"PORT", "8443"},      {"http|https", "https"},      {"SUFFIX", ".example.com"},
+      {"LEVEL", "debug"},     {"json|text", "text"}, {"ADDRESS:PORT", "[::1]:81"}, {"FACTOR", "1.5"}};
   for (const auto& one : settings()) {
     INFO(one.name);
     auto text = other_values.at(std::string(one.type));
@@ -74,6 +74,8 @@ TEST_CASE("every setting is a flag, a variable and a key of the file, with the s
       companions = {{"SANDY_MAX_PIDS", "70000"}};
     if (one.name == "max_sandboxes")
       text = "17";
+    if (one.name == "create_wait")
+      companions = {{"SANDY_CREATE_TIMEOUT", "2m"}};
     if (one.name == "max_ttl")
       companions = {{"SANDY_DEFAULT_TTL", "10s"}};
 
