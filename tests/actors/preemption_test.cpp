@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <random>
+
 using namespace sandy;
 using namespace sandy::tests;
 using namespace std::chrono_literals;
@@ -295,4 +297,55 @@ TEST_CASE_METHOD(contended, "short of memory, warm sandboxes go first and none i
   for (int i = 0; i < 60; ++i)
     advance(2s);
   CHECK(driver.present.size() == 3);
+}
+
+TEST_CASE_METHOD(contended, "however creations, ends and hang-ups race, no place is given away twice",
+                 "[preemption]") {
+  constexpr std::size_t places = 4;
+  auto seed = GENERATE(range(0u, 300u));
+  std::mt19937 dice{seed};
+  auto chance = [&](unsigned one_in) { return dice() % one_in == 0; };
+  INFO("seed " << seed);
+  env.settings.max_sandboxes = places;
+  env.settings.create_queue = 6;
+  env.settings.create_wait = 2s;
+  env.settings.create_concurrency = 2;
+  start();
+  std::vector<question<sandbox_info>> asked;
+  std::vector<create_request_actor> callers;
+  for (int i = 0; i < 60; ++i) {
+    auto wish = request(static_cast<std::uint8_t>(dice() % 4), !chance(3));
+    if (!driver.present.empty() && chance(4))
+      wish.parent = *std::next(driver.present.begin(), dice() % driver.present.size());
+    callers.push_back(system.spawn<coro::actor<create_request_state, create_request_actor>>(worker, 60s));
+    asked.push_back(send(callers.back(), wish));
+    if (chance(4))
+      driver.failing_destroys = 1;
+    if (chance(3))
+      caf::anon_send_exit(callers[dice() % callers.size()], caf::exit_reason::user_shutdown);
+    if (!driver.present.empty() && chance(4))
+      send(worker, terminate_sandbox{alice, *driver.present.begin()});
+    held = chance(3);
+    for (auto steps = dice() % 40; steps > 0 && scheduler.try_run_once(); --steps)
+      REQUIRE(driver.present.size() <= places);
+    if (!held)
+      release();
+    if (chance(3))
+      advance(std::chrono::milliseconds{dice() % 1500});
+    REQUIRE(driver.present.size() <= places);
+  }
+  held = false;
+  driver.failing_destroys = 0;
+  for (int i = 0; i < 40; ++i) {
+    release();
+    advance(1s);
+  }
+  for (const auto& each : asked)
+    CHECK(each.answered());
+  auto left = ask(worker, get_resources{});
+  CHECK(left->room.waiting == 0);
+  CHECK(left->room.making == 0);
+  CHECK(left->sandboxes == driver.present.size());
+  CHECK(driver.present.size() == records.stored.size());
+  callers.clear();
 }
