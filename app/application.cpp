@@ -33,6 +33,13 @@ std::size_t thread_count(const config& settings) {
   return settings.threads != 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
 }
 
+/// Threads for calls that block. Creations at a time have one each; ends, claims and looks at the machine
+/// must not wait for them.
+std::size_t blocking_thread_count(const config& settings) {
+  constexpr std::uint32_t most_creations = 64, others = 6;
+  return std::min(settings.worker.create_concurrency, most_creations) + others;
+}
+
 std::vector<std::string> flavor_names(const config& settings) {
   std::vector<std::string> names;
   for (const auto& each : settings.worker.flavors)
@@ -180,7 +187,7 @@ application::application(config settings, parts made)
     , tokens_(std::move(*made.tokens))
     , metrics_(version, flavor_names(settings_))
     , edge_counter_(metrics_.http())
-    , threads_(thread_count(settings_))
+    , threads_(thread_count(settings_), blocking_thread_count(settings_))
     , services_{.threads = threads_,
                 .driver = *driver_,
                 .kernel_calls = coro::on_pool(threads_.blocking()),

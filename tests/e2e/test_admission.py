@@ -64,6 +64,22 @@ def test_a_more_important_creation_preempts_and_all_who_used_the_victim_are_told
     assert 'sandy_sandboxes_ended_total{reason="preempted"} 1\n' in metrics
 
 
+def test_short_of_memory_preemptable_sandboxes_end_and_nothing_is_created(sandyd):
+    server = sandyd("--create-wait", "200ms")
+    with Service(server.base_url, server.api_key) as api:
+        kept = api.create(priority="LOW")["id"]
+        ended = [api.create(preemptable=True)["id"] for _ in range(2)]
+    assert server.stop() == 0
+    server.arguments += ("--memory-reserve", "100Ti")  # more than any machine has left
+    server.start()
+    with Service(server.base_url, server.api_key) as api:
+        wait_until(lambda: all(api.get(box).status_code == 404 for box in ended), "both have ended", 20)
+        assert api.output(kept, "echo alive") == "alive\n"
+        response = api.http.post("/api/sandboxes", json={"priority": "CRITICAL"})
+        assert refusal(response, 503) == "This machine is short of memory" and response.headers["Retry-After"]
+        assert 'sandy_preemptions_total{cause="memory"} 2\n' in api.http.get("/metrics").text
+
+
 def test_without_anybody_to_preempt_a_creation_waits_and_is_refused(full):
     api = full(1, "--create-wait", "300ms")
     api.create(priority="LOW")
