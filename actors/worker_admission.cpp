@@ -78,7 +78,8 @@ coro::task<void> worker_state::take_turn(std::shared_ptr<creation> order) {
   co_return co_await wait_in_line(for_turn_, order, &creation::turn);
 }
 
-/// Fails when its time is up, when the line is too long for it, or when it gave up.
+/// Waits until it is granted the stage. Fails when its time is up, when the line is too long, or when
+/// somebody gave it up.
 coro::task<void> worker_state::wait_in_line(creation_line& line, std::shared_ptr<creation> order,
                                             creation::stage creation::* stage) {
   const auto& mine = (*order).*stage;
@@ -100,7 +101,7 @@ coro::task<void> worker_state::wait_in_line(creation_line& line, std::shared_ptr
 }
 
 void worker_state::give_up(const std::shared_ptr<creation>& order, caf::error why) {
-  auto kept = order; // the lines may hold the last reference but ours, which may be theirs
+  auto kept = order; // `order` may be an element of the lines it is taken out of
   if (!kept->failed)
     kept->failed = std::move(why);
   for_place_.erase(kept);

@@ -96,8 +96,6 @@ result<void> check(const config& all) {
       return refuse("flavors." + name + "." + limit + " is more than max_" + limit);
   if (all.worker.max_ttl.count() != 0 && all.worker.default_ttl > all.worker.max_ttl)
     return refuse("default_ttl is more than max_ttl");
-  if (all.worker.create_wait > all.edge.create_timeout)
-    return refuse("create_wait is more than create_timeout");
   if (all.worker.max_sandboxes > runtime::uid_slots)
     return refuse("max_sandboxes is more than " + std::to_string(runtime::uid_slots));
   constexpr auto last_uid = 0xffff'fffeull; // the one after it means "none"

@@ -74,8 +74,6 @@ TEST_CASE("every setting is a flag, a variable and a key of the file, with the s
       companions = {{"SANDY_MAX_PIDS", "70000"}};
     if (one.name == "max_sandboxes")
       text = "17";
-    if (one.name == "create_wait")
-      companions = {{"SANDY_CREATE_TIMEOUT", "2m"}};
     if (one.name == "max_ttl")
       companions = {{"SANDY_DEFAULT_TTL", "10s"}};
 
@@ -270,7 +268,6 @@ TEST_CASE("settings that contradict each other are refused", "[config]") {
   CHECK_THAT(refused(read({"--max-ttl", "1h"})), Contains("default_ttl is more than max_ttl"));
   CHECK_THAT(refused(read({"--uid-base", "4000000000"})), Contains("uid_base leaves no room"));
   CHECK_THAT(refused(read({"--max-sandboxes", "1000000"})), Contains("max_sandboxes is more than"));
-  CHECK_THAT(refused(read({"--create-wait", "2m"})), Contains("create_wait is more than create_timeout"));
   CHECK(accepted(read({"--max-ttl", "0"})).worker.max_ttl == 0s);
 }
 
