@@ -41,4 +41,15 @@ std::uint32_t effective_ttl(std::uint32_t asked_seconds, bool is_child, const wo
   return wanted;
 }
 
+void bound_lease(sandbox_info& info, const worker_settings& settings) {
+  const auto longest = settings.max_lifetime.count();
+  if (longest == 0) {
+    info.latest_end = 0;
+    return;
+  }
+  info.latest_end = info.created_at + 1000 * longest;
+  info.expires_at = std::min(info.expires_at, info.latest_end);
+  info.ttl_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(info.ttl_seconds, longest));
+}
+
 } // namespace sandy

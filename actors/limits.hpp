@@ -16,4 +16,7 @@ resource_limits child_limits(const resource_limits& asked, const resource_limits
 /// Lifetime in seconds: the default for 0, cut to the maximum. A child has its own default and maximum.
 std::uint32_t effective_ttl(std::uint32_t asked_seconds, bool is_child, const worker_settings& settings);
 
+/// Cuts a lease to what the hard maximum leaves of it, counted from `created_at`, and tells that end.
+void bound_lease(sandbox_info& info, const worker_settings& settings);
+
 } // namespace sandy

@@ -21,6 +21,8 @@ namespace sandy {
 /// starts with `start_sandbox`, ends by `end_sandbox`, by its lease, or when its process 1 ends; then it
 /// destroys what it owns, answers everybody who waits for that, and quits. If it crashes instead, its worker
 /// cleans up.
+///
+/// Its files: sandbox_starting, sandbox_lease (how long it may live), sandbox_pause, sandbox_ending.
 class sandbox_state_machine {
 public:
   static inline const char* name = "sandbox";
@@ -39,6 +41,9 @@ private:
   caf::result<sandbox_ended> end(end_sandbox message);
   caf::result<sandbox_info> refresh(refresh_sandbox message);
   caf::result<sandbox_opened> open(open_sandbox message);
+  caf::result<sandbox_opened> open_paused();
+  caf::result<sandbox_info> pause(pause_sandbox message);
+  caf::result<sandbox_info> resume(resume_sandbox message);
   caf::result<sandbox_stats> stats(get_stats message);
   caf::result<bool> probe(probe_port message);
   std::vector<log_line> logs(const get_logs& message) const;
@@ -49,13 +54,24 @@ private:
   coro::task<void> open_inside();
   coro::task<void> finish(end_reason reason);
   coro::task<void> watch_lease();
+  coro::task<void> watch_idle();
+  coro::task<void> ask_quiet_time();
   coro::task<void> watch_init();
+  coro::task<void> keep_guest(); ///< alive: it ends itself when it hears from no server
   coro::task<void> renew_guest();
+  coro::task<void> wake();
+  coro::task<void> freeze(pause_cause cause);
+  coro::task<void> thaw();
+  coro::task<void> stop_processes();
+  coro::task<void> store_paused(pause_cause cause);
+  bool unused_for_long() const;
   coro::task<void> persist();
   environment variables() const;
   void open_data(); ///< makes its bytes reachable, for the owner of now
   result<void> serve_inside();
   void arm_lease();
+  void arm_idle();
+  static caf::error not_found();
   void show_state(); ///< in the metrics and to callers, after a transition
   void log(std::string line);
   void publish(life_event_type type);
@@ -72,7 +88,9 @@ private:
   sandbox_life life_;
   coro::event created_; ///< the creation is over, well or not: the end may take apart what it made
   coro::event gone_;
-  coro::task<void> lease_; ///< replaced by a refresh, which cancels the old timer
+  coro::task<void> lease_;     ///< replaced by a refresh, which cancels the old timer
+  coro::task<void> idle_;      ///< replaced when it is resumed
+  coro::semaphore pausing_{1}; ///< held while its processes are stopped, let go on, or ended
   std::deque<log_line> log_;
   std::uint64_t last_cpu_usec_ = 0;
   coro::time_point last_cpu_at_{};

@@ -47,6 +47,8 @@ struct worker_settings {
   resource_limits max_limits{8ull << 30, 8000, 4096, 64ull << 30};
   std::chrono::seconds default_ttl{3 * 3600}; ///< clients that send no lifetime hold sandboxes for hours
   std::chrono::seconds max_ttl{24 * 3600};    ///< longer requests are clamped; 0: none
+  std::chrono::seconds max_lifetime{0};        ///< no lease goes beyond, whatever renews it; 0: none
+  std::chrono::seconds default_idle_timeout{0}; ///< of a sandbox that asks for none; 0: none
   std::uint32_t max_sandboxes = 256;
   std::uint32_t create_concurrency =
       4;                            ///< creations at a time: beyond, they only take the cores from each other

@@ -25,6 +25,15 @@ constexpr unix_millis tombstone_life_ms = 3'600'000;
 /// Questions to a sandbox actor that need the kernel: within what clients of `stats` wait.
 constexpr auto stats_timeout = 10s;
 
+/// Brings the kernel in line with the record of a sandbox: the server may have died between the two.
+result<void> settle_pause(runtime::driver& driver, const sandbox_id& id, const runtime::instance& where,
+                          pause_cause paused) {
+  if (paused != pause_cause::none)
+    return driver.pause(id);
+  auto running = driver.resume(id);
+  return running ? driver.verify(id, where) : running;
+}
+
 caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
 
 } // namespace
@@ -64,6 +73,8 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](get_stats request) { return stats(std::move(request)); },
       [this](get_logs request) { return pass_on<std::vector<log_line>>(std::move(request)); },
       [this](probe_port request) { return pass_on<bool>(std::move(request)); },
+      [this](pause_sandbox request) { return pass_on<sandbox_info>(std::move(request)); },
+      [this](resume_sandbox request) { return pass_on<sandbox_info>(std::move(request)); },
       [this](get_health request) { return health(request); },
       [this](get_resources request) { return resources(request); },
       [this](get_timeseries request) { return timeseries(request); },
@@ -346,12 +357,17 @@ coro::task<void> worker_state::recover() {
 
 coro::task<void> worker_state::recover_one(sandbox_record record) {
   auto id = record.info.id;
+  bound_lease(record.info, env_.settings); // the bound of now
   if (record.info.state == sandbox_state::ready && record.info.expires_at > env_.wall_clock()) {
     auto found = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
-        env_.kernel_calls, [&d = env_.driver, id]() -> result<std::shared_ptr<runtime::instance>> {
+        env_.kernel_calls,
+        [&d = env_.driver, id, paused = record.info.paused]() -> result<std::shared_ptr<runtime::instance>> {
           auto instance = d.attach(id);
           if (!instance)
             return std::move(instance.error());
+          auto settled = settle_pause(d, id, *instance, paused);
+          if (!settled)
+            return std::move(settled.error());
           return std::make_shared<runtime::instance>(std::move(*instance));
         });
     if (found) {
@@ -365,8 +381,8 @@ coro::task<void> worker_state::recover_one(sandbox_record record) {
   }
   env_.metrics.leaks_found(metrics::leak_kind::record);
   const auto& info = record.info;
-  co_return co_await clean_up(
-      {id, info.tenant, end_reason::failed, env_.wall_clock(), info.parent, info.created_at});
+  const auto why = info.expires_at <= env_.wall_clock() ? end_reason::expired : end_reason::failed;
+  co_return co_await clean_up({id, info.tenant, why, env_.wall_clock(), info.parent, info.created_at});
 }
 
 void worker_state::spawn_janitor() {

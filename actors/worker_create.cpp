@@ -87,6 +87,11 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   info.workdir = request.workdir;
   info.ttl_seconds = effective_ttl(request.ttl_seconds, *parent != nullptr, env_.settings);
   info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
+  bound_lease(info, env_.settings);
+  info.idle_timeout_seconds = request.idle_timeout_seconds != usual_idle_timeout
+                                  ? request.idle_timeout_seconds
+                                  : static_cast<std::uint32_t>(env_.settings.default_idle_timeout.count());
+  info.pause_on_idle = request.pause_on_idle;
   return record;
 }
 

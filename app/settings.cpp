@@ -362,6 +362,12 @@ std::vector<setting> make_settings() {
                                                     "Lifetime of a sandbox that asks for none"));
   all.push_back(make<duration_kind<seconds, true>>("max_ttl", group, FIELD(worker.max_ttl),
                                                    "Longest lifetime; more is cut to it, 0 means no limit"));
+  all.push_back(make<duration_kind<seconds, true>>(
+      "max_lifetime", group, FIELD(worker.max_lifetime),
+      "Age at which a sandbox ends, however often it is renewed; 0 means no limit"));
+  all.push_back(make<duration_kind<seconds, true>>(
+      "default_idle_timeout", group, FIELD(worker.default_idle_timeout),
+      "A sandbox that asks for none and is unused for this long ends; 0 means it may be"));
   all.push_back(make<count_kind<1>>("max_sandboxes", group, FIELD(worker.max_sandboxes),
                                     "Sandboxes alive at once; beyond, creations wait"));
   all.push_back(make<count_kind<1>>("create_concurrency", group, FIELD(worker.create_concurrency),

@@ -43,6 +43,7 @@ unsigned to_status(errc code) noexcept {
   case errc::upstream_error: return 502;
   case errc::cancelled: return 499;
   case errc::internal: return 500;
+  case errc::sandbox_paused: return 409;
   }
   // clang-format on
   return 500;

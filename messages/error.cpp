@@ -75,6 +75,8 @@ std::string to_string(errc code) {
     return "cancelled";
   case errc::internal:
     return "internal";
+  case errc::sandbox_paused:
+    return "sandbox_paused";
   }
   return "internal";
 }

@@ -47,7 +47,8 @@ enum class errc : std::uint8_t {
   upstream_error = 31,        ///< a program inside the sandbox did not answer properly
   cancelled = 32,             ///< the caller went away
   internal = 33,              ///< a bug of ours or a failure of the host
-  last_ = 33                  ///< the highest code, for tests that walk all of them
+  sandbox_paused = 34,        ///< a caller paused the sandbox; it takes no commands before it is resumed
+  last_ = 34                  ///< the highest code, for tests that walk all of them
 };
 
 /// The code's name as clients see it, e.g. "sandbox_not_found".

@@ -18,7 +18,9 @@ enum class life_event_type : std::uint8_t {
   ending = 2,  ///< its end has begun
   failed = 3,  ///< the same, because it broke or could not be made
   ended = 4,   ///< nothing of it is left; the last event of a sandbox
-  last_ = 4    ///< for tests and tables that walk all of them
+  paused = 5,  ///< its processes stand still
+  resumed = 6, ///< they go on
+  last_ = 6    ///< for tests and tables that walk all of them
 };
 inline constexpr std::size_t life_event_types = static_cast<std::size_t>(life_event_type::last_) + 1;
 

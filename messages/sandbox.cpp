@@ -21,6 +21,18 @@ std::string to_string(sandbox_state state) {
   return "gone";
 }
 
+std::string to_string(pause_cause cause) {
+  switch (cause) {
+  case pause_cause::none:
+    return "none";
+  case pause_cause::caller:
+    return "caller";
+  case pause_cause::idle:
+    return "idle";
+  }
+  return "none";
+}
+
 std::string to_string(end_reason reason) {
   switch (reason) {
   case end_reason::none:

@@ -42,6 +42,14 @@ std::string to_string(end_reason reason); ///< "terminated"
 /// The sentence for callers: "sandbox terminated", "sandbox expired", ...
 std::string sentence(end_reason reason);
 
+/// Who has its processes stand still. A caller's pause ends by `resume_sandbox` only; what was paused because
+/// nobody used it goes on with its next use.
+enum class pause_cause : std::uint8_t { none, caller, idle };
+std::string to_string(pause_cause cause);
+
+/// For `create_sandbox`: the idle timeout that the configuration gives.
+inline constexpr std::uint32_t usual_idle_timeout = 0xffff'ffff;
+
 using environment = std::vector<std::pair<std::string, std::string>>;
 
 /// What a sandbox may use at most. 0 asks for the configured default; more than the configured maximum is
@@ -68,8 +76,10 @@ struct create_sandbox {
   bool preemptable = false;
   std::vector<std::uint16_t> expose_ports;
   environment env;
-  std::string workdir = "/workspace"; ///< absolute
-  std::string upstream;               ///< a wish, echoed
+  std::string workdir = "/workspace";                      ///< absolute
+  std::string upstream;                                    ///< a wish, echoed
+  std::uint32_t idle_timeout_seconds = usual_idle_timeout; ///< 0: none
+  bool pause_on_idle = false; ///< when the idle timeout passes: pause it instead of ending it
 };
 
 /// What callers may know of a sandbox.
@@ -88,7 +98,11 @@ struct sandbox_info {
   std::string workdir;
   unix_millis created_at = 0;
   unix_millis expires_at = 0;
-  std::uint32_t ttl_seconds = 0; ///< the lifetime asked for; `refresh` grants it again
+  std::uint32_t ttl_seconds = 0;          ///< the lifetime asked for; `refresh` grants it again
+  unix_millis latest_end = 0;             ///< no `refresh` gets beyond; 0: no such bound
+  std::uint32_t idle_timeout_seconds = 0; ///< unused for so long it ends, or is paused; 0: it may be idle
+  bool pause_on_idle = false;
+  pause_cause paused = pause_cause::none;
 };
 
 /// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
@@ -116,7 +130,8 @@ struct sandbox_ended {
   end_reason reason = end_reason::none;
 };
 
-/// Moves the deadline to now + ttl_seconds (0: the original lifetime); answered by sandbox_info.
+/// Moves the deadline to now + ttl_seconds (0: the original lifetime), at most to `latest_end`; answered by
+/// sandbox_info, which tells the deadline there is now. Counts as activity.
 /// Fails with sandbox_not_found: also when the lease ran out first.
 struct refresh_sandbox {
   principal caller;
@@ -125,7 +140,8 @@ struct refresh_sandbox {
 };
 
 /// Asks for the right to use a sandbox's data plane; answered by sandbox_opened. Counts as activity.
-/// Fails with sandbox_not_found, and with sandbox_failed while it is not ready.
+/// Fails with sandbox_not_found, with sandbox_failed while it is not ready, and with sandbox_paused when a
+/// caller paused it.
 struct open_sandbox {
   principal caller;
   sandbox_id id;
@@ -170,7 +186,8 @@ struct log_line {
   std::string line;
 };
 
-/// Asks whether something inside listens on a TCP port; answered by bool.
+/// Asks whether something inside listens on a TCP port; answered by bool. Counts as activity. Fails as
+/// open_sandbox does.
 struct probe_port {
   principal caller;
   sandbox_id id;
@@ -201,13 +218,14 @@ auto inspect(Inspector& f, resource_limits& x) {
 template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
   return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits,
-           x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream);
+           x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream,
+           x.idle_timeout_seconds, x.pause_on_idle);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {
   return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image,
            x.limits, x.priority, x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at,
-           x.expires_at, x.ttl_seconds);
+           x.expires_at, x.ttl_seconds, x.latest_end, x.idle_timeout_seconds, x.pause_on_idle, x.paused);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {
@@ -261,6 +279,8 @@ auto inspect(Inspector& f, probe_port& x) {
 }
 
 struct claim_sandbox; // messages/pool.hpp
+struct pause_sandbox; // messages/pause.hpp
+struct resume_sandbox;
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
 using sandbox_actor = caf::typed_actor<
@@ -268,6 +288,7 @@ using sandbox_actor = caf::typed_actor<
     caf::replies_to<end_sandbox>::with<sandbox_ended>, caf::replies_to<get_sandbox>::with<sandbox_info>,
     caf::replies_to<refresh_sandbox>::with<sandbox_info>, caf::replies_to<open_sandbox>::with<sandbox_opened>,
     caf::replies_to<get_stats>::with<sandbox_stats>, caf::replies_to<get_logs>::with<std::vector<log_line>>,
-    caf::replies_to<probe_port>::with<bool>>;
+    caf::replies_to<probe_port>::with<bool>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
+    caf::replies_to<resume_sandbox>::with<sandbox_info>>;
 
 } // namespace sandy

@@ -70,6 +70,9 @@ CAF_ADD_TYPE_ID(sandy, (sandy::warm_ended))
 CAF_ADD_TYPE_ID(sandy, (sandy::create_warm))
 CAF_ADD_TYPE_ID(sandy, (sandy::retire_warm))
 CAF_ADD_TYPE_ID(sandy, (sandy::claim_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::pause_cause))
+CAF_ADD_TYPE_ID(sandy, (sandy::pause_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::resume_sandbox))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

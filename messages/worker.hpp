@@ -2,6 +2,7 @@
 
 // Conversation: edge -> worker. The worker owns everything that lives on this machine.
 
+#include "messages/pause.hpp"
 #include "messages/pool.hpp"
 #include "messages/room.hpp"
 #include "messages/sandbox.hpp"
@@ -121,7 +122,8 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
     caf::replies_to<list_known>::with<std::vector<sandbox_id>>, caf::replies_to<sandbox_ending>::with<void>,
     caf::replies_to<create_warm>::with<sandbox_id>, caf::reacts_to<retire_warm>, caf::reacts_to<pool_health>,
-    caf::replies_to<drain_worker>::with<void>>;
+    caf::replies_to<drain_worker>::with<void>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
+    caf::replies_to<resume_sandbox>::with<sandbox_info>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.
 using janitor_actor = caf::typed_actor<caf::replies_to<sweep>::with<std::uint32_t>>;

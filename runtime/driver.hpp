@@ -4,6 +4,7 @@
 #include "messages/sandbox.hpp"
 #include "runtime/unique_fd.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -44,12 +45,23 @@ public:
   virtual result<instance> create(const sandbox_spec& spec) = 0;
 
   /// Finds a sandbox made earlier, perhaps by a server that crashed. Fails with sandbox_not_found when it no
-  /// longer runs or the guest does not answer.
+  /// longer runs or the guest does not answer; that of a paused one is not asked.
   virtual result<instance> attach(const sandbox_id& id) = 0;
 
   /// Whether a sandbox that was made or attached still answers. Fails with sandbox_failed when it does not
   /// within a second.
   virtual result<void> verify(const sandbox_id& id, const instance& where) = 0;
+
+  /// Stops every process of a sandbox where it is; returns when none runs any more. Idempotent. Fails with
+  /// sandbox_failed when one still does after seconds: then all run on; with sandbox_not_found.
+  virtual result<void> pause(const sandbox_id& id) = 0;
+
+  /// Lets the processes of a paused sandbox go on. Idempotent. Fails with sandbox_not_found.
+  virtual result<void> resume(const sandbox_id& id) = 0;
+
+  /// How long ago a process that was asked for in a sandbox was last seen to start, write or end; nothing
+  /// while a foreground one runs. Fails with sandbox_failed when the guest does not answer within a second.
+  virtual result<std::chrono::milliseconds> quiet_time(const instance& where) = 0;
 
   /// Kills everything in the sandbox and removes all that the kernel and the disk hold for it. Idempotent, in
   /// every state, also half made or frozen. Returns when the kernel agrees that nothing is left; fails when

@@ -79,6 +79,9 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   add_number(info.expires_at);
   add_number(info.ttl_seconds);
   add(info.parent.value);
+  add_number(info.idle_timeout_seconds);
+  add_number(info.pause_on_idle);
+  add_number(info.paused);
 }
 
 sandbox_record read_record(SQLite::Statement& row) {
@@ -106,6 +109,9 @@ sandbox_record read_record(SQLite::Statement& row) {
   info.expires_at = column().getInt64();
   info.ttl_seconds = number<std::uint32_t>(column());
   info.parent.value = column().getString();
+  info.idle_timeout_seconds = number<std::uint32_t>(column());
+  info.pause_on_idle = number<std::uint8_t>(column()) != 0;
+  info.paused = enumerator(column(), pause_cause::idle);
   return record;
 }
 

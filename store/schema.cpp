@@ -13,7 +13,7 @@ namespace sandy {
 namespace {
 
 // Times are milliseconds since the Unix epoch. expose_ports and env are JSON arrays: nobody searches in them.
-constexpr std::array<const char*, 3> steps{R"sql(
+constexpr std::array<const char*, 4> steps{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -71,6 +71,11 @@ CREATE TABLE webhooks (
   name TEXT PRIMARY KEY,
   sequence INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+)sql",
+                                           R"sql(
+ALTER TABLE sandboxes ADD COLUMN idle_timeout_seconds INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sandboxes ADD COLUMN pause_on_idle INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sandboxes ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 } // namespace

@@ -52,6 +52,7 @@ public:
       , insert_(database_,
                 std::string("INSERT INTO sandboxes (") + record_columns + ") VALUES (" + parameters() + ")")
       , update_(database_, "UPDATE sandboxes SET state = ?2, expires_at = ?3, ttl_seconds = ?4 WHERE id = ?1")
+      , set_paused_(database_, "UPDATE sandboxes SET paused = ?2 WHERE id = ?1")
       , replace_(database_, std::string("UPDATE sandboxes SET (") + record_columns + ") = (" + parameters() +
                                 ") WHERE id = ?1")
       , remove_(database_, "DELETE FROM sandboxes WHERE id = ?1")
@@ -97,6 +98,17 @@ public:
       statement->bind(2, static_cast<std::int64_t>(state));
       statement->bind(3, static_cast<std::int64_t>(expires_at));
       statement->bind(4, static_cast<std::int64_t>(ttl_seconds));
+      if (statement->exec() == 0)
+        return fail(errc::sandbox_not_found, "Sandbox not found");
+      return caf::unit;
+    });
+  }
+
+  result<void> set_paused(const sandbox_id& id, pause_cause cause) override {
+    return guarded("update a sandbox's record", [&]() -> result<void> {
+      running statement(set_paused_);
+      statement->bind(1, id.value);
+      statement->bind(2, static_cast<std::int64_t>(cause));
       if (statement->exec() == 0)
         return fail(errc::sandbox_not_found, "Sandbox not found");
       return caf::unit;
@@ -256,7 +268,7 @@ private:
 
   file_lock lock_; // first, so released last: after the database is closed
   SQLite::Database database_;
-  SQLite::Statement insert_, update_, replace_, remove_, records_;
+  SQLite::Statement insert_, update_, set_paused_, replace_, remove_, records_;
   SQLite::Statement bury_, tombstones_, forget_;
   SQLite::Statement add_sample_, forget_samples_, samples_;
   event_table events_;

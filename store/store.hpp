@@ -42,6 +42,8 @@ public:
   /// State and lease only: what changes in a sandbox's life. Fails with sandbox_not_found.
   virtual result<void> update(const sandbox_id& id, sandbox_state state, unix_millis expires_at,
                               std::uint32_t ttl_seconds) = 0;
+  /// Whether, and why, its processes stand still. Fails with sandbox_not_found.
+  virtual result<void> set_paused(const sandbox_id& id, pause_cause cause) = 0;
   /// Everything but the id may be new: a warm sandbox gets its owner. Fails with sandbox_not_found.
   virtual result<void> replace(const sandbox_record& record) = 0;
   /// Removes the record and leaves a tombstone, in one transaction. Idempotent.

@@ -53,6 +53,15 @@ void add_create_options(CLI::App& app, create_options& into) {
          },
          "Lifetime, e.g. 10m")
       ->type_name("DURATION");
+  app.add_option_function<std::string>(
+         "--idle-timeout",
+         [&into](const std::string& text) {
+           into.idle_timeout_seconds =
+               static_cast<std::uint32_t>((milliseconds_of("--idle-timeout", text) + 999) / 1000);
+         },
+         "End it when it was unused for so long, e.g. 30m")
+      ->type_name("DURATION");
+  app.add_flag("--pause-on-idle", into.pause_on_idle, "Pause it then, until it is used again");
   app.add_option("--memory", into.memory, "Memory, e.g. 2Gi")->type_name("SIZE");
   app.add_option("--cpu", into.cpu, "CPU cores, e.g. 1.5")->type_name("CORES");
   app.add_option("--disk", into.disk, "Disk beyond the image, e.g. 10Gi")->type_name("SIZE");
@@ -98,6 +107,8 @@ parsed parse_arguments(const std::vector<std::string>& words,
   copy_command copy;
   logs_command logs;
   remove_command remove;
+  pause_command pause;
+  resume_command resume;
   std::vector<std::string> exec_words, run_words;
 
   CLI::App app("Runs code in the sandboxes of a Sandy server.", "sandy");
@@ -156,6 +167,12 @@ parsed parse_arguments(const std::vector<std::string>& words,
   auto* on_remove = app.add_subcommand("rm", "End sandboxes");
   on_remove->add_option("ID", remove.ids)->required();
 
+  auto* on_pause = app.add_subcommand("pause", "Stop all processes of sandboxes for a while");
+  on_pause->add_option("ID", pause.ids)->required();
+
+  auto* on_resume = app.add_subcommand("resume", "Let the processes of paused sandboxes go on");
+  on_resume->add_option("ID", resume.ids)->required();
+
   auto* on_health = app.add_subcommand("health", "Ask whether the server serves");
 
   try {
@@ -193,6 +210,10 @@ parsed parse_arguments(const std::vector<std::string>& words,
     all->what = logs;
   else if (on_remove->parsed())
     all->what = remove;
+  else if (on_pause->parsed())
+    all->what = pause;
+  else if (on_resume->parsed())
+    all->what = resume;
   else if (on_health->parsed())
     all->what = health_command{};
   return {std::move(*all), 0, {}};

@@ -25,6 +25,8 @@ struct create_options {
   std::string flavor, image, memory, cpu, disk, workdir, priority;
   std::uint32_t pids = 0;
   std::uint32_t ttl_seconds = 0;
+  std::uint32_t idle_timeout_seconds = 0;
+  bool pause_on_idle = false;
   variables env;
   std::vector<std::uint16_t> ports;
 };
@@ -68,10 +70,17 @@ struct logs_command {
 struct remove_command {
   std::vector<std::string> ids;
 };
+struct pause_command {
+  std::vector<std::string> ids;
+};
+struct resume_command {
+  std::vector<std::string> ids;
+};
 struct health_command {};
 
-using command = std::variant<create_command, list_command, get_command, exec_command, run_command,
-                             copy_command, logs_command, remove_command, health_command>;
+using command =
+    std::variant<create_command, list_command, get_command, exec_command, run_command, copy_command,
+                 logs_command, remove_command, pause_command, resume_command, health_command>;
 
 struct arguments {
   connection_options where;

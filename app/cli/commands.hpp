@@ -23,6 +23,8 @@ result<int> execute(api_client& server, const run_command& what);
 result<int> execute(api_client& server, const copy_command& what);
 result<int> execute(api_client& server, const logs_command& what);
 result<int> execute(api_client& server, const remove_command& what);
+result<int> execute(api_client& server, const pause_command& what);
+result<int> execute(api_client& server, const resume_command& what);
 result<int> execute(api_client& server, const health_command& what);
 
 /// The bodies of create and exec.

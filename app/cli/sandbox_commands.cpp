@@ -58,6 +58,10 @@ nlohmann::json to_json(const create_options& options) {
     resources["pids"] = options.pids;
   if (options.ttl_seconds)
     body["ttl_seconds"] = options.ttl_seconds;
+  if (options.idle_timeout_seconds)
+    body["idle_timeout_seconds"] = options.idle_timeout_seconds;
+  if (options.pause_on_idle)
+    body["pause_on_idle"] = true;
   if (!options.ports.empty())
     body["expose_ports"] = options.ports;
   for (const auto& [name, value] : options.env)
@@ -83,11 +87,34 @@ result<nlohmann::json> create_sandbox(api_client& server, const create_options& 
   return made;
 }
 
-result<void> terminate_sandbox(api_client& server, const std::string& id) {
-  auto ended = server.call("POST", sandbox_path(id, "/terminate"), nlohmann::json::object());
-  if (!ended)
-    return std::move(ended.error());
+namespace {
+
+result<void> order(api_client& server, const std::string& id, std::string_view what) {
+  auto done = server.call("POST", sandbox_path(id, what), nlohmann::json::object());
+  if (!done)
+    return std::move(done.error());
   return caf::unit;
+}
+
+/// Does the same to each; one that is gone must not keep the others from it.
+result<int> order_each(api_client& server, const std::vector<std::string>& ids, std::string_view what) {
+  int code = 0;
+  for (const auto& id : ids) {
+    auto done = order(server, id, what);
+    if (!done && code_of(done.error()) == errc::cancelled)
+      return std::move(done.error());
+    auto told = done ? write_all(STDOUT_FILENO, id + "\n")
+                     : write_all(STDERR_FILENO, "sandy: " + id + ": " + text_of(done.error()) + "\n");
+    if (!done || !told)
+      code = 1;
+  }
+  return code;
+}
+
+} // namespace
+
+result<void> terminate_sandbox(api_client& server, const std::string& id) {
+  return order(server, id, "/terminate");
 }
 
 result<int> execute(api_client& server, const create_command& what) {
@@ -134,18 +161,15 @@ result<int> execute(api_client& server, const logs_command& what) {
 }
 
 result<int> execute(api_client& server, const remove_command& what) {
-  int code = 0;
-  for (const auto& id : what.ids) {
-    auto ended = terminate_sandbox(server, id);
-    if (!ended && code_of(ended.error()) == errc::cancelled)
-      return std::move(ended.error());
-    // One that is gone must not keep the others alive.
-    auto told = ended ? write_all(STDOUT_FILENO, id + "\n")
-                      : write_all(STDERR_FILENO, "sandy: " + id + ": " + text_of(ended.error()) + "\n");
-    if (!ended || !told)
-      code = 1;
-  }
-  return code;
+  return order_each(server, what.ids, "/terminate");
+}
+
+result<int> execute(api_client& server, const pause_command& what) {
+  return order_each(server, what.ids, "/pause");
+}
+
+result<int> execute(api_client& server, const resume_command& what) {
+  return order_each(server, what.ids, "/resume");
 }
 
 result<int> execute(api_client& server, const health_command&) {

@@ -56,6 +56,14 @@ std::uint32_t read_ttl(field_reader& fields) {
   return 0;
 }
 
+/// How long it may be unused; the plain name is in seconds, too.
+std::uint32_t read_idle_timeout(field_reader& fields) {
+  auto seconds = fields.number({"idle_timeout_seconds", "idleTimeoutSeconds", "idle_timeout", "idleTimeout"});
+  if (!seconds)
+    return usual_idle_timeout;
+  return std::min(in_seconds(*seconds), usual_idle_timeout - 1);
+}
+
 std::uint8_t read_priority(field_reader& fields) {
   auto* value = fields.find({"priority"});
   if (value == nullptr)
@@ -201,6 +209,8 @@ result<create_request> parse_create(const json& body) {
     message.flavor = "basic";
   read_image(fields, request);
   message.ttl_seconds = read_ttl(fields);
+  message.idle_timeout_seconds = read_idle_timeout(fields);
+  message.pause_on_idle = fields.boolean({"pause_on_idle", "pauseOnIdle"}).value_or(false);
   message.priority = read_priority(fields);
   message.preemptable = fields.boolean({"preemptable", "preemptible"}).value_or(false);
   fields.ports({"expose_ports", "exposePorts"}, message.expose_ports);
@@ -231,6 +241,8 @@ std::vector<std::string> differences(const create_sandbox& wish, const sandbox_i
   less(wish.limits.disk_bytes, made.limits.disk_bytes, "disk");
   if (wish.ttl_seconds > made.ttl_seconds && made.ttl_seconds > 0)
     out.push_back("The lifetime is shorter than asked for: the maximum is lower.");
+  if (made.pause_on_idle && made.idle_timeout_seconds == 0)
+    out.push_back("The sandbox is never paused for being idle: it has no idle timeout.");
   return out;
 }
 

@@ -14,12 +14,12 @@ namespace {
 
 using nlohmann::json;
 
-std::string status_word(sandbox_state state) {
-  switch (state) {
+std::string status_word(const sandbox_info& info) {
+  switch (info.state) {
   case sandbox_state::creating:
     return "creating";
   case sandbox_state::ready:
-    return "running";
+    return info.paused == pause_cause::none ? "running" : "paused";
   case sandbox_state::draining:
     return "terminating";
   case sandbox_state::gone:
@@ -61,6 +61,8 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
   auto created = iso_time(info.created_at);
   auto deadline = iso_time(info.expires_at);
   auto parent = info.parent.value.empty() ? json{} : json(info.parent.value);
+  auto latest = info.latest_end == 0 ? json{} : json(iso_time(info.latest_end));
+  auto cause = info.paused == pause_cause::none ? json{} : json(to_string(info.paused));
   // Rounded up: a fresh sandbox has all of its lifetime.
   auto remaining = std::max<unix_millis>(0, (info.expires_at - now + 999) / 1000);
   json capabilities{{"vnc", false},
@@ -78,7 +80,7 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
           {"sandboxUrl", url},
           {"host", info.id.value + address.host_suffix},
           {"port", address.port},
-          {"status", status_word(info.state)},
+          {"status", status_word(info)},
           {"flavor", info.flavor},
           {"image", info.image.empty() ? "default" : info.image},
           {"priority", info.priority},
@@ -102,6 +104,15 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
           {"ttlRemaining", remaining},
           {"ttl_seconds", info.ttl_seconds},
           {"ttlSeconds", info.ttl_seconds},
+          {"latest_expires_at", latest},
+          {"latestExpiresAt", latest},
+          {"idle_timeout_seconds", info.idle_timeout_seconds},
+          {"idleTimeoutSeconds", info.idle_timeout_seconds},
+          {"pause_on_idle", info.pause_on_idle},
+          {"pauseOnIdle", info.pause_on_idle},
+          {"paused", info.paused != pause_cause::none},
+          {"paused_by", cause},
+          {"pausedBy", cause},
           {"vnc", {{"enabled", false}}},
           {"vncPort", nullptr},
           {"vnc_port", nullptr},

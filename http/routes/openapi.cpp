@@ -65,10 +65,11 @@ json responses_of(const described_operation& operation) {
     add(404);
   for (unsigned status : {503u, 504u})
     add(status);
-  if (operation.path.find("/files") != std::string_view::npos && operation.method == "GET") {
+  for (std::string_view use : {"/exec", "/files", "/processes", "/preview"})
+    if (operation.path.find(use) != std::string_view::npos)
+      add(409); // the sandbox may be paused
+  if (operation.path.find("/files") != std::string_view::npos && operation.method == "GET")
     add(403);
-    add(409);
-  }
   if (std::ranges::find(operation.parameters, "Range") != operation.parameters.end()) {
     responses["206"] = {{"description", "The range"}, {"content", content_of(operation.reply)}};
     responses["304"] = {{"description", "If-None-Match names this version"}};

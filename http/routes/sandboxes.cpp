@@ -95,12 +95,14 @@ io_task<result<void>> children(exchange& ex) {
   co_return outcome;
 }
 
-io_task<result<void>> get(exchange& ex) {
+/// Asks a question that names a sandbox and is answered by its description.
+template <class Question>
+io_task<result<void>> reply_info(exchange& ex) {
   auto id = named_sandbox(ex);
   if (!id)
     co_return id.error();
   auto& server = ex.server();
-  auto info = co_await ask(server.worker, get_sandbox{ex.caller(), *id}, server.limits.control_timeout);
+  auto info = co_await ask(server.worker, Question{ex.caller(), *id}, server.limits.control_timeout);
   if (!info)
     co_return info.error();
   co_await ex.reply(200, codec::to_json(*info, server.address, unix_now()));
@@ -135,7 +137,10 @@ io_task<result<void>> refresh(exchange& ex) {
       co_await ask(server.worker, refresh_sandbox{ex.caller(), *id, *ttl}, server.limits.control_timeout);
   if (!info)
     co_return info.error();
-  co_await ex.reply(200, codec::to_json(*info, server.address, unix_now()));
+  std::vector<std::string> warnings;
+  if (info->latest_end != 0 && info->expires_at == info->latest_end)
+    warnings.emplace_back("The sandbox ends at its greatest age, whatever renews it.");
+  co_await ex.reply(200, codec::to_json(*info, server.address, unix_now(), warnings));
   co_return answered();
 }
 
@@ -196,10 +201,12 @@ io_task<result<void>> vnc(exchange& ex) {
 void add_sandbox_routes(std::vector<route>& table) {
   table.insert(table.end(), {{"POST", "/api/sandboxes", answer<create>, false, request_cost::creation},
                              {"GET", "/api/sandboxes", answer<list>},
-                             {"GET", "/api/sandboxes/{id}", answer<get>},
+                             {"GET", "/api/sandboxes/{id}", answer<reply_info<get_sandbox>>},
                              {"DELETE", "/api/sandboxes/{id}", answer<terminate>},
                              {"POST", "/api/sandboxes/{id}/terminate", answer<terminate>},
                              {"POST", "/api/sandboxes/{id}/refresh", answer<refresh>},
+                             {"POST", "/api/sandboxes/{id}/pause", answer<reply_info<pause_sandbox>>},
+                             {"POST", "/api/sandboxes/{id}/resume", answer<reply_info<resume_sandbox>>},
                              {"GET", "/api/sandboxes/{id}/children", answer<children>},
                              {"GET", "/api/sandboxes/{id}/logs", answer<logs>},
                              {"POST", "/api/sandboxes/{id}/preview", answer<preview>},

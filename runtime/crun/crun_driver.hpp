@@ -40,6 +40,9 @@ public:
   result<instance> create(const sandbox_spec& spec) override;
   result<instance> attach(const sandbox_id& id) override;
   result<void> verify(const sandbox_id& id, const instance& where) override;
+  result<void> pause(const sandbox_id& id) override;
+  result<void> resume(const sandbox_id& id) override;
+  result<std::chrono::milliseconds> quiet_time(const instance& where) override;
   result<void> destroy(const sandbox_id& id) override;
   result<std::vector<sandbox_id>> list() override;
   result<usage> stats(const sandbox_id& id) override;

@@ -37,9 +37,31 @@ public:
     return make();
   }
   result<void> verify(const sandbox_id& id, const runtime::instance&) override {
-    if (dead.count(id) != 0)
+    if (dead.count(id) != 0 || silent_when_frozen.count(id) != 0)
       return fail(errc::sandbox_failed, "no answer");
     return caf::unit;
+  }
+  result<void> pause(const sandbox_id& id) override {
+    ++pauses;
+    if (on_pause)
+      on_pause();
+    if (fail_pause)
+      return fail(errc::sandbox_failed, "a process cannot be stopped");
+    frozen.insert(id);
+    return caf::unit;
+  }
+  result<void> resume(const sandbox_id& id) override {
+    if (fail_resume)
+      return fail(errc::internal, "the kernel does not want to");
+    frozen.erase(id);
+    return caf::unit;
+  }
+  result<std::chrono::milliseconds> quiet_time(const runtime::instance&) override {
+    if (on_quiet_time)
+      on_quiet_time();
+    if (!guest_answers)
+      return fail(errc::sandbox_failed, "no answer");
+    return clock() - last_sign;
   }
   result<unix_millis> image_changed_at(const std::string&) override { return image_made; }
   result<void> destroy(const sandbox_id& id) override {
@@ -50,6 +72,7 @@ public:
     }
     present.erase(id);
     history.push_back("destroy " + id.value);
+    frozen.erase(id);
     return caf::unit;
   }
   result<std::vector<sandbox_id>> list() override {
@@ -74,6 +97,14 @@ public:
   std::set<sandbox_id> present;
   std::set<sandbox_id> dead;
   std::vector<std::string> history; ///< "create <id>" and "destroy <id>", those that went well
+  std::set<sandbox_id> frozen;
+  std::set<sandbox_id> silent_when_frozen; ///< found, because nobody asks the frozen, but dead
+  bool fail_pause = false, fail_resume = false;
+  int pauses = 0;
+  std::function<void()> on_pause, on_quiet_time; ///< called before the call is answered
+  bool guest_answers = true;
+  std::function<std::chrono::milliseconds()> clock; ///< of the test, for quiet times
+  std::chrono::milliseconds last_sign{0};           ///< when a process inside last wrote something
   runtime::sandbox_spec last;
   bool fail_create = false;
   bool fail_listen = false;
@@ -110,6 +141,12 @@ public:
     info.state = state;
     info.expires_at = expires_at;
     info.ttl_seconds = ttl;
+    return caf::unit;
+  }
+  result<void> set_paused(const sandbox_id& id, pause_cause cause) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    stored.at(id).info.paused = cause;
     return caf::unit;
   }
   result<void> replace(const sandbox_record& record) override {
@@ -194,6 +231,10 @@ public:
     host.pids_total = 32768;
     host.pids_used = 300;
     env.read_host = [this](const std::string&) { return host; };
+    driver.clock = [this] {
+      return std::chrono::duration_cast<std::chrono::milliseconds>(
+          scheduler.clock().now().time_since_epoch());
+    };
   }
   ~machine() { end_all(); }
 

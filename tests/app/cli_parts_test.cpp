@@ -80,6 +80,10 @@ TEST_CASE("the other commands", "[cli]") {
   CHECK(accepted<get_command>({"get", "ab"}).id == "ab");
   CHECK(accepted<logs_command>({"logs", "ab", "-n", "5"}).tail == 5);
   CHECK(accepted<remove_command>({"rm", "ab", "cd"}).ids == std::vector<std::string>{"ab", "cd"});
+  CHECK(accepted<pause_command>({"pause", "ab", "cd"}).ids == std::vector<std::string>{"ab", "cd"});
+  CHECK(accepted<resume_command>({"resume", "ab"}).ids == std::vector<std::string>{"ab"});
+  auto idle = accepted<create_command>({"create", "--idle-timeout", "90s", "--pause-on-idle"}).sandbox;
+  CHECK(to_json(idle) == nlohmann::json::parse(R"({"idle_timeout_seconds":90,"pause_on_idle":true})"));
   auto copy = accepted<copy_command>({"cp", "-", "ab:/x"});
   CHECK(copy.from == "-");
   CHECK(copy.to == "ab:/x");
@@ -91,6 +95,7 @@ TEST_CASE("mistakes on the command line are named", "[cli]") {
   CHECK_THAT(refused({"destroy"}), Contains("destroy"));
   refused({"get"});
   refused({"rm"});
+  refused({"pause"});
   refused({"cp", "one"});
   CHECK_THAT(refused({"ls", "--", "x"}), Contains("Only exec and run"));
   CHECK_THAT(refused({"create", "--ttl", "soon"}), Contains("--ttl") && Contains("soon"));

@@ -299,3 +299,12 @@ TEST_CASE("rm ends the others when one is gone", "[cli]") {
   CHECK(done.out == std::string(id) + "\n");
   CHECK_THAT(done.err, Contains("gone: ") && Contains("Sandbox not found"));
 }
+
+TEST_CASE("pause and resume do so to each", "[cli]") {
+  scripted_server server({{terminated_answer}, {terminated_answer}, {terminated_answer}});
+  CHECK(run(server, {"pause", id, "other"}).out == std::string(id) + "\nother\n");
+  CHECK(run(server, {"resume", id}).exit_code == 0);
+  auto requests = server.stop();
+  CHECK_THAT(requests[0], Contains("POST /api/sandboxes/" + std::string(id) + "/pause "));
+  CHECK_THAT(requests[2], Contains("/resume "));
+}

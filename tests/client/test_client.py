@@ -60,6 +60,14 @@ def test_an_answer_without_exit_code_is_an_error_not_a_success(caller, stand_in)
         caller.call("exec_command", "0123456789abcdef", "x")
 
 
+def test_a_sandbox_is_paused_and_resumed(caller, stand_in):
+    stand_in.answers[f"POST {BOX}/pause"] = {**SANDBOX, "status": "paused", "paused": True}
+    stand_in.answers[f"POST {BOX}/resume"] = SANDBOX
+    paused = caller.call("pause", "0123456789abcdef")
+    assert (paused.status, paused.details["paused"]) == ("paused", True)
+    assert caller.call("resume", "0123456789abcdef").status == "running"
+
+
 @pytest.mark.parametrize("pieces", [1, 7, 10_000])
 def test_a_stream_gives_exact_bytes_however_it_is_cut(caller, stand_in, pieces):
     raw = bytes(range(256))

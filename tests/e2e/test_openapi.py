@@ -81,6 +81,7 @@ REQUESTS = [
     ("get", "/api/events", {"params": {"limit": 2}, "headers": {"Accept": "application/json"}}),
     ("get", "/api/sandboxes", {}), ("get", "/api/sandboxes/stats", {}), ("get", "/api/sandboxes/{id}", {}),
     ("post", "/api/sandboxes/{id}/refresh", {"json": {"ttl_seconds": 600}}), ("get", "/api/sandboxes/{id}/logs", {}),
+    ("post", "/api/sandboxes/{id}/pause", {}), ("post", "/api/sandboxes/{id}/resume", {}),
     ("get", "/api/sandboxes/{id}/children", {}),
     ("get", "/api/sandboxes/{id}/vnc", {}), ("post", "/api/sandboxes/{id}/preview", {"json": {"port": 3000}}),
     ("post", "/api/sandboxes/{id}/exec", {"json": {"command": "echo hi"}}),

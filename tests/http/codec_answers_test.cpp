@@ -68,10 +68,32 @@ TEST_CASE("the sandbox object has every spelling that a client reads", "[codec]"
   CHECK(body["resources"]["cpu"] == 1.5);
   CHECK(body["parent_sandbox_id"].is_null());
   CHECK(to_json(some_sandbox(), {}, ten_o_clock + 999'000)["ttl_remaining"] == 0);
+  CHECK(body["paused"] == false);
+  CHECK(body["paused_by"].is_null());
+  CHECK(body["latest_expires_at"].is_null());
   auto child = some_sandbox();
   child.parent.value = "0123456789abcdef01234567";
   for (auto name : {"parent_sandbox_id", "parentSandboxId"})
     CHECK(to_json(child, {}, ten_o_clock)[name] == child.parent.value);
+}
+
+TEST_CASE("a sandbox tells how long it may be unused, when it ends at the latest, and who paused it",
+          "[codec]") {
+  auto info = some_sandbox();
+  info.idle_timeout_seconds = 60;
+  info.pause_on_idle = true;
+  info.paused = pause_cause::idle;
+  info.latest_end = ten_o_clock + 600'000;
+  auto body = to_json(info, {}, ten_o_clock);
+  CHECK(body["status"] == "paused");
+  for (auto name : {"paused", "pause_on_idle", "pauseOnIdle"})
+    CHECK(body[name] == true);
+  for (auto name : {"paused_by", "pausedBy"})
+    CHECK(body[name] == "idle");
+  for (auto name : {"idle_timeout_seconds", "idleTimeoutSeconds"})
+    CHECK(body[name] == 60);
+  for (auto name : {"latest_expires_at", "latestExpiresAt"})
+    CHECK(body[name] == "2026-01-20T10:10:00.000+00:00");
 }
 
 TEST_CASE("a port in the public URL shows only where it is not the scheme's own", "[codec]") {

@@ -121,6 +121,27 @@ TEST_CASE("of several lifetimes the first in the order of the contract counts", 
         std::pair{errc::validation_failed, std::string{"ttl_seconds must be a number"}});
 }
 
+TEST_CASE("an idle timeout is in seconds, nothing asks for the usual one, and 0 for none", "[codec]") {
+  const std::vector<std::pair<std::string, std::uint32_t>> table{
+      {R"({})", usual_idle_timeout},
+      {R"({"idle_timeout_seconds":90})", 90},
+      {R"({"idleTimeoutSeconds":"90"})", 90},
+      {R"({"idle_timeout":89.2})", 90},
+      {R"({"idleTimeout":90})", 90},
+      {R"({"idle_timeout_seconds":null})", usual_idle_timeout},
+      {R"({"idle_timeout_seconds":0})", 0},
+      {R"({"idle_timeout_seconds":-1})", 0},
+      {R"({"idle_timeout_seconds":1e30})", usual_idle_timeout - 1},
+  };
+  for (const auto& [text, seconds] : table) {
+    INFO(text);
+    CHECK(created(text).idle_timeout_seconds == seconds);
+  }
+  CHECK_FALSE(created("{}").pause_on_idle);
+  CHECK(created(R"({"pause_on_idle":true})").pause_on_idle);
+  CHECK(created(R"({"pauseOnIdle":"yes"})").pause_on_idle);
+}
+
 TEST_CASE("ports are the union of both fields, each once", "[codec]") {
   using ports = std::vector<std::uint16_t>;
   CHECK(created(R"({"expose_ports":[3000,"8080"],"ports":[8080,5173.0]})").expose_ports ==
@@ -239,6 +260,10 @@ TEST_CASE("the answer says where the sandbox is less than the wish", "[codec]") 
   wish.flavor = "agent-ready";
   wish.limits = {2048, 2000, 20, 2048};
   wish.ttl_seconds = 20;
+  CHECK(differences(wish, made).size() == 6);
+  made.pause_on_idle = true;
+  CHECK(differences(wish, made).size() == 7);
+  made.idle_timeout_seconds = 5;
   CHECK(differences(wish, made).size() == 6);
 }
 

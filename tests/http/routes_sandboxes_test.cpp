@@ -125,6 +125,8 @@ TEST_CASE_METHOD(stage, "every sandbox route asks with tenant and id", "[routes]
       {"POST", "/terminate", "", "terminate"},
       {"POST", "/refresh", R"({"ttl_seconds":"50"})", "refresh 50"},
       {"POST", "/refresh", "", "refresh 0"},
+      {"POST", "/pause", "", "pause"},
+      {"POST", "/resume", "{}", "resume"},
       {"GET", "/logs?tail=5", "", "logs 5"},
       {"POST", "/preview", R"({"port":3000})", "probe 3000"},
       {"POST", "/preview", "", "probe 5173"},
@@ -136,6 +138,23 @@ TEST_CASE_METHOD(stage, "every sandbox route asks with tenant and id", "[routes]
     script.asked.clear();
     CHECK(call(verb, of_living(rest), body).status == 200);
     CHECK(script.asked == std::vector<std::string>{question + " acme " + living.value});
+  }
+}
+
+TEST_CASE_METHOD(stage, "a paused sandbox is described as one, and takes no commands", "[routes]") {
+  auto body = call("POST", of_living("/pause")).json();
+  CHECK(body["status"] == "paused");
+  CHECK(body["paused"] == true);
+  CHECK(body["pausedBy"] == "caller");
+  body = call("POST", of_living("/resume")).json();
+  CHECK(body["status"] == "running");
+  CHECK(body["paused"] == false);
+  CHECK(body["paused_by"].is_null());
+  script.paused = true;
+  for (std::string rest : {"/processes", "/files?path=a", "/files/list"}) {
+    auto& refused = call("GET", of_living(rest));
+    CHECK(refused.status == 409);
+    CHECK(refused.json()["error"]["code"] == "sandbox_paused");
   }
 }
 

@@ -444,6 +444,8 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
       [=](const open_sandbox& q) -> caf::result<sandbox_opened> {
         if (!known("open", q))
           return unknown();
+        if (script->paused)
+          return fail(errc::sandbox_paused, "The sandbox is paused");
         return sandbox_opened{q.id};
       },
       [=](const get_stats& q) -> caf::result<std::vector<sandbox_stats>> {
@@ -473,6 +475,18 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
       [](const retire_warm&) {},
       [](const pool_health&) {},
       [](drain_worker) -> caf::result<void> { return caf::unit; },
+      [=](const pause_sandbox& q) -> caf::result<sandbox_info> {
+        if (!known("pause", q))
+          return unknown();
+        auto info = living_info();
+        info.paused = pause_cause::caller;
+        return info;
+      },
+      [=](const resume_sandbox& q) -> caf::result<sandbox_info> {
+        if (!known("resume", q))
+          return unknown();
+        return living_info();
+      },
   };
 }
 

@@ -151,6 +151,7 @@ struct worker_script {
   bool create_waits = false;       ///< create never answers
   std::function<void()> on_create; ///< called when create was asked
   bool accepting = true;
+  bool paused = false; ///< refuses to be used
   std::vector<sandbox_stats> stats;
 };
 

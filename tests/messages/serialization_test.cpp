@@ -46,10 +46,12 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   const sandbox_id id{"0123456789abcdef01234567"};
   const tenant_id alice{"alice"};
   const resource_limits limits{1, 2, 3, 4};
-  create_sandbox create{
-      {alice, id}, id, "basic", "img", limits, 60, 1, true, {80, 443}, {{"K", "V"}, {"", ""}}, "/w", "up"};
-  sandbox_info info{id, alice, id, sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w",
-                    11, 22,    33};
+  create_sandbox create{{alice, id}, id,   "basic", "img",     limits,
+                        60,          1,    true,    {80, 443}, {{"K", "V"}, {"", ""}},
+                        "/w",        "up", 7,       true};
+  sandbox_info info{
+      id, alice, id,   sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33,
+      44, 55,    true, pause_cause::idle};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   worker_resources resources{false,
                              "full",
@@ -90,6 +92,8 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(probe_port{alice, id, 8080});
   same_after_round_trip(get_timeseries{3});
   same_after_round_trip(std::vector<resource_sample>{{1, 0.1, 0.2, 0.3}});
+  same_after_round_trip(pause_sandbox{alice, id});
+  same_after_round_trip(resume_sandbox{alice, id});
   same_after_round_trip(take_warm{});
   same_after_round_trip(warm_found{id, 5});
   same_after_round_trip(warm_ended{id});

@@ -191,6 +191,42 @@ void check_stats_and_limits(const conformance_subject& subject) {
   REQUIRE(subject.driver->destroy(spec.id));
 }
 
+void check_pausing(const conformance_subject& subject) {
+  auto spec = subject.spec(), neighbour = subject.spec();
+  auto made = must_create(subject, spec), other = must_create(subject, neighbour);
+  auto& driver = *subject.driver;
+  auto cpu = [&] { return driver.stats(spec.id)->cpu_usec; };
+  subject.output_of(made, "setsid sh -c 'while :; do :; done' >/dev/null 2>&1 &");
+  CHECK(driver.quiet_time(made));
+  CHECK(driver.resume(spec.id)); // of one that runs: nothing happens
+
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(driver.pause(spec.id));
+    CHECK(driver.pause(spec.id)); // idempotent
+    auto used = cpu();
+    CHECK(subject.output_of(other, "for i in $(seq 20000); do :; done; echo done") == "done\n");
+    CHECK(cpu() == used); // nothing in it ran meanwhile
+    auto found = driver.attach(spec.id);
+    REQUIRE(found); // although nobody in there answers
+    CHECK(found->init_pid == made.init_pid);
+    REQUIRE(driver.resume(spec.id));
+    while (cpu() == used) {
+    }
+    CHECK(driver.verify(spec.id, made));
+    CHECK(subject.output_of(made, "echo alive") == "alive\n");
+  }
+
+  REQUIRE(driver.pause(spec.id));
+  REQUIRE(driver.destroy(spec.id));
+  CHECK(ended(made));
+  REQUIRE(driver.destroy(neighbour.id));
+  CHECK(subject.traces() == std::vector<std::string>{});
+  for (const auto& id : {spec.id, sandbox_id{"../../etc"}}) {
+    CHECK(code_of(driver.pause(id).error()) == errc::sandbox_not_found);
+    CHECK(code_of(driver.resume(id).error()) == errc::sandbox_not_found);
+  }
+}
+
 void check_parallel_creation(const conformance_subject& subject) {
   constexpr int count = 12;
   std::vector<sandbox_spec> specs;

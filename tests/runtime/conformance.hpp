@@ -27,6 +27,7 @@ void check_isolation_from_neighbours(const conformance_subject& subject);
 void check_ports(const conformance_subject& subject);
 void check_listening(const conformance_subject& subject);
 void check_stats_and_limits(const conformance_subject& subject);
+void check_pausing(const conformance_subject& subject);
 void check_parallel_creation(const conformance_subject& subject);
 
 } // namespace sandy::test

@@ -72,6 +72,9 @@ TEST_CASE_METHOD(crun_subject, "crun: a socket listens inside the sandbox's netw
 TEST_CASE_METHOD(crun_subject, "crun: use is counted and limits can change", "[privileged]") {
   check_stats_and_limits(subject());
 }
+TEST_CASE_METHOD(crun_subject, "crun: a paused sandbox stands still, goes on, and ends", "[privileged]") {
+  check_pausing(subject());
+}
 TEST_CASE_METHOD(crun_subject, "crun: many are made at once", "[privileged]") {
   check_parallel_creation(subject());
 }

@@ -56,6 +56,9 @@ inline sandbox_record make_record(std::uint32_t number) {
   record.info.created_at = 1'770'000'000'000 + number;
   record.info.expires_at = 1'770'000'600'000 + number;
   record.info.ttl_seconds = 600;
+  record.info.idle_timeout_seconds = 4'000'000'000u;
+  record.info.pause_on_idle = true;
+  record.info.paused = pause_cause::idle;
   record.env = {{"PATH", "/usr/bin"}, {"MULTI", "a\nb\"c\\'; DROP TABLE sandboxes; --"}, {"EMPTY", ""}};
   record.uid_slot = number;
   return record;
@@ -79,6 +82,9 @@ inline void check_equal(const sandbox_record& left, const sandbox_record& right)
   CHECK(left.info.created_at == right.info.created_at);
   CHECK(left.info.expires_at == right.info.expires_at);
   CHECK(left.info.ttl_seconds == right.info.ttl_seconds);
+  CHECK(left.info.idle_timeout_seconds == right.info.idle_timeout_seconds);
+  CHECK(left.info.pause_on_idle == right.info.pause_on_idle);
+  CHECK(left.info.paused == right.info.paused);
   CHECK(left.env == right.env);
   CHECK(left.uid_slot == right.uid_slot);
 }

@@ -63,6 +63,21 @@ TEST_CASE("update changes state and lease and nothing else", "[store]") {
   check_equal(records->at(1), make_record(2));
 }
 
+TEST_CASE("that a sandbox is paused is recorded, and nothing else changes", "[store]") {
+  store_directory directory;
+  auto store = directory.open();
+  auto record = make_record(1);
+  REQUIRE(store->insert(record));
+  REQUIRE(store->insert(make_record(2)));
+  REQUIRE(store->set_paused(record.info.id, pause_cause::caller));
+  record.info.paused = pause_cause::caller;
+  auto records = store->records();
+  REQUIRE(records);
+  check_equal(records->at(0), record);
+  check_equal(records->at(1), make_record(2));
+  CHECK(code_of(store->set_paused({"nobody"}, pause_cause::none).error()) == errc::sandbox_not_found);
+}
+
 TEST_CASE("updating what is not recorded fails with sandbox_not_found", "[store]") {
   store_directory directory;
   auto store = directory.open();

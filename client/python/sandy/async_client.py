@@ -131,6 +131,14 @@ class SandyClient:
         body = {} if ttl_seconds is None else {"ttl_seconds": ttl_seconds}
         return protocol.sandbox_from(await self._object(protocol.sandbox(sandbox_id, "POST", "/refresh", json=body)))
 
+    async def pause(self, sandbox_id: str) -> Sandbox:
+        """Stops all processes of a sandbox; its lifetime goes on. Using it is a SandyError with status 409 until `resume`."""
+        return protocol.sandbox_from(await self._object(protocol.sandbox(sandbox_id, "POST", "/pause", json={})))
+
+    async def resume(self, sandbox_id: str) -> Sandbox:
+        """Lets the processes of a paused sandbox go on."""
+        return protocol.sandbox_from(await self._object(protocol.sandbox(sandbox_id, "POST", "/resume", json={})))
+
     async def terminate(self, sandbox_id: str) -> None:
         """Ends a sandbox with all that runs in it. Repeating it is harmless."""
         await self._send(protocol.sandbox(sandbox_id, "POST", "/terminate", json={}))

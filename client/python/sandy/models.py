@@ -13,7 +13,7 @@ class Sandbox:
     Attributes:
         id: names it in every other call.
         public_url: where its web port is served, without a trailing slash.
-        status: `running` once it can be used.
+        status: `running` once it can be used, `paused` while it stands still.
         ttl_remaining: seconds until it ends by itself.
         details: everything else the server said.
     """
