@@ -4,7 +4,10 @@
 #include "actors/room.hpp"
 #include "actors/tenant_limits.hpp"
 #include "coro/io.hpp"
+#include "coro/task.hpp"
 #include "messages/events.hpp"
+#include "runtime/connection_capture.hpp"
+#include "runtime/guest/host_names.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <chrono>
@@ -26,7 +29,8 @@ class pool;
 }
 namespace runtime {
 class driver;
-}
+class relay_door;
+} // namespace runtime
 namespace metrics {
 class registry;
 }
@@ -62,6 +66,7 @@ struct worker_settings {
   child_rules children;
   std::uint32_t pool_refill_rate = 10;     ///< warm sandboxes made per second and flavor, at most
   std::chrono::seconds pool_max_age{3600}; ///< an older warm sandbox is replaced
+  std::uint32_t max_connections = 16;      ///< that one sandbox has to others, at most
   std::string data_dir;                    ///< whose file system is reported as the disk
 };
 
@@ -94,6 +99,12 @@ struct services {
         return meter->read(disk);
       };
   std::shared_ptr<limit_table> limits = std::make_shared<limit_table>(); ///< what tenants may use
+  /// Relays what was captured in a sandbox; nullptr when it cannot. Empty: sandboxes cannot be connected.
+  std::function<std::shared_ptr<runtime::relay_door>(runtime::connection_capture captured,
+                                                     const sandbox_id& inside)>
+      open_relay;
+  /// Makes these the names that connections give to addresses inside a sandbox.
+  std::function<coro::task<void>(const sandbox_id& inside, std::vector<guest::host_name> names)> name_hosts;
 };
 
 } // namespace sandy

@@ -49,6 +49,8 @@ worker_state::worker_state(self_pointer self, services* env)
 worker_state::~worker_state() {
   if (janitor_)
     caf::anon_send_exit(janitor_, caf::exit_reason::user_shutdown);
+  if (switchboard_)
+    caf::anon_send_exit(switchboard_, caf::exit_reason::user_shutdown);
   for (const auto& each : pools_)
     caf::anon_send_exit(each.second.handle, caf::exit_reason::user_shutdown);
   for (const auto& each : live_)
@@ -56,6 +58,7 @@ worker_state::~worker_state() {
 }
 
 worker_actor::behavior_type worker_state::make_behavior() {
+  spawn_switchboard();
   coro::spawn(recover());
   coro::spawn(sample_host());
   return {
@@ -91,6 +94,9 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](const retire_warm& request) { retire(request.id); },
       [this](pool_health numbers) { pool_changed(std::move(numbers)); },
       [this](drain_worker request) { return drain(request); },
+      [this](connect_sandboxes request) { return connect(std::move(request)); },
+      [this](disconnect_sandboxes request) { return disconnect(std::move(request)); },
+      [this](list_connections request) { return connections(std::move(request)); },
   };
 }
 
@@ -184,6 +190,7 @@ caf::result<void> worker_state::ending(sandbox_ending notice) {
       children.push_back(order);
   for (const auto& each : children)
     give_up(each, not_found());
+  co_await leave_connections(notice.id);
   co_await end_children(std::move(notice.id));
   co_return caf::unit;
 }
@@ -216,7 +223,7 @@ void worker_state::child_down(const caf::down_msg& down) {
     spawn_janitor();
     return;
   }
-  if (pool_down(down))
+  if (pool_down(down) || switchboard_down(down))
     return;
   if (auto [first, last] = creating_for_.equal_range(down.source); first != last) {
     for (auto order = first; order != last; ++order) {
@@ -273,6 +280,7 @@ void worker_state::bury(const tombstone& stone) {
 coro::task<void> worker_state::clean_up(tombstone stone) {
   auto id = stone.id;
   env_.data.remove(id);
+  co_await leave_connections(id);
   co_await end_children(id);
   auto pause = std::chrono::milliseconds{200};
   for (;;) {
@@ -342,6 +350,7 @@ coro::task<void> worker_state::recover() {
   for (const auto& stone : tombstones_)
     family_.remember_birth(stone.second.parent, stone.second.created_at);
   end_orphans();
+  co_await restore_connections();
   spawn_janitor();
   for (const auto& [kind, settings] : env_.settings.flavors)
     if (settings.warm > 0)

@@ -23,9 +23,9 @@ namespace sandy {
 /// State of the worker: which sandboxes live on this machine, whose they are, and whether there is room for
 /// another.
 ///
-/// Spawns and monitors the sandbox actors and the janitor. At the start it takes over what a previous server
-/// left running and buries the rest; it answers nothing before that is done. A sandbox actor that crashes is
-/// cleaned up here; the janitor is started again.
+/// Spawns and monitors the sandbox actors, the janitor and the switchboard. At the start it takes over what a
+/// previous server left running and buries the rest; it answers nothing before that is done. A sandbox actor
+/// that crashes is cleaned up here; the janitor is started again.
 class worker_state {
 public:
   static inline const char* name = "worker";
@@ -64,6 +64,9 @@ private:
   caf::result<std::vector<resource_sample>> timeseries(get_timeseries request);
   caf::result<void> ending(sandbox_ending notice);
   caf::result<void> drain(drain_worker request);
+  caf::result<sandbox_connection> connect(connect_sandboxes request);
+  caf::result<void> disconnect(disconnect_sandboxes request);
+  caf::result<std::vector<sandbox_connection>> connections(list_connections request);
 
   /// The living sandbox, if the caller reaches it; nullptr otherwise.
   child* find(const principal& caller, const sandbox_id& id);
@@ -119,6 +122,14 @@ private:
   caf::result<sandbox_id> make_warm(create_warm request);
   void set_warm(child& entry, bool warm);
 
+  bool connectable(const principal& caller, const sandbox_id& id);
+  result<void> may_connect(const create_sandbox& request);
+  coro::task<sandbox_info> connect_new(principal caller, sandbox_info made, std::vector<sandbox_id> targets);
+  coro::task<void> leave_connections(sandbox_id id);
+  coro::task<void> restore_connections();
+  void spawn_switchboard();
+  bool switchboard_down(const caf::down_msg& down);
+
   coro::task<void> recover();
   coro::task<void> recover_one(sandbox_record record);
   coro::task<void> clean_up(tombstone stone);
@@ -150,6 +161,7 @@ private:
   std::set<std::uint32_t> slots_;
   std::uint32_t next_slot_ = 0;
   janitor_actor janitor_;
+  switchboard_actor switchboard_;
   creation_line for_place_;     ///< no room for them yet
   creation_line for_turn_;      ///< there is room, but too many are being made
   std::uint64_t creations_ = 0; ///< begun so far

@@ -114,9 +114,13 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
   auto record = plan(request);
   if (!record)
     co_return std::move(record.error());
+  if (auto allowed = may_connect(request); !allowed)
+    co_return std::move(allowed.error());
   auto order = begin_creation(caller, *record);
 
   auto made = co_await make_claimed_or_cold(std::move(*record), order);
+  if (made && !request.connect_to.empty())
+    made = co_await connect_new(request.caller, std::move(*made), std::move(request.connect_to));
   end_creation(caller, order);
   if (!made)
     co_return std::move(made);

@@ -83,6 +83,16 @@ coro::task<unsigned> post_event(coro::pool& threads, webhook_client client, life
   co_return std::move(status);
 }
 
+/// Writes the names of a sandbox's connections, from an actor.
+coro::task<void> name_hosts(coro::pool& threads, std::shared_ptr<sandbox_io> inside,
+                            std::vector<guest::host_name> names) {
+  if (!inside) // it ends
+    co_return fail(errc::sandbox_not_found, "Sandbox not found");
+  auto written =
+      co_await coro::io<void>(threads.here(), guest::write_host_names(std::move(inside), std::move(names)));
+  co_return std::move(written);
+}
+
 /// Runs one coroutine on the pool from the main thread and waits for it.
 template <class T>
 std::optional<T> run_on(coro::pool& threads, io_task<T> work) {
@@ -188,6 +198,7 @@ application::application(config settings, parts made)
     , metrics_(version, flavor_names(settings_))
     , edge_counter_(metrics_.http())
     , threads_(thread_count(settings_), blocking_thread_count(settings_))
+    , relays_(contexts_of(threads_))
     , services_{.threads = threads_,
                 .driver = *driver_,
                 .kernel_calls = coro::on_pool(threads_.blocking()),
@@ -201,7 +212,15 @@ application::application(config settings, parts made)
                     [this](runtime::unique_fd listener, principal inside) {
                       return server_.serve_inside(std::move(listener), std::move(inside));
                     },
-                .limits = std::make_shared<limit_table>(settings_.tenant_defaults, settings_.tenants)}
+                .limits = std::make_shared<limit_table>(settings_.tenant_defaults, settings_.tenants),
+                .open_relay =
+                    [this](runtime::connection_capture captured, const sandbox_id& inside) {
+                      return relays_.open(std::move(captured), inside.value);
+                    },
+                .name_hosts =
+                    [this](const sandbox_id& inside, std::vector<guest::host_name> names) {
+                      return name_hosts(threads_, data_.find(inside), std::move(names));
+                    }}
     , system_config_(threads_)
     , system_(system_config_)
     , events_(start_events())

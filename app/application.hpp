@@ -6,6 +6,7 @@
 #include "coro/pool.hpp"
 #include "http/context.hpp"
 #include "http/observer.hpp"
+#include "http/relay/relays.hpp"
 #include "http/router.hpp"
 #include "http/server.hpp"
 #include "metrics/registry.hpp"
@@ -99,6 +100,7 @@ private:
   boost::asio::thread_pool store_thread_{1};
   coro::pool threads_;
   boost::asio::signal_set signals_{threads_.context(0), SIGINT, SIGTERM};
+  http::relay::relays relays_;
   services services_;
   system_config system_config_;
   caf::actor_system system_;

@@ -427,6 +427,10 @@ std::vector<setting> make_settings() {
   all.push_back(make<duration_kind<seconds, false>>("child_max_ttl", group, FIELD(worker.children.max_ttl),
                                                     "Longest lifetime of a child; more is cut to it"));
 
+  group = "Connections";
+  all.push_back(make<count_kind<0>>("sandbox_connections", group, FIELD(worker.max_connections),
+                                    "Other sandboxes that one sandbox reaches, at most; 0 means none"));
+
   group = "Limits of a tenant";
   all.push_back(make<limit_kind>("tenant_requests_per_second", group,
                                  FIELD(tenant_defaults.requests_per_second),

@@ -80,6 +80,7 @@ struct create_sandbox {
   std::string upstream;                                    ///< a wish, echoed
   std::uint32_t idle_timeout_seconds = usual_idle_timeout; ///< 0: none
   bool pause_on_idle = false; ///< when the idle timeout passes: pause it instead of ending it
+  std::vector<sandbox_id> connect_to; ///< what it reaches from its first moment on
 };
 
 /// What callers may know of a sandbox.
@@ -219,7 +220,7 @@ template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
   return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits,
            x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream,
-           x.idle_timeout_seconds, x.pause_on_idle);
+           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {

@@ -2,6 +2,7 @@
 
 // Ids follow order and cross nodes: append, never reorder.
 
+#include "messages/connection.hpp"
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
 #include "messages/worker.hpp"
@@ -73,6 +74,13 @@ CAF_ADD_TYPE_ID(sandy, (sandy::claim_sandbox))
 CAF_ADD_TYPE_ID(sandy, (sandy::pause_cause))
 CAF_ADD_TYPE_ID(sandy, (sandy::pause_sandbox))
 CAF_ADD_TYPE_ID(sandy, (sandy::resume_sandbox))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_connection))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::sandbox_connection>))
+CAF_ADD_TYPE_ID(sandy, (sandy::connect_sandboxes))
+CAF_ADD_TYPE_ID(sandy, (sandy::disconnect_sandboxes))
+CAF_ADD_TYPE_ID(sandy, (sandy::list_connections))
+CAF_ADD_TYPE_ID(sandy, (sandy::sandbox_left))
+CAF_ADD_TYPE_ID(sandy, (sandy::restore_connections))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

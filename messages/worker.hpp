@@ -2,6 +2,7 @@
 
 // Conversation: edge -> worker. The worker owns everything that lives on this machine.
 
+#include "messages/connection.hpp"
 #include "messages/pause.hpp"
 #include "messages/pool.hpp"
 #include "messages/room.hpp"
@@ -123,7 +124,10 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<list_known>::with<std::vector<sandbox_id>>, caf::replies_to<sandbox_ending>::with<void>,
     caf::replies_to<create_warm>::with<sandbox_id>, caf::reacts_to<retire_warm>, caf::reacts_to<pool_health>,
     caf::replies_to<drain_worker>::with<void>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
-    caf::replies_to<resume_sandbox>::with<sandbox_info>>;
+    caf::replies_to<resume_sandbox>::with<sandbox_info>,
+    caf::replies_to<connect_sandboxes>::with<sandbox_connection>,
+    caf::replies_to<disconnect_sandboxes>::with<void>,
+    caf::replies_to<list_connections>::with<std::vector<sandbox_connection>>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.
 using janitor_actor = caf::typed_actor<caf::replies_to<sweep>::with<std::uint32_t>>;

@@ -2,6 +2,7 @@
 
 #include "messages/error.hpp"
 #include "messages/sandbox.hpp"
+#include "runtime/connection_capture.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <chrono>
@@ -96,6 +97,15 @@ public:
   /// them when the sandbox ends. Fails with conflict when the port is taken, with sandbox_ended when the
   /// sandbox does not run any more.
   virtual result<unique_fd> listen(const instance& where, std::uint16_t port) = 0;
+
+  /// A TCP socket that is not connected yet and reaches what the sandbox's processes reach; non-blocking, with
+  /// bounded buffers. The namespace is kept as by `listen`. @param family AF_INET or AF_INET6. Fails with
+  /// sandbox_ended.
+  virtual result<unique_fd> open_socket(const instance& where, int family) = 0;
+
+  /// Captures the TCP connections that processes in the sandbox make to a range of addresses, as
+  /// `capture_connections` does. The namespace is kept as by `listen`.
+  virtual result<connection_capture> capture(const instance& where, const captured_range& range) = 0;
 };
 
 } // namespace sandy::runtime

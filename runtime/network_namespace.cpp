@@ -97,4 +97,11 @@ result<unique_fd> listen_inside(int pidfd, std::uint16_t port) {
   return system_failure("cannot listen inside the sandbox");
 }
 
+void limit_socket_buffers(int socket) noexcept {
+  // A wish: the kernel cuts it to net.core.rmem_max and wmem_max.
+  constexpr int bytes = 128 * 1024; // it reserves as much again for its own needs
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 } // namespace sandy::runtime

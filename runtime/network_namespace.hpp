@@ -19,4 +19,8 @@ result<unique_fd> connect_inside(int pidfd, std::uint16_t port);
 /// nobody has accepted yet. Fails with conflict when the port is taken.
 result<unique_fd> listen_inside(int pidfd, std::uint16_t port);
 
+/// Bounds the kernel memory that a connection which nobody reads holds to 256 KiB each way: left alone, the
+/// kernel lets it grow to megabytes.
+void limit_socket_buffers(int socket) noexcept;
+
 } // namespace sandy::runtime

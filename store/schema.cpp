@@ -13,7 +13,7 @@ namespace sandy {
 namespace {
 
 // Times are milliseconds since the Unix epoch. expose_ports and env are JSON arrays: nobody searches in them.
-constexpr std::array<const char*, 4> steps{R"sql(
+constexpr std::array<const char*, 5> steps{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -76,6 +76,16 @@ CREATE TABLE webhooks (
 ALTER TABLE sandboxes ADD COLUMN idle_timeout_seconds INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sandboxes ADD COLUMN pause_on_idle INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sandboxes ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                           R"sql(
+CREATE TABLE connections (
+  source TEXT NOT NULL,
+  target TEXT NOT NULL,
+  address INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (source, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX connections_by_target ON connections (target);
 )sql"};
 
 } // namespace

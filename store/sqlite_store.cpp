@@ -1,3 +1,4 @@
+#include "store/connection_table.hpp"
 #include "store/event_table.hpp"
 #include "store/file_lock.hpp"
 #include "store/record_codec.hpp"
@@ -72,7 +73,8 @@ public:
       , samples_(database_,
                  "SELECT timestamp, cpu_ratio, memory_ratio, disk_ratio FROM samples WHERE timestamp >= ?1 "
                  "ORDER BY timestamp")
-      , events_(database_) {}
+      , events_(database_)
+      , connections_(database_) {}
 
   result<void> insert(const sandbox_record& record) override {
     try {
@@ -133,6 +135,7 @@ public:
         statement->bind(1, stone.id.value);
         statement->exec();
       }
+      connections_.remove_all(stone.id);
       {
         running statement(bury_);
         statement->bind(1, stone.id.value);
@@ -175,6 +178,25 @@ public:
       statement->exec();
       return caf::unit;
     });
+  }
+
+  result<void> add_connection(const sandbox_connection& connection) override {
+    return guarded("record a connection", [&]() -> result<void> {
+      connections_.add(connection);
+      return caf::unit;
+    });
+  }
+
+  result<void> remove_connection(const sandbox_id& source, const sandbox_id& target) override {
+    return guarded("remove a connection", [&]() -> result<void> {
+      connections_.remove(source, target);
+      return caf::unit;
+    });
+  }
+
+  result<std::vector<sandbox_connection>> connections() override {
+    return guarded("read the connections",
+                   [&]() -> result<std::vector<sandbox_connection>> { return connections_.all(); });
   }
 
   result<void> add_sample(const resource_sample& sample) override {
@@ -272,6 +294,7 @@ private:
   SQLite::Statement bury_, tombstones_, forget_;
   SQLite::Statement add_sample_, forget_samples_, samples_;
   event_table events_;
+  connection_table connections_;
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/connection.hpp"
 #include "messages/events.hpp"
 #include "messages/worker.hpp"
 
@@ -46,12 +47,18 @@ public:
   virtual result<void> set_paused(const sandbox_id& id, pause_cause cause) = 0;
   /// Everything but the id may be new: a warm sandbox gets its owner. Fails with sandbox_not_found.
   virtual result<void> replace(const sandbox_record& record) = 0;
-  /// Removes the record and leaves a tombstone, in one transaction. Idempotent.
+  /// Removes the record, with its connections, and leaves a tombstone, in one transaction. Idempotent.
   virtual result<void> bury(const tombstone& stone) = 0;
   virtual result<std::vector<sandbox_record>> records() = 0;
   virtual result<std::vector<tombstone>> tombstones() = 0;
   /// Forgets tombstones older than this.
   virtual result<void> forget_tombstones(unix_millis before) = 0;
+
+  /// Idempotent: the same two sandboxes have one connection, in one direction.
+  virtual result<void> add_connection(const sandbox_connection& connection) = 0;
+  virtual result<void> remove_connection(const sandbox_id& source, const sandbox_id& target) = 0;
+  /// All of them, oldest first.
+  virtual result<std::vector<sandbox_connection>> connections() = 0;
 
   /// One point of the machine's history; points older than 48 hours are forgotten.
   virtual result<void> add_sample(const resource_sample& sample) = 0;

@@ -185,6 +185,24 @@ void read_features(field_reader& fields, std::vector<std::string>& warnings) {
   object({"agent"}, "No agent was preselected: this server runs no agents.");
 }
 
+void read_connections(field_reader& fields, std::vector<sandbox_id>& targets) {
+  auto* value = fields.find({"connect_to", "connectTo"});
+  if (value == nullptr)
+    return;
+  auto wrong = [&] { fields.refuse(errc::validation_failed, "connect_to must be a list of sandbox ids"); };
+  if (!value->is_array())
+    return wrong();
+  for (const auto& each : *value) {
+    if (!each.is_string())
+      return wrong();
+    sandbox_id id{each.get<std::string>()};
+    if (!is_sandbox_id(id.value))
+      fields.refuse(errc::sandbox_not_found, "Sandbox not found");
+    else if (std::find(targets.begin(), targets.end(), id) == targets.end())
+      targets.push_back(std::move(id));
+  }
+}
+
 } // namespace
 
 std::string priority_name(std::uint8_t priority) {
@@ -221,6 +239,7 @@ result<create_request> parse_create(const json& body) {
   message.env = fields.env({"env", "envVars", "env_vars"});
   auto workdir = fields.path({"working_directory", "workingDirectory", "workdir"}).value_or(message.workdir);
   message.workdir = workdir.starts_with('/') ? workdir : "/workspace/" + workdir;
+  read_connections(fields, message.connect_to);
   if (fields.failed())
     return fields.error();
   return request;

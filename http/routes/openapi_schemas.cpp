@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view parameters = R"json({
 "id": {"name": "id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-f]{24}$"}, "description": "Id of a sandbox"},
 "pid": {"name": "pid", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 0}, "description": "Id of a background process"},
+"target": {"name": "target", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id of the other sandbox"},
 "tenant": {"name": "tenant", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of a tenant, as the configuration gives it to keys"},
 "ids": {"name": "ids", "in": "query", "schema": {"type": "string"}, "description": "Sandbox ids, separated by commas; without it all of the caller's"},
 "X-Sandy-Parent": {"name": "X-Sandy-Parent", "in": "header", "schema": {"type": "string"}, "description": "As parent_sandbox_id, which wins"},
@@ -58,6 +59,7 @@ constexpr std::string_view request_schemas = R"json({
   "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "For every command; also envVars"},
   "working_directory": {"type": "string", "default": "/workspace"},
   "parent_sandbox_id": {"type": "string", "description": "The new sandbox is its child and ends with it; default: the sandbox that asks, with its token or from inside"},
+  "connect_to": {"type": "array", "items": {"type": "string"}, "description": "Ids of sandboxes that it reaches by their ids as host names, from its first moment on; also connectTo"},
   "upstream": {"type": "string", "description": "A wish, echoed"},
   "enableDockerSocket": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
   "enableVnc": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
@@ -119,6 +121,19 @@ constexpr std::string_view sandbox_schemas = R"json({
 "CreatedSandbox": {"allOf": [{"$ref": "#/components/schemas/Sandbox"}, {"type": "object", "required": ["warnings"], "properties": {
   "warnings": {"type": "array", "items": {"type": "string"}, "description": "What was asked for and not granted, one sentence each"}}}]},
 "SandboxList": {"type": "object", "required": ["sandboxes", "total"], "properties": {"sandboxes": {"type": "array", "items": {"$ref": "#/components/schemas/Sandbox"}}, "total": {"type": "integer"}}},
+"ConnectSandbox": {"type": "object", "required": ["target"], "properties": {"target": {"type": "string", "description": "Id of the other sandbox; also target_id, targetId, sandbox_id, sandboxId"}}},
+"Connection": {"type": "object", "required": ["source", "target", "direction", "name", "address", "createdAt"], "properties": {
+  "source": {"type": "string", "description": "The sandbox that reaches the other"}, "sourceId": {"type": "string"}, "source_id": {"type": "string"},
+  "target": {"type": "string"}, "targetId": {"type": "string"}, "target_id": {"type": "string"},
+  "direction": {"type": "string", "enum": ["outbound", "inbound"], "description": "As the sandbox asked about sees it"},
+  "name": {"type": "string", "description": "The target's host name inside the source"},
+  "address": {"type": "string", "description": "What the name stands for there"},
+  "createdAt": {"type": "string", "format": "date-time"}, "created_at": {"type": "string", "format": "date-time"}}},
+"ConnectionList": {"type": "object", "required": ["connections", "total"], "properties": {"connections": {"type": "array", "items": {"$ref": "#/components/schemas/Connection"}}, "total": {"type": "integer"}}},
+"Disconnected": {"type": "object", "required": ["status", "ok", "source", "target"], "properties": {
+  "status": {"type": "string", "enum": ["disconnected"]}, "ok": {"type": "boolean"},
+  "source": {"type": "string"}, "sourceId": {"type": "string"}, "source_id": {"type": "string"},
+  "target": {"type": "string"}, "targetId": {"type": "string"}, "target_id": {"type": "string"}}},
 "EndedSandbox": {"type": "object", "required": ["status", "ok"], "properties": {
   "status": {"type": "string", "const": "terminated"}, "id": {"type": "string"}, "sandboxId": {"type": "string"}, "sandbox_id": {"type": "string"},
   "reason": {"type": "string"}, "ok": {"type": "boolean"}}},

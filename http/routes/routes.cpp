@@ -14,6 +14,7 @@ std::vector<route> all_routes() {
   routes::add_event_routes(table);
   routes::add_document_routes(table);
   routes::add_admin_routes(table);
+  routes::add_connection_routes(table);
   return with_alias(std::move(table), "/api", "/sandboxes");
 }
 

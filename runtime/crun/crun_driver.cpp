@@ -253,4 +253,15 @@ result<unique_fd> crun_driver::listen(const instance& where, std::uint16_t port)
   return listen_inside(where.init.get(), port);
 }
 
+result<unique_fd> crun_driver::open_socket(const instance& where, int family) {
+  auto socket = open_socket_inside(where.init.get(), family);
+  if (socket)
+    limit_socket_buffers(socket->get());
+  return socket;
+}
+
+result<connection_capture> crun_driver::capture(const instance& where, const captured_range& range) {
+  return capture_connections(where.init.get(), range);
+}
+
 } // namespace sandy::runtime

@@ -52,6 +52,8 @@ public:
   }
   result<unique_fd> connect(const instance& where, std::uint16_t port) override;
   result<unique_fd> listen(const instance& where, std::uint16_t port) override;
+  result<unique_fd> open_socket(const instance& where, int family) override;
+  result<connection_capture> capture(const instance& where, const captured_range& range) override;
 
   /// Where this driver's control groups are, in every tree.
   const std::string& cgroup_parent() const noexcept { return cgroup_parent_; }

@@ -93,6 +93,17 @@ public:
       return fail(errc::conflict, "taken");
     return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
   }
+  result<runtime::unique_fd> open_socket(const runtime::instance&, int) override {
+    return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
+  }
+  result<runtime::connection_capture> capture(const runtime::instance&,
+                                              const runtime::captured_range&) override {
+    if (fail_capture)
+      return fail(errc::feature_unavailable, "no such kernel");
+    ++captures;
+    return runtime::connection_capture{runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)},
+                                       runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)}};
+  }
 
   std::set<sandbox_id> present;
   std::set<sandbox_id> dead;
@@ -108,6 +119,8 @@ public:
   runtime::sandbox_spec last;
   bool fail_create = false;
   bool fail_listen = false;
+  bool fail_capture = false;
+  int captures = 0;
   int failing_destroys = 0;
   int creations = 0;
   unix_millis image_made = 1;
@@ -157,6 +170,8 @@ public:
   }
   result<void> bury(const tombstone& stone) override {
     stored.erase(stone.id);
+    std::erase_if(joined,
+                  [&](const auto& each) { return each.source == stone.id || each.target == stone.id; });
     stones.push_back(stone);
     return caf::unit;
   }
@@ -171,6 +186,18 @@ public:
     std::erase_if(stones, [before](const auto& stone) { return stone.ended_at < before; });
     return caf::unit;
   }
+  result<void> add_connection(const sandbox_connection& connection) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    remove_connection(connection.source, connection.target);
+    joined.push_back(connection);
+    return caf::unit;
+  }
+  result<void> remove_connection(const sandbox_id& source, const sandbox_id& target) override {
+    std::erase_if(joined, [&](const auto& each) { return each.source == source && each.target == target; });
+    return caf::unit;
+  }
+  result<std::vector<sandbox_connection>> connections() override { return joined; }
   result<void> add_sample(const resource_sample& sample) override {
     history.push_back(sample);
     return caf::unit;
@@ -197,6 +224,7 @@ public:
 
   std::map<sandbox_id, sandbox_record> stored;
   std::vector<tombstone> stones;
+  std::vector<sandbox_connection> joined;
   std::vector<resource_sample> history;
   std::vector<life_event> told;
   int event_writes = 0;

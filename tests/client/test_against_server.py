@@ -152,3 +152,15 @@ def test_agents_inside_a_sandbox_import_the_client(caller, box):
     caller.call("write_file", box, "lib/mine.py", "value = 1")
     result = caller.call("exec_command", box, f"python3 -c '{code}; import lib.mine; print(lib.mine.value)'")
     assert (result.stdout, result.exit_code) == ("1\n", 0), result.stderr
+
+
+def test_sandboxes_are_connected_and_disconnected(caller):
+    first, second = (caller.call("create_sandbox", ttl_seconds=60) for _ in range(2))
+    made = caller.call("connect", first.id, second.id)
+    assert (made.source, made.target, made.name) == (first.id, second.id, second.id)
+    assert caller.call("connections", second.id) == [made]
+    assert caller.call("exec_command", first.id, f"getent hosts {made.name}").stdout.split()[0] == made.address
+    caller.call("disconnect", first.id, second.id)
+    assert caller.call("connections", first.id) == []
+    for box in (first, second):
+        caller.call("terminate", box.id)

@@ -83,6 +83,8 @@ REQUESTS = [
     ("post", "/api/sandboxes/{id}/refresh", {"json": {"ttl_seconds": 600}}), ("get", "/api/sandboxes/{id}/logs", {}),
     ("post", "/api/sandboxes/{id}/pause", {}), ("post", "/api/sandboxes/{id}/resume", {}),
     ("get", "/api/sandboxes/{id}/children", {}),
+    ("post", "/api/sandboxes/{id}/connect", {"json": {"target": "{target}"}}), ("get", "/api/sandboxes/{id}/connections", {}),
+    ("delete", "/api/sandboxes/{id}/connect/{target}", {}), ("post", "/api/sandboxes/{id}/disconnect", {"json": {"target": "{target}"}}),
     ("get", "/api/sandboxes/{id}/vnc", {}), ("post", "/api/sandboxes/{id}/preview", {"json": {"port": 3000}}),
     ("post", "/api/sandboxes/{id}/exec", {"json": {"command": "echo hi"}}),
     ("post", "/api/sandboxes/{id}/exec", {"json": {"command": "echo hi", "stream": True}}),
@@ -110,12 +112,16 @@ def test_every_operation_answers_as_declared(api, document):
     box = created.json()["id"]
     process = api.start(box, "cat; sleep 100", stdin=True)["process_id"]
     asked = {("post", "/api/sandboxes")}
+    neighbour = api.create(ttl_seconds=600)["id"]
     for method, path, settings in REQUESTS:
-        response = api.http.request(method.upper(), path.format(id=box, pid=process), **settings)
+        if settings.get("json", {}).get("target"):
+            settings = {"json": {"target": neighbour}}
+        response = api.http.request(method.upper(), path.format(id=box, pid=process, target=neighbour), **settings)
         assert response.status_code == 200, (method, path, response.text[:300])
         if (method, path) != ("head", "/api/sandboxes/{id}/files"):
             check_declared(document, document["paths"][path][method], response)
         asked.add((method, path))
+    api.terminate(neighbour)
     with api.box() as other, api.http.stream("GET", f"/api/sandboxes/{other}/files/watch", params={"path": "/workspace"}) as response:
         watch = document["paths"]["/api/sandboxes/{id}/files/watch"]["get"]
         assert response.headers["Content-Type"].split(";")[0] in resolve(document, watch["responses"]["200"])["content"]
@@ -134,7 +140,7 @@ def test_every_operation_answers_as_declared(api, document):
 def test_errors_are_declared(api, document):
     for method, path, operation in operations(document):
         if "{id}" in path:
-            response = api.http.request(method.upper(), path.format(id="0123456789abcdef", pid=1), json=None if method == "get" else {})
+            response = api.http.request(method.upper(), path.format(id="0123456789abcdef", pid=1, target="0123456789abcdef"), json=None if method == "get" else {})
             # Whichever is looked at first: the sandbox or the request's fields.
             assert response.status_code in (400, 404, 422), (method, path, response.text[:200])
             check_declared(document, operation, response)

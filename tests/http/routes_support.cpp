@@ -487,6 +487,21 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
           return unknown();
         return living_info();
       },
+      [=](const connect_sandboxes& q) -> caf::result<sandbox_connection> {
+        if (!known("connect " + q.target.value, q))
+          return unknown();
+        return sandbox_connection{q.id, q.target, 0x7f530001, 1'000};
+      },
+      [=](const disconnect_sandboxes& q) -> caf::result<void> {
+        if (!known("disconnect " + q.target.value, q))
+          return unknown();
+        return caf::unit;
+      },
+      [=](const list_connections& q) -> caf::result<std::vector<sandbox_connection>> {
+        if (!known("connections", q))
+          return unknown();
+        return std::vector<sandbox_connection>{{q.id, q.id, 0x7f530001, 1'000}};
+      },
   };
 }
 

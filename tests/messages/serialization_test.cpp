@@ -48,7 +48,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   const resource_limits limits{1, 2, 3, 4};
   create_sandbox create{{alice, id}, id,   "basic", "img",     limits,
                         60,          1,    true,    {80, 443}, {{"K", "V"}, {"", ""}},
-                        "/w",        "up", 7,       true};
+                        "/w",        "up", 7,       true, {id}};
   sandbox_info info{
       id, alice, id,   sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33,
       44, 55,    true, pause_cause::idle};
@@ -115,6 +115,14 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
       read_events{{alice, id}, true, 9, id, {life_event_type::failed, life_event_type::created}, 10, 11});
   same_after_round_trip(event_page{{event, event}, 12, 13, 14, true});
   same_after_round_trip(settle_events{});
+  sandbox_connection connection{id, {"x"}, 0x7f530001, 12};
+  same_after_round_trip(connection);
+  same_after_round_trip(std::vector<sandbox_connection>{connection, connection});
+  same_after_round_trip(connect_sandboxes{{alice, id}, id, {"x"}});
+  same_after_round_trip(disconnect_sandboxes{{alice, id}, id, {"x"}});
+  same_after_round_trip(list_connections{{alice, id}, id});
+  same_after_round_trip(sandbox_left{id});
+  same_after_round_trip(restore_connections{{id, id}});
   same_after_round_trip(close_events{});
   same_after_round_trip(deliver_events{});
   same_after_round_trip(start_sandbox{});

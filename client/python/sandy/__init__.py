@@ -5,12 +5,13 @@
 
 from .async_client import OutputStream, SandyClient
 from .errors import SandyError
-from .models import ExecResult, OutputChunk, Sandbox
+from .models import Connection, ExecResult, OutputChunk, Sandbox
 from .sync_client import SyncOutputStream, SyncSandyClient
 from .tasks import create_webapp_sandbox, run_isolated_task
 from .webapp import deploy_webapp
 
 __all__ = [
+    "Connection",
     "ExecResult",
     "OutputChunk",
     "OutputStream",

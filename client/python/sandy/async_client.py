@@ -25,7 +25,7 @@ import httpx
 from . import protocol
 from .errors import error_from, error_from_transport
 from .events import OutputDecoder
-from .models import ExecResult, OutputChunk, Sandbox
+from .models import Connection, ExecResult, OutputChunk, Sandbox
 
 
 class OutputStream:
@@ -138,6 +138,19 @@ class SandyClient:
     async def resume(self, sandbox_id: str) -> Sandbox:
         """Lets the processes of a paused sandbox go on."""
         return protocol.sandbox_from(await self._object(protocol.sandbox(sandbox_id, "POST", "/resume", json={})))
+
+    async def connect(self, sandbox_id: str, target: str) -> Connection:
+        """Lets a sandbox reach the TCP ports of another by a host name, the other's id. One direction; repeating it is
+        harmless."""
+        return protocol.connection_from(await self._object(protocol.sandbox(sandbox_id, "POST", "/connect", json={"target": target})))
+
+    async def disconnect(self, sandbox_id: str, target: str) -> None:
+        """Undoes `connect`; what is open is cut. Repeating it is harmless."""
+        await self._send(protocol.sandbox(sandbox_id, "POST", "/disconnect", json={"target": target}))
+
+    async def connections(self, sandbox_id: str) -> List[Connection]:
+        """Describes the connections from a sandbox and to it."""
+        return protocol.connections_from(await self._object(protocol.sandbox(sandbox_id, "GET", "/connections")))
 
     async def terminate(self, sandbox_id: str) -> None:
         """Ends a sandbox with all that runs in it. Repeating it is harmless."""

@@ -25,6 +25,23 @@ class Sandbox:
     details: Dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
+@dataclass(frozen=True)
+class Connection:
+    """One sandbox reaches the TCP ports of another.
+
+    Attributes:
+        source: id of the sandbox that reaches the other.
+        target: id of the other.
+        name: the target's host name inside the source.
+        address: what the name stands for there.
+    """
+
+    source: str
+    target: str
+    name: str
+    address: str
+
+
 class ExecResult(NamedTuple):
     """How a command ended. `exit_code` is 128 + the signal's number for a signal and 124 for a timeout."""
 

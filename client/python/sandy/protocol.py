@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from .errors import SandyError
-from .models import ExecResult, Sandbox
+from .models import Connection, ExecResult, Sandbox
 
 # Over this a file travels as its bytes: JSON bodies are limited to 64 MiB, and base64 adds a third.
 LARGEST_JSON_FILE = 32 * 1024 * 1024
@@ -127,6 +127,17 @@ def sandbox_from(data: Dict[str, Any]) -> Sandbox:
 
 def sandboxes_from(data: Dict[str, Any]) -> List[Sandbox]:
     return [sandbox_from(each) for each in data.get("sandboxes") or []]
+
+
+def connection_from(data: Dict[str, Any]) -> Connection:
+    try:
+        return Connection(*(str(data[name]) for name in ("source", "target", "name", "address")))
+    except KeyError as missing:
+        raise SandyError(200, "bad_answer", f"the server described a connection without {missing}") from missing
+
+
+def connections_from(data: Dict[str, Any]) -> List[Connection]:
+    return [connection_from(each) for each in data.get("connections") or []]
 
 
 def exec_result_from(data: Dict[str, Any]) -> ExecResult:

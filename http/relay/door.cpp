@@ -1,0 +1,172 @@
+#include "http/relay/door.hpp"
+
+#include "metrics/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/ip/address_v4.hpp>
+#include <boost/asio/ip/address_v6.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <exception>
+
+namespace sandy::http::relay {
+
+namespace net = boost::asio;
+using net::ip::tcp;
+
+namespace {
+
+constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
+
+// Accepting fails when the process has no descriptor left: trying again at once would burn a core and fill
+// the log.
+constexpr std::chrono::milliseconds first_pause{50};
+constexpr std::chrono::milliseconds last_pause{2'000};
+// Loopback answers at once; only a listener with a full queue lets one wait.
+constexpr std::chrono::seconds connect_timeout{10};
+
+using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
+                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
+
+void rethrow(const std::exception_ptr& what) {
+  if (what)
+    std::rethrow_exception(what); // a bug, as in the loop of the server
+}
+
+io_task<bool> connect_in_time(socket& which, tcp::endpoint to) {
+  using net::experimental::awaitable_operators::operator||;
+  io_timer timer{which.get_executor(), connect_timeout};
+  auto first = co_await (which.async_connect(to, as_values) || timer.async_wait(as_values));
+  co_return first.index() == 0 && !std::get<0>(std::get<0>(first));
+}
+
+/// Connects the far side: at the target's IPv4 loopback address, or where nothing listens there at the other.
+io_task<bool> reach(relayed& pair, runtime::socket_maker target, std::uint16_t port) {
+  const tcp::endpoint places[] = {{net::ip::address_v4::loopback(), port},
+                                  {net::ip::address_v6::loopback(), port}};
+  for (const auto& place : places) {
+    auto made = co_await target(place.protocol().family());
+    if (!made || pair.ended)
+      co_return false;
+    boost::system::error_code ec;
+    pair.far.close(ec);
+    pair.far.assign(place.protocol(), made->get(), ec);
+    if (ec)
+      co_return false;
+    [[maybe_unused]] auto owned_by_the_socket = made->release();
+    auto connected = co_await connect_in_time(pair.far, place);
+    if (connected || pair.ended)
+      co_return connected;
+  }
+  co_return false;
+}
+
+} // namespace
+
+door::door(net::io_context& home, std::string label, std::shared_ptr<std::atomic<std::size_t>> open)
+    : home_(home)
+    , label_(std::move(label))
+    , open_(std::move(open))
+    , acceptor_(home.get_executor())
+    , pause_(home.get_executor()) {}
+
+result<std::shared_ptr<door>> door::make(net::io_context& home, runtime::connection_capture captured,
+                                         std::string label, std::shared_ptr<std::atomic<std::size_t>> open) {
+  std::shared_ptr<door> made{new door(home, std::move(label), std::move(open))};
+  boost::system::error_code ec;
+  made->acceptor_.assign(tcp::v4(), captured.listener.get(), ec);
+  if (ec)
+    return fail(errc::internal, "Cannot accept captured connections: " + ec.message());
+  [[maybe_unused]] auto owned_by_the_acceptor = captured.listener.release();
+  made->steering_ = std::move(captured.steering);
+  return made;
+}
+
+void door::start() { net::co_spawn(home_, accept_loop(shared_from_this()), rethrow); }
+
+void door::post(std::function<void()> work) { net::post(home_, std::move(work)); }
+
+io_task<void> door::accept_loop(std::shared_ptr<door> self) {
+  auto pause = first_pause;
+  while (self->acceptor_.is_open()) {
+    auto outcome = co_await self->acceptor_.async_accept(self->home_.get_executor(), as_values);
+    auto& [ec, client] = outcome;
+    if (!self->acceptor_.is_open())
+      co_return;
+    if (ec == net::error::connection_aborted)
+      continue; // the client gave up while it waited
+    if (ec) {
+      log_event(log_level::warn, "relay_accept_failed",
+                {{"sandbox_id", self->label_}, {"what", ec.message()}});
+      self->pause_.expires_after(pause);
+      pause = std::min(2 * pause, last_pause);
+      co_await self->pause_.async_wait(as_values);
+      continue;
+    }
+    pause = first_pause;
+    self->accepted(std::move(client));
+  }
+}
+
+void door::accepted(socket client) {
+  boost::system::error_code ec;
+  auto dialled = client.local_endpoint(ec); // a captured connection keeps the address that was asked for
+  auto way = ec ? routes_.end() : routes_.find(dialled.address().to_v4().to_uint());
+  auto pair = std::make_shared<relayed>(std::move(client));
+  if (way == routes_.end() || way->second->open >= most_per_address || open_->load() >= most_of_all)
+    return pair->cut();
+  pair->insert_before(way->second->pairs);
+  ++way->second->open;
+  ++*open_;
+  net::co_spawn(home_, serve(std::move(pair), way->second, dialled.port(), open_), rethrow);
+}
+
+io_task<void> door::serve(std::shared_ptr<relayed> pair, std::shared_ptr<route> way, std::uint16_t port,
+                          std::shared_ptr<std::atomic<std::size_t>> open) {
+  auto in_use = way->target.use();
+  auto reached = co_await reach(*pair, way->target.sockets, port);
+  if (reached && !pair->ended)
+    co_await move_bytes(pair);
+  else
+    pair->cut();
+  pair->unlink();
+  --way->open;
+  --*open;
+}
+
+void door::open(std::uint32_t address, runtime::relay_target target) {
+  cut(address);
+  if (!acceptor_.is_open())
+    return;
+  auto way = std::make_shared<route>();
+  way->target = std::move(target);
+  routes_.emplace(address, std::move(way));
+}
+
+void door::cut(std::uint32_t address) noexcept {
+  auto way = routes_.find(address);
+  if (way == routes_.end())
+    return;
+  auto& pairs = way->second->pairs;
+  while (pairs.linked()) {
+    auto& pair = static_cast<relayed&>(*pairs.next());
+    pair.unlink();
+    pair.cut();
+  }
+  routes_.erase(way);
+}
+
+void door::close() noexcept {
+  steering_.reset();                 // first: what comes from now on is refused, not left waiting
+  boost::system::error_code ignored; // closed twice is closed
+  acceptor_.close(ignored);
+  pause_.cancel();
+  while (!routes_.empty())
+    cut(routes_.begin()->first);
+}
+
+} // namespace sandy::http::relay
