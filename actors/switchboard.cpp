@@ -60,7 +60,7 @@ caf::result<sandbox_connection> switchboard_state::connect(connect_sandboxes req
   auto wanted = plan(*from, request.target);
   if (!wanted)
     co_return std::move(wanted.error());
-  auto joined = co_await join(from, to, *wanted);
+  auto joined = co_await join(from, to, *wanted, false);
   if (!joined)
     co_return std::move(joined.error());
   log_event(log_level::info, "connected",
@@ -92,11 +92,11 @@ result<sandbox_connection> switchboard_state::plan(const panel& from, const sand
   return sandbox_connection{from.owner, target, address, env_.wall_clock()};
 }
 
-coro::task<void> switchboard_state::join(side from, side to, sandbox_connection wanted) {
+coro::task<void> switchboard_state::join(side from, side to, sandbox_connection wanted, bool named) {
   if (from->gone || to->gone)
     co_return not_found();
   from->lines[wanted.target] = {wanted};
-  auto opened = co_await open(from, to, wanted);
+  auto opened = co_await open(from, to, wanted, named);
   if (opened)
     co_return caf::unit;
   from->lines.erase(wanted.target);
@@ -106,7 +106,7 @@ coro::task<void> switchboard_state::join(side from, side to, sandbox_connection 
   co_return std::move(opened);
 }
 
-coro::task<void> switchboard_state::open(side from, side to, sandbox_connection wanted) {
+coro::task<void> switchboard_state::open(side from, side to, sandbox_connection wanted, bool named) {
   auto stored = co_await coro::blocking<void>(env_.store_calls,
                                               [&s = env_.store, wanted] { return s.add_connection(wanted); });
   if (!stored)
@@ -123,11 +123,13 @@ coro::task<void> switchboard_state::open(side from, side to, sandbox_connection 
   from->door->post([door = from->door, address = wanted.address, to = target_of(wanted.target, *target)] {
     door->open(address, to);
   });
-  auto named = co_await write_names(from);
-  if (!named)
-    co_return std::move(named.error());
-  if (from->gone || to->gone)
-    co_return not_found();
+  if (!named) {
+    auto written = co_await write_names(from);
+    if (!written)
+      co_return std::move(written.error());
+    if (from->gone || to->gone)
+      co_return not_found();
+  }
   from->lines[wanted.target].open = true;
   co_return caf::unit;
 }
@@ -335,7 +337,8 @@ coro::task<void> switchboard_state::open_again(side from, side to, sandbox_conne
   auto turn = co_await from->turn.acquire();
   if (from->lines.contains(stored.target))
     co_return caf::unit;
-  auto joined = co_await join(from, to, stored);
+  // Its file was written before; a sandbox that is frozen now could not write it.
+  auto joined = co_await join(from, to, stored, true);
   if (!joined)
     log_event(log_level::warn, "connection_lost",
               {{"sandbox_id", stored.source.value},

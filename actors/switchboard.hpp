@@ -56,8 +56,9 @@ private:
   side side_of(const sandbox_id& owner);
   result<sandbox_connection> plan(const panel& from, const sandbox_id& target) const;
   /// Opens a connection; leaves nothing of it when it fails. With the turn of `from`.
-  coro::task<void> join(side from, side to, sandbox_connection wanted);
-  coro::task<void> open(side from, side to, sandbox_connection wanted);
+  coro::task<void> join(side from, side to, sandbox_connection wanted, bool named);
+  /// @param named its name is in the sandbox's /etc/hosts already.
+  coro::task<void> open(side from, side to, sandbox_connection wanted, bool named);
   coro::task<void> open_door(side from);
   coro::task<void> open_again(side from, side to, sandbox_connection stored);
   coro::task<void> write_names(side of);
