@@ -189,7 +189,7 @@ runtime::relay_target switchboard_state::target_of(const sandbox_id& id,
   auto use = [uses = env_.data.uses_of(id)]() -> std::shared_ptr<void> {
     return uses ? std::make_shared<guest::activity::use>(uses) : nullptr;
   };
-  return {std::move(sockets), std::move(use)};
+  return {std::move(sockets), std::move(use), inside_port};
 }
 
 std::vector<sandbox_connection> switchboard_state::list(const sandbox_id& id) const {

@@ -17,6 +17,7 @@ using socket_maker = std::function<io_task<result<unique_fd>>(int family)>;
 struct relay_target {
   socket_maker sockets;
   std::function<std::shared_ptr<void>()> use; ///< what it returns is held as long as a relayed connection
+  std::uint16_t closed_port = 0; ///< reset at once: what listens there is ours, and takes us for the target
 };
 
 /// Where captured connections of one sandbox are accepted and relayed. Has a thread: all but `post` is for

@@ -117,7 +117,8 @@ void door::accepted(socket client) {
   auto dialled = client.local_endpoint(ec); // a captured connection keeps the address that was asked for
   auto way = ec ? routes_.end() : routes_.find(dialled.address().to_v4().to_uint());
   auto pair = std::make_shared<relayed>(std::move(client));
-  if (way == routes_.end() || way->second->open >= most_per_address || open_->load() >= most_of_all)
+  if (way == routes_.end() || dialled.port() == way->second->target.closed_port ||
+      way->second->open >= most_per_address || open_->load() >= most_of_all)
     return pair->cut();
   pair->insert_before(way->second->pairs);
   ++way->second->open;

@@ -31,6 +31,7 @@ struct network : machine {
     void open(std::uint32_t address, runtime::relay_target target) override {
       CHECK(target.use()); // it is busy meanwhile
       CHECK(target.sockets);
+      CHECK(target.closed_port == inside_port);
       of_.doors[inside_][address] = 1;
     }
     void cut(std::uint32_t address) noexcept override {
@@ -295,7 +296,7 @@ TEST_CASE_METHOD(network, "connections are open again after a restart, those tha
   run();
   CHECK(doors.empty());
   driver.dead.insert(c); // ended while nobody looked
-  stuck = true; // as a sandbox that is frozen
+  stuck = true;          // as a sandbox that is frozen
   start();
   stuck = false;
   CHECK(listed(a) == std::vector{*kept});

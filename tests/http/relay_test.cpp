@@ -95,17 +95,21 @@ struct relay_stage {
     auto captured = listener_on(dialled, port, SOCK_NONBLOCK);
     door = relays.open({std::move(captured), unique_fd{}}, "a");
     REQUIRE(door);
-    runtime::relay_target to;
-    to.sockets = [](int family) -> io_task<result<unique_fd>> {
-      co_return unique_fd{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-    };
-    to.use = [this] { return in_use; };
-    on_thread([&] { door->open(dialled, to); });
+    open(0);
   }
   ~relay_stage() {
     door.reset();
     guard.reset();
     thread.join();
+  }
+  void open(std::uint16_t closed_port) {
+    runtime::relay_target to;
+    to.sockets = [](int family) -> io_task<result<unique_fd>> {
+      co_return unique_fd{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    };
+    to.use = [this] { return in_use; };
+    to.closed_port = closed_port;
+    on_thread([&] { door->open(dialled, to); });
   }
   void on_thread(std::function<void()> work) {
     std::promise<void> done;
@@ -188,6 +192,12 @@ TEST_CASE_METHOD(relay_stage, "an address that is cut resets what is open and wh
 
 TEST_CASE_METHOD(relay_stage, "a target where nothing listens is a reset", "[relay]") {
   target.reset();
+  auto client = connect_to(dialled, port);
+  CHECK((!client || all_of(client) == " reset"));
+}
+
+TEST_CASE_METHOD(relay_stage, "a closed port is a reset, whoever listens there", "[relay]") {
+  open(port);
   auto client = connect_to(dialled, port);
   CHECK((!client || all_of(client) == " reset"));
 }
