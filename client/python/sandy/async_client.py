@@ -142,7 +142,8 @@ class SandyClient:
     async def connect(self, sandbox_id: str, target: str) -> Connection:
         """Lets a sandbox reach the TCP ports of another by a host name, the other's id. One direction; repeating it is
         harmless."""
-        return protocol.connection_from(await self._object(protocol.sandbox(sandbox_id, "POST", "/connect", json={"target": target})))
+        call = protocol.sandbox(sandbox_id, "POST", "/connect", json={"target": target})
+        return protocol.connection_from(await self._object(call))
 
     async def disconnect(self, sandbox_id: str, target: str) -> None:
         """Undoes `connect`; what is open is cut. Repeating it is harmless."""
