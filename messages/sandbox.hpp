@@ -79,7 +79,7 @@ struct create_sandbox {
   std::string workdir = "/workspace";                      ///< absolute
   std::string upstream;                                    ///< a wish, echoed
   std::uint32_t idle_timeout_seconds = usual_idle_timeout; ///< 0: none
-  bool pause_on_idle = false; ///< when the idle timeout passes: pause it instead of ending it
+  bool pause_on_idle = false;         ///< when the idle timeout passes: pause it instead of ending it
   std::vector<sandbox_id> connect_to; ///< what it reaches from its first moment on
 };
 

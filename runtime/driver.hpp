@@ -98,9 +98,9 @@ public:
   /// sandbox does not run any more.
   virtual result<unique_fd> listen(const instance& where, std::uint16_t port) = 0;
 
-  /// A TCP socket that is not connected yet and reaches what the sandbox's processes reach; non-blocking, with
-  /// bounded buffers. The namespace is kept as by `listen`. @param family AF_INET or AF_INET6. Fails with
-  /// sandbox_ended.
+  /// A TCP socket that is not connected yet and reaches what the sandbox's processes reach; non-blocking,
+  /// with bounded buffers. The namespace is kept as by `listen`. @param family AF_INET or AF_INET6. Fails
+  /// with sandbox_ended.
   virtual result<unique_fd> open_socket(const instance& where, int family) = 0;
 
   /// Captures the TCP connections that processes in the sandbox make to a range of addresses, as
