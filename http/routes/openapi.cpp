@@ -29,6 +29,7 @@ const std::map<unsigned, std::string_view>& error_texts() {
       {416, "The range lies outside the file"},
       {422, "A field is missing or has the wrong type, or the digest does not match"},
       {429, "A budget is spent; see Retry-After"},
+      {501, "The machine cannot do it"},
       {502, "The sandbox broke or could not be made"},
       {503, "No room, or the server is shutting down; see Retry-After"},
       {504, "No answer in time"},
@@ -80,7 +81,7 @@ json responses_of(const described_operation& operation) {
 
 json parameters_of(const described_operation& operation) {
   auto parameters = json::array();
-  for (std::string_view name : {"id", "pid", "tenant"})
+  for (std::string_view name : {"id", "pid", "target", "tenant"})
     if (operation.path.find("{" + std::string{name} + "}") != std::string_view::npos)
       parameters.push_back(reference("parameters", name));
   for (auto name : operation.parameters)

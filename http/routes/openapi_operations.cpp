@@ -108,7 +108,7 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  {},
                  {{json_type, "ConnectSandbox"}},
                  {{json_type, "Connection"}},
-                 {400, 409, 413, 422, 501, 504}});
+                 {400, 409, 413, 422, 501}});
   all.push_back({"POST",
                  "/api/sandboxes/{id}/disconnect",
                  "disconnect_sandbox",
@@ -117,7 +117,7 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  {},
                  {{json_type, "ConnectSandbox"}},
                  {{json_type, "Disconnected"}},
-                 {400, 413, 422, 504}});
+                 {400, 413, 422}});
   all.push_back({"DELETE",
                  "/api/sandboxes/{id}/connect/{target}",
                  "remove_connection",
@@ -126,7 +126,7 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  {},
                  {},
                  {{json_type, "Disconnected"}},
-                 {504}});
+                 {}});
   all.push_back({"GET",
                  "/api/sandboxes/{id}/connections",
                  "list_connections",

@@ -20,7 +20,7 @@ TEST_CASE_METHOD(stage, "connecting answers the connection as the source sees it
     CHECK((body["source"] == living.value && body["source_id"] == living.value));
     CHECK((body["target"] == other && body["targetId"] == other && body["name"] == other));
     CHECK((body["direction"] == "outbound" && body["address"] == "127.83.0.1"));
-    CHECK((body["createdAt"] == "1970-01-01T00:00:01.000Z" && body["created_at"] == body["createdAt"]));
+    CHECK((body["createdAt"] == "1970-01-01T00:00:01.000+00:00" && body["created_at"] == body["createdAt"]));
   }
   CHECK(script.asked.front() == "connect " + other + " acme " + living.value);
 }
