@@ -225,17 +225,8 @@ void worker_state::child_down(const caf::down_msg& down) {
   }
   if (pool_down(down) || switchboard_down(down))
     return;
-  if (auto [first, last] = creating_for_.equal_range(down.source); first != last) {
-    for (auto order = first; order != last; ++order) {
-      order->second->abandoned = true;
-      give_up(order->second, fail(errc::cancelled, "The caller went away"));
-      if (auto entry = live_.find(order->second->id); entry != live_.end())
-        caf::anon_send(entry->second.handle, end_sandbox{end_reason::caller_gone});
-    }
-    creating_for_.erase(first, last);
-    give_places();
+  if (caller_down(down))
     return;
-  }
   auto known = by_address_.find(down.source);
   if (known == by_address_.end())
     return;

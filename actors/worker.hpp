@@ -80,7 +80,9 @@ private:
   caf::result<Reply> pass_on(Request request);
 
   std::shared_ptr<creation> begin_creation(const caf::actor_addr& caller, const sandbox_record& planned);
-  void end_creation(const caf::actor_addr& caller, const std::shared_ptr<creation>& order);
+  void end_creation(const caf::actor_addr& caller, const std::shared_ptr<creation>& order,
+                    const sandbox_id& made);
+  bool caller_down(const caf::down_msg& down);
   /// A warm sandbox made the caller's. Fails with capacity_exhausted when there is none, with cancelled when
   /// the caller is gone.
   coro::task<sandbox_info> claim(sandbox_record wanted, std::shared_ptr<creation> order);
@@ -155,7 +157,8 @@ private:
   std::map<std::string, pool> pools_; ///< by flavor
   std::map<caf::actor_addr, sandbox_id> by_address_;
   std::multimap<caf::actor_addr, std::shared_ptr<creation>>
-      creating_for_; ///< by caller: when one dies they are undone
+      creating_for_;                                  ///< by caller: when one dies they are undone
+  std::multimap<caf::actor_addr, sandbox_id> unread_; ///< made for a caller who may not have heard of it yet
   std::unordered_map<sandbox_id, tombstone> tombstones_;
   family family_;
   std::set<std::uint32_t> slots_;

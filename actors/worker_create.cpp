@@ -4,6 +4,8 @@
 #include "actors/worker.hpp"
 #include "coro/request.hpp"
 
+#include <caf/send.hpp>
+
 #include <algorithm>
 
 namespace sandy {
@@ -121,7 +123,7 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
   auto made = co_await make_claimed_or_cold(std::move(*record), order);
   if (made && !request.connect_to.empty())
     made = co_await connect_new(request.caller, std::move(*made), std::move(request.connect_to));
-  end_creation(caller, order);
+  end_creation(caller, order, made ? made->id : sandbox_id{});
   if (!made)
     co_return std::move(made);
   if (auto entry = live_.find(made->id); entry != live_.end())
@@ -169,14 +171,42 @@ std::shared_ptr<creation> worker_state::begin_creation(const caf::actor_addr& ca
   return order;
 }
 
-void worker_state::end_creation(const caf::actor_addr& caller, const std::shared_ptr<creation>& order) {
+/// @param made empty when it failed.
+void worker_state::end_creation(const caf::actor_addr& caller, const std::shared_ptr<creation>& order,
+                                const sandbox_id& made) {
   --creating_;
   std::erase_if(creating_for_, [&](const auto& each) { return each.second == order; });
-  if (!creating_for_.contains(caller) && !order->abandoned)
+  if (!made.value.empty() && !order->abandoned)
+    unread_.emplace(caller, made);
+  if (!creating_for_.contains(caller) && !unread_.contains(caller) && !order->abandoned)
     self_->demonitor(caller);
   if (!live_.contains(order->id))
     family_.remove(order->id);
   give_places();
+}
+
+/// Undoes what was made for somebody who will never know. @returns whether it was a caller that died.
+bool worker_state::caller_down(const caf::down_msg& down) {
+  auto undo = [this](const sandbox_id& id) {
+    if (auto entry = live_.find(id); entry != live_.end())
+      caf::anon_send(entry->second.handle, end_sandbox{end_reason::caller_gone});
+  };
+  auto [first, last] = creating_for_.equal_range(down.source);
+  for (auto each = first; each != last; ++each) {
+    each->second->abandoned = true;
+    give_up(each->second, fail(errc::cancelled, "The caller went away"));
+    undo(each->second->id);
+  }
+  auto [unread, end] = unread_.equal_range(down.source);
+  if (down.reason) // it died with the answer in its mailbox; who has read it ends in order
+    for (auto each = unread; each != end; ++each)
+      undo(each->second);
+  auto known = first != last || unread != end;
+  creating_for_.erase(first, last);
+  unread_.erase(unread, end);
+  if (known)
+    give_places();
+  return known;
 }
 
 coro::task<sandbox_info> worker_state::make_cold(sandbox_record wanted, std::shared_ptr<creation> order) {

@@ -38,7 +38,7 @@ public:
   question(inbox& box, std::uint64_t id)
       : box_(&box)
       , id_(id) {}
-  bool answered() const { return box_->answers.count(id_) != 0; }
+  bool answered() const { return answer().has_value(); }
   bool succeeded() const {
     auto outcome = answer();
     return outcome && *outcome;
@@ -46,14 +46,15 @@ public:
   /// The answer; std::nullopt while there is none.
   std::optional<result<T>> answer() const {
     auto found = box_->answers.find(id_);
-    if (found == box_->answers.end())
-      return std::nullopt;
-    return coro::detail::take_response<T>(*found->second);
+    if (!taken_ && found != box_->answers.end()) // taking it leaves nothing behind
+      taken_ = coro::detail::take_response<T>(*found->second);
+    return taken_;
   }
 
 private:
   inbox* box_;
   std::uint64_t id_;
+  mutable std::optional<result<T>> taken_;
 };
 
 /// An actor system whose actors run one message at a time, when the test says so, on a virtual clock.
