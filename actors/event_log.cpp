@@ -24,18 +24,6 @@ constexpr std::uint32_t longest_wait_ms = 60'000;
 constexpr auto first_pause = 200ms;
 constexpr auto last_pause = 60s;
 
-bool wanted(const read_events& question, const life_event& event) {
-  const auto& asker = question.caller;
-  if (!question.every_tenant && event.tenant != asker.tenant)
-    return false;
-  if (!asker.sandbox.value.empty() && event.sandbox != asker.sandbox && event.parent != asker.sandbox)
-    return false;
-  if (!question.sandbox.value.empty() && event.sandbox != question.sandbox)
-    return false;
-  const auto& types = question.types;
-  return types.empty() || std::find(types.begin(), types.end(), event.type) != types.end();
-}
-
 } // namespace
 
 event_log_state::event_log_state(self_pointer self, services* env, std::size_t capacity)
@@ -122,9 +110,25 @@ coro::task<void> event_log_state::write() {
 }
 
 void event_log_state::keep(life_event event) {
+  link(event);
   kept_.push_back(std::move(event));
-  if (kept_.size() > capacity_)
+  if (kept_.size() > capacity_) {
+    unlink(kept_.front());
     kept_.pop_front();
+  }
+}
+
+void event_log_state::link(const life_event& event) {
+  auto& known = origins_[event.sandbox];
+  known.parent = event.parent;
+  ++known.kept;
+  known.ended = known.ended || event.type == life_event_type::ended;
+}
+
+void event_log_state::unlink(const life_event& event) {
+  auto known = origins_.find(event.sandbox);
+  if (known != origins_.end() && --known->second.kept == 0 && known->second.ended)
+    origins_.erase(known);
 }
 
 void event_log_state::announce() {
@@ -165,6 +169,35 @@ caf::result<event_page> event_log_state::read(read_events question) {
     question.after = page.next;
     co_await coro::with_timeout<void>(left, arrival());
   }
+}
+
+/// Whether the event's sandbox is `ancestor` or descends from it.
+bool event_log_state::within(const life_event& event, const sandbox_id& ancestor) const {
+  if (event.sandbox == ancestor)
+    return true;
+  auto here = event.parent;
+  // A cycle cannot be made, but might be read from a damaged store.
+  for (std::size_t step = 0; step <= origins_.size() && !here.value.empty(); ++step) {
+    if (here == ancestor)
+      return true;
+    auto known = origins_.find(here);
+    if (known == origins_.end())
+      return false;
+    here = known->second.parent;
+  }
+  return false;
+}
+
+bool event_log_state::wanted(const read_events& question, const life_event& event) const {
+  const auto& asker = question.caller;
+  if (!question.every_tenant && event.tenant != asker.tenant)
+    return false;
+  if (!asker.sandbox.value.empty() && !within(event, asker.sandbox))
+    return false;
+  if (!question.sandbox.value.empty() && event.sandbox != question.sandbox)
+    return false;
+  const auto& types = question.types;
+  return types.empty() || std::find(types.begin(), types.end(), event.type) != types.end();
 }
 
 event_page event_log_state::page_of(const read_events& question) const {

@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <memory>
+#include <unordered_map>
 
 namespace sandy {
 
@@ -41,11 +42,23 @@ private:
   void announce(); ///< wakes everybody who waits
   void keep(life_event event);
   event_page page_of(const read_events& question) const;
+  bool wanted(const read_events& question, const life_event& event) const;
+  bool within(const life_event& event, const sandbox_id& ancestor) const;
+  void link(const life_event& event);
+  void unlink(const life_event& event);
+
+  /// Whose child a sandbox is, known from its events as long as one of them is kept or it lives.
+  struct origin {
+    sandbox_id parent;
+    std::size_t kept = 0; ///< events of it
+    bool ended = false;
+  };
 
   self_pointer self_;
   services& env_;
   std::size_t capacity_;
-  std::deque<life_event> kept_;    ///< stored, in order
+  std::deque<life_event> kept_; ///< stored, in order
+  std::unordered_map<sandbox_id, origin> origins_;
   std::deque<life_event> pending_; ///< not yet written; at most capacity_
   std::uint64_t last_ = 0;         ///< the newest number given out
   std::uint64_t dropped_ = 0;      ///< from pending_, since the last write: they leave a hole in the numbers

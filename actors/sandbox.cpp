@@ -118,7 +118,7 @@ void sandbox_state_machine::log(std::string line) {
 /// A sandbox that is nobody's yet has no life that anybody should hear of.
 void sandbox_state_machine::publish(life_event_type type) {
   const auto& info = record_.info;
-  if (!info.tenant.value.empty())
+  if (!info.tenant.value.empty() && !claiming_)
     env_.publish({0, env_.wall_clock(), info.tenant, info.id, info.parent, type, life_.reason()});
 }
 

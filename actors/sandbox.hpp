@@ -86,7 +86,8 @@ private:
       inside_; ///< serves the API inside; must not outlive the sandbox, whose network it holds
   std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
   sandbox_life life_;
-  coro::event created_; ///< the creation is over, well or not: the end may take apart what it made
+  bool claiming_ = false; ///< its owner to be has not heard of it, and never will when the claim fails
+  coro::event created_;   ///< the creation is over, well or not: the end may take apart what it made
   coro::event gone_;
   coro::task<void> lease_;     ///< replaced by a refresh, which cancels the old timer
   coro::task<void> idle_;      ///< replaced when it is resumed

@@ -100,6 +100,7 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   wanted.id = info.id;
   wanted.state = info.state;
   auto same_limits = wanted.limits == info.limits;
+  claiming_ = true;
   info = std::move(wanted);
   record_.env = std::move(message.env);
   ended_->uses->touch();
@@ -125,6 +126,7 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   open_data();
   if (auto served = serve_inside(); !served)
     co_return std::move(served.error());
+  claiming_ = false;
   log("ready");
   publish(life_event_type::created);
   env_.metrics.sandbox_created(info.flavor);

@@ -105,6 +105,13 @@ void inside_listener::session_ended() noexcept {
   pause_.cancel();
 }
 
+bool inside_listener::hold_body(std::uint64_t bytes) noexcept {
+  if (body_bytes_ + bytes > 2 * shard_->common->server.limits.json_body_bytes)
+    return false;
+  body_bytes_ += bytes;
+  return true;
+}
+
 void inside_listener::stop_accepting() noexcept {
   boost::system::error_code ignored; // closed twice is closed
   acceptor_.close(ignored);

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 namespace sandy::http {
@@ -41,6 +42,11 @@ public:
   coro::list_hook& sessions() noexcept { return sessions_; }
   void session_ended() noexcept;
 
+  /// Bodies are read into memory, at most two of the largest at a time: a sandbox that sends them through all
+  /// its connections must not fill the server's. @returns false when there is no room for `bytes` more.
+  bool hold_body(std::uint64_t bytes) noexcept;
+  void release_body(std::uint64_t bytes) noexcept { body_bytes_ -= bytes; }
+
 private:
   using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
   using timer =
@@ -53,8 +59,9 @@ private:
   std::shared_ptr<shard> shard_;
   acceptor acceptor_;
   timer pause_;
-  coro::list_hook sessions_; ///< head of a list of class session
-  std::size_t open_ = 0;     ///< sessions that came through here
+  coro::list_hook sessions_;     ///< head of a list of class session
+  std::size_t open_ = 0;         ///< sessions that came through here
+  std::uint64_t body_bytes_ = 0; ///< of request bodies in memory
 };
 
 } // namespace sandy::http

@@ -34,6 +34,7 @@ session::session(connection::socket socket, std::shared_ptr<shard> home,
 
 session::~session() {
   shard_->common->observer.connection_closed();
+  release_body();
   if (door_)
     door_->session_ended();
   shard_->common->connections.fetch_sub(1, std::memory_order_release);
@@ -93,6 +94,7 @@ io_task<void> session::run() {
     if (!ready)
       break;
     co_await answer();
+    release_body();
     more = co_await finish();
   }
   // A body whose end only closing shows must not look complete; every other framing shows the cut by itself.

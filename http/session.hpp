@@ -84,6 +84,8 @@ private:
   // session_body.cpp
   enum class body_state : std::uint8_t { done, sized, chunked, failed };
   void begin_body();
+  bool hold_body(std::uint64_t bytes) noexcept;
+  void release_body() noexcept;
   io_task<result<std::string>> read_sized();
   io_task<result<std::string>> read_chunked();
   caf::error body_failure(io_status status);
@@ -127,6 +129,7 @@ private:
   // its body
   body_state body_ = body_state::done;
   std::uint64_t body_left_ = 0;  ///< sized
+  std::uint64_t body_held_ = 0;  ///< bytes in memory, of what its door allows
   bool continue_wanted_ = false; ///< the client waits for "100 Continue" before it sends the body
 
   // its answer

@@ -29,6 +29,20 @@ void session::begin_body() {
   continue_wanted_ = body_ != body_state::done && head_.version >= 11 && !head_.field("Expect").empty();
 }
 
+/// Until the request is answered. From outside there are the limits of tenants and of connections.
+bool session::hold_body(std::uint64_t bytes) noexcept {
+  if (door_ && !door_->hold_body(bytes))
+    return false;
+  body_held_ += bytes;
+  return true;
+}
+
+void session::release_body() noexcept {
+  if (door_)
+    door_->release_body(body_held_);
+  body_held_ = 0;
+}
+
 std::optional<std::uint64_t> session::content_length() const noexcept {
   if (head_.chunked)
     return std::nullopt;
@@ -128,6 +142,9 @@ io_task<result<std::string>> session::read_body(std::uint64_t limit) {
       co_return piece ? result<std::string>{std::move(body)} : std::move(piece);
     if (body.size() + piece->size() > limit)
       co_return too_large();
+    if (!hold_body(piece->size()))
+      co_return fail_for_now(errc::capacity_exhausted, "This sandbox sends too many large requests at once",
+                             1);
     if (body.empty()) {
       body = std::move(*piece);
       if (body_ == body_state::sized)

@@ -44,7 +44,7 @@ struct life_event {
 /// Asks for the events behind a number, oldest first; answered by event_page. Waits for one when there is
 /// none.
 struct read_events {
-  principal caller;          ///< a tenant sees its own; a sandbox those of itself and of its children
+  principal caller;          ///< a tenant sees its own; a sandbox those of itself and its descendants
   bool every_tenant = false; ///< for the server's own readers: whoever the caller is
   std::uint64_t after = 0;   ///< 0, and numbers that are not given out yet: from the oldest kept
   sandbox_id sandbox;        ///< empty: all

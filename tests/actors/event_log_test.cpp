@@ -134,8 +134,8 @@ TEST_CASE_METHOD(logged_machine, "a page holds at most what was asked for, and t
   CHECK(read(question).next == 3);
 }
 
-TEST_CASE_METHOD(logged_machine, "a tenant reads its own events, a sandbox those of itself and its children",
-                 "[events]") {
+TEST_CASE_METHOD(logged_machine,
+                 "a tenant reads its own events, a sandbox those of itself and its descendants", "[events]") {
   tell(alice, 1);
   tell(bob, 2);
   tell(alice, 3, life_event_type::created, 1);
@@ -149,6 +149,37 @@ TEST_CASE_METHOD(logged_machine, "a tenant reads its own events, a sandbox those
   auto everything = from(0, tenant_id{});
   everything.every_tenant = true;
   CHECK(numbers_of(read(everything)) == sequences{1, 2, 3, 4});
+}
+
+TEST_CASE_METHOD(logged_machine, "a sandbox sees its descendants of any depth, also after a restart",
+                 "[events]") {
+  tell(alice, 1);
+  tell(alice, 2, life_event_type::created, 1);
+  tell(alice, 3, life_event_type::created, 2);
+  tell(alice, 4, life_event_type::created, 3);
+  tell(alice, 5);
+  tell(alice, 4, life_event_type::ended, 3);
+  run();
+  SECTION("at once") {}
+  SECTION("after a restart") {
+    close_log();
+    open_log();
+  }
+  CHECK(numbers_of(read(from(0, {alice, id_of(1)}))) == sequences{1, 2, 3, 4, 6});
+  CHECK(numbers_of(read(from(0, {alice, id_of(2)}))) == sequences{2, 3, 4, 6});
+  CHECK(numbers_of(read(from(0, {alice, id_of(4)}))) == sequences{4, 6});
+  CHECK(numbers_of(read(from(0, {alice, id_of(5)}))) == sequences{5});
+}
+
+TEST_CASE_METHOD(logged_machine, "a sandbox sees a descendant whose birth is no longer kept", "[events]") {
+  tell(alice, 1);
+  tell(alice, 2, life_event_type::created, 1);
+  run();
+  for (std::size_t i = 0; i < capacity; ++i)
+    tell(alice, 5, life_event_type::renewed);
+  tell(alice, 3, life_event_type::created, 2);
+  run();
+  CHECK(read(from(capacity + 2, {alice, id_of(1)})).events.size() == 1);
 }
 
 TEST_CASE_METHOD(logged_machine, "what happens to a sandbox without an owner is not recorded", "[events]") {

@@ -13,6 +13,7 @@ namespace {
 const tenant_id alice{"alice"};
 
 struct pooled : machine {
+  ~pooled() { end_all(); }
   void start_with(std::uint32_t warm) {
     env.settings.flavors["basic"] = {"basic", {}, warm, 0};
     start();
@@ -23,6 +24,7 @@ struct pooled : machine {
       run();
     }
   }
+  std::set<sandbox_id> told; ///< sandboxes of which somebody heard
   pool_health numbers() {
     auto health = ask(worker, get_health{});
     REQUIRE(health);
@@ -109,6 +111,7 @@ TEST_CASE_METHOD(pooled, "claims never share a member, and a drained pool still 
 }
 
 TEST_CASE_METHOD(pooled, "a dead member is replaced, never handed out", "[pool]") {
+  env.publish = [this](const life_event& event) { told.insert(event.sandbox); };
   start_with(2);
   pass(2s);
   for (const auto& id : driver.present)
@@ -118,6 +121,7 @@ TEST_CASE_METHOD(pooled, "a dead member is replaced, never handed out", "[pool]"
   CHECK(driver.dead.count(made->id) == 0);
   run();
   pass(2s);
+  CHECK(told == std::set{made->id}); // nobody knows the others, nor hears of their end
   for (const auto& id : driver.present)
     CHECK(driver.dead.count(id) == 0);
   CHECK(numbers().available == numbers().target);

@@ -116,6 +116,14 @@ io_task<void> wait(exchange& ex) {
   co_await ex.reply(200, {{"waited", true}}, {});
 }
 
+/// Has its body in memory while it waits.
+io_task<void> wait_with_body(exchange& ex) {
+  auto body = co_await ex.read_body(1024 * 1024);
+  if (!body)
+    co_return co_await ex.reply_error(body.error());
+  co_await wait(ex);
+}
+
 io_task<void> hang_up(exchange& ex) {
   presence here;
   co_await ex.hang_up();
@@ -161,23 +169,15 @@ io_task<void> twice(exchange& ex) {
 std::vector<http::route> test_routes() {
   return http::with_alias(
       {
-          {"GET", "/tiny", tiny, true},
-          {"GET", "/api/things/{id}", whoami},
-          {"GET", "/api/things/special", tiny},
-          {"DELETE", "/api/things/{id}", tiny},
-          {"POST", "/echo", echo, true},
-          {"POST", "/count", count, true},
-          {"POST", "/ignore", tiny, true},
-          {"GET", "/events", events, true},
-          {"GET", "/sized", sized, true},
-          {"GET", "/cut", cut, true},
-          {"GET", "/throws", throws, true},
-          {"GET", "/silent", silent, true},
-          {"GET", "/wait", wait, true},
-          {"GET", "/hang_up", hang_up, true},
-          {"GET", "/either", either, true},
-          {"GET", "/flood", flood, true},
-          {"GET", "/fails/{code}", fails, true},
+          {"GET", "/tiny", tiny, true},         {"GET", "/api/things/{id}", whoami},
+          {"GET", "/api/things/special", tiny}, {"DELETE", "/api/things/{id}", tiny},
+          {"POST", "/echo", echo, true},        {"POST", "/count", count, true},
+          {"POST", "/ignore", tiny, true},      {"GET", "/events", events, true},
+          {"GET", "/sized", sized, true},       {"GET", "/cut", cut, true},
+          {"GET", "/throws", throws, true},     {"GET", "/silent", silent, true},
+          {"GET", "/wait", wait, true},         {"POST", "/wait", wait_with_body, true},
+          {"GET", "/hang_up", hang_up, true},   {"GET", "/either", either, true},
+          {"GET", "/flood", flood, true},       {"GET", "/fails/{code}", fails, true},
           {"GET", "/twice", twice, true},
       },
       "/api", "/things");

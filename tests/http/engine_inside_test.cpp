@@ -101,6 +101,30 @@ TEST_CASE("a sandbox has so many connections at a time, and others wait for thei
   CHECK(late.receive().status == 200);
 }
 
+TEST_CASE("bodies from inside one sandbox fill no more memory than two of the largest", "[http][inside]") {
+  auto limits = quick_limits();
+  limits.json_body_bytes = 300'000;
+  engine server{limits};
+  auto door = server.open_door(who);
+  auto neighbour = server.open_door({tenant_id{"acme"}, sandbox_id{"000000000000000000000000"}});
+  auto posted = [](std::string_view path) {
+    return "POST " + std::string{path} + " HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n" +
+           std::string(500'000, 'x');
+  };
+  raw_client holding{door.port};
+  REQUIRE(holding.send(posted("/wait")));
+  REQUIRE(eventually([] { return trace().entered == 1; }));
+  auto refused = answer_of(door.port, posted("/echo"));
+  CHECK(refused.status == 503);
+  CHECK(refused.fields["retry-after"] == "1");
+  CHECK(answer_of(door.port, tiny_request).status == 200);
+  CHECK(answer_of(neighbour.port, posted("/echo")).status == 200);
+  CHECK(answer_of(server.port, posted("/echo")).status == 200);
+  trace().release = true;
+  CHECK(holding.receive().status == 200);
+  CHECK(answer_of(door.port, posted("/echo")).status == 200); // what was held is free again
+}
+
 TEST_CASE("connections from inside take no place of those from outside", "[http][inside]") {
   auto limits = quick_limits();
   limits.connections = 2;
