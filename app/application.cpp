@@ -5,6 +5,7 @@
 #include "actors/rate_limiter.hpp"
 #include "actors/tenant_limits.hpp"
 #include "actors/webhook.hpp"
+#include "actors/webhook_keeper.hpp"
 #include "actors/worker.hpp"
 #include "app/first_key.hpp"
 #include "coro/ask.hpp"
@@ -269,8 +270,10 @@ result<void> application::start_webhooks() {
     webhook_post post = [this, client = *client](life_event event) {
       return post_event(threads_, client, std::move(event));
     };
-    webhooks_.push_back(
-        system_.spawn<coro::actor<webhook_state, webhook_actor>>(&services_, hook, events_, std::move(post)));
+    auto spawn = [this, hook, post] {
+      return system_.spawn<coro::actor<webhook_state, webhook_actor>>(&services_, hook, events_, post);
+    };
+    webhooks_.push_back(system_.spawn<coro::actor<webhook_keeper_state, webhook_actor>>(std::move(spawn)));
     caf::anon_send(webhooks_.back(), deliver_events{});
   }
   return caf::unit;

@@ -20,11 +20,12 @@ import exec_bench
 import idle_bench
 import pool_bench
 import report
+import rest_bench
 from session import Session
 from timing import kibibytes
 
 PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench,
-         "pool": pool_bench, "concurrency": concurrency_bench}
+         "pool": pool_bench, "rest": rest_bench, "concurrency": concurrency_bench}
 RESULTS = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 

@@ -1,6 +1,7 @@
 #include "actors/webhook.hpp"
 
 #include "actors/event_log.hpp"
+#include "actors/webhook_keeper.hpp"
 #include "machine.hpp"
 
 #include <catch2/catch.hpp>
@@ -35,6 +36,18 @@ public:
     caf::anon_send(hook, deliver_events{});
     run();
   }
+  /// The same, by a keeper. The receiver's code has a bug: so many of the next tries throw.
+  void start_kept_hook(int bugs) {
+    throws = bugs;
+    hook = system.spawn<coro::actor<webhook_keeper_state, webhook_actor>>([this] {
+      ++spawned;
+      return system.spawn<coro::actor<webhook_state, webhook_actor>>(
+          &env, settings, log,
+          webhook_post{[this](life_event event) { return receive(this, std::move(event)); }});
+    });
+    caf::anon_send(hook, deliver_events{});
+    run();
+  }
   void stop_hook() {
     if (hook)
       kill(hook);
@@ -55,9 +68,15 @@ public:
   webhook_actor hook;
   std::vector<std::uint64_t> received;  ///< numbers, one for each try
   std::deque<result<unsigned>> answers; ///< of the next tries; afterwards 204
+  int throws = 0;
+  int spawned = 0;
 
 private:
   static coro::task<unsigned> receive(hooked_machine* here, life_event event) {
+    if (here->throws > 0) {
+      --here->throws;
+      throw std::runtime_error("a bug");
+    }
     here->received.push_back(event.sequence);
     if (here->answers.empty())
       co_return 204u;
@@ -187,4 +206,30 @@ TEST_CASE_METHOD(hooked_machine, "a webhook ends with the log", "[webhook]") {
   tell("alice"); // stored: the next server delivers it
   CHECK(received.empty());
   stop_hook();
+}
+
+TEST_CASE_METHOD(hooked_machine, "a webhook that dies of a bug is started again, and misses nothing",
+                 "[webhook]") {
+  start_kept_hook(2);
+  tell("alice");
+  tell("alice");
+  CHECK(received.empty());
+  CHECK(spawned == 1);
+  advance(1s);
+  CHECK(spawned == 2); // and dies again: the next pause is longer
+  advance(1s);
+  CHECK(spawned == 2);
+  advance(1s);
+  CHECK(spawned == 3);
+  CHECK(received == sequences{1, 2});
+}
+
+TEST_CASE_METHOD(hooked_machine, "a webhook whose receiver wants no more is not started again", "[webhook]") {
+  start_kept_hook(0);
+  answers.push_back(410u);
+  tell("alice");
+  advance(120s);
+  tell("alice");
+  CHECK(received == sequences{1});
+  CHECK(spawned == 1);
 }
