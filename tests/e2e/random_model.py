@@ -36,7 +36,9 @@ class Box:
     births: int = 0  # creations for it that were answered with a sandbox
     creating: int = 0  # creations for it that are under way
     unknown: int = 0  # creations for it that a killed server left unanswered
-    busy: threading.Lock = field(default_factory=threading.Lock)  # held by the one who changes its lease
+    pause: list = field(default_factory=lambda: [inf, inf])  # its last pause: asked for, and answered
+    resume: list = field(default_factory=lambda: [inf, inf])  # the same of the resume behind it
+    busy: threading.Lock = field(default_factory=threading.Lock)  # held by the one who changes its lease, or pauses it
 
     def lineage(self) -> list:
         """It, its parent, and so on."""
@@ -51,6 +53,23 @@ class Box:
         if at >= self.gone or any(at >= each.gone_with_children for each in self.lineage()):
             return True
         return at >= min(min(each.ends, each.expires[1]) for each in self.lineage()) + LATE_SECONDS
+
+    def pauses(self) -> None:
+        """To be called before it is paused."""
+        now = time.time()
+        if self.resume[1] < now - LATE_SECONDS or self.pause[0] == inf:
+            self.pause[0] = now  # else those who were refused in the pause before may still be about to say so
+        if self.resume[0] < inf:
+            self.pause[1] = inf
+        self.resume = [inf, inf]
+
+    def may_stand(self, start: float, end: float) -> bool:
+        """Whether it may have been paused at some time between."""
+        return end > self.pause[0] and start < self.resume[1]
+
+    def surely_stands(self, start: float, end: float) -> bool:
+        """Whether it was paused all the time between."""
+        return self.pause[1] <= start and end < self.resume[0]
 
     def may_end_now(self) -> None:
         """To be called before anything is done that may end it."""

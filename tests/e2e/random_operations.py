@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Callable
 
 import httpx
@@ -129,6 +130,16 @@ class Client:
         self.model.check_answer(box, found, answer.start, answer.end)
         return found
 
+    def use(self, box: Box, method: str, path: str, body=None):
+        """Asks something of a sandbox's processes or files. @returns the answer, or None: it is gone, or paused."""
+        answer = self.call(method, f"/{box.id}{path}", body, allowed=(200, 404, 409))
+        if answer.status != 409:
+            standing = answer.status == 200 and box.surely_stands(answer.start, answer.end)
+            assert not standing, f"used while it was paused: {box}"
+            return answer if self.check(box, answer) else None
+        assert answer.json["error"]["code"] == "sandbox_paused" and box.may_stand(answer.start, answer.end), (answer.json, box)
+        return None
+
 
 # -- what they do -----------------------------------------------------------------------------------------------------
 
@@ -183,9 +194,8 @@ def create_child(client: Client):
 def execute(client: Client):
     """Whatever it was made of, a sandbox is the one that was asked for."""
     box = client.some_box()
-    command = {"command": 'echo "$SANDY_SANDBOX_ID $MARK $SANDY_API_KEY"'}
-    answer = client.call("POST", f"/{box.id}/exec", command)
-    if client.check(box, answer):
+    answer = client.use(box, "POST", "/exec", {"command": 'echo "$SANDY_SANDBOX_ID $MARK $SANDY_API_KEY"'})
+    if answer:
         assert answer.json["exitCode"] == 0, answer.json
         name, mark, token = answer.json["stdout"].split()
         assert (name, mark) == (box.id, box.mark) and box.token in ("", token), answer.json
@@ -196,9 +206,9 @@ def file(client: Client):
     """A file that was written is there as long as its sandbox."""
     box, content = client.some_box(), str(client.random.random())
     name = f"file{client.random.random()}"
-    if client.check(box, client.call("POST", f"/{box.id}/files/write", {"path": name, "content": content})):
-        answer = client.call("GET", f"/{box.id}/files/read?path={name}")
-        if client.check(box, answer):
+    if client.use(box, "POST", "/files/write", {"path": name, "content": content}):
+        answer = client.use(box, "GET", f"/files/read?path={name}")
+        if answer:
             assert answer.json["content"] == content
 
 
@@ -249,6 +259,29 @@ def renew(client: Client):
         client.check(box, answer)
 
 
+def pause(client: Client):
+    box = client.some_box()
+    with box.busy:
+        box.pauses()
+        answer = client.call("POST", f"/{box.id}/pause")
+        if client.check(box, answer):
+            assert answer.json["status"] == "paused", answer.json
+            box.pause[1] = min(box.pause[1], answer.end)
+            box.ends = inf  # a guest that was killed dies when it goes on
+
+
+def resume(client: Client):
+    known = client.model.candidates()
+    standing = [each for each in known if each.pause[0] < inf and each.resume[1] == inf]
+    box = client.random.choice(standing or known or [create(client)])
+    with box.busy:
+        box.resume[0] = min(box.resume[0], time.time())
+        answer = client.call("POST", f"/{box.id}/resume")
+        if client.check(box, answer):
+            assert answer.json["status"] == "running", answer.json
+            box.resume[1], box.pause[1] = answer.end, inf
+
+
 def terminate(client: Client):
     box = client.some_box()
     box.may_end_now()
@@ -262,13 +295,16 @@ def terminate(client: Client):
 def kill_guest(client: Client):
     """From the host, as its out-of-memory killer would."""
     box = client.some_box()
-    box.may_end_now()
-    try:
-        guest = process_one(client.world.server, box.id)
-    except (AssertionError, OSError):
-        return  # it was going already
-    box.ends_now()
-    guest.kill()
+    with box.busy:
+        if box.may_stand(time.time(), inf):
+            return  # it would not notice before it goes on
+        box.may_end_now()
+        try:
+            guest = process_one(client.world.server, box.id)
+        except (AssertionError, OSError):
+            return  # it was going already
+        box.ends_now()
+        guest.kill()
 
 
 def kill_member(client: Client):
@@ -338,6 +374,8 @@ OPERATIONS = (
     (50, list_all),
     (30, list_children),
     (80, renew),
+    (40, pause),
+    (50, resume),
     (70, terminate),
     (15, kill_guest),
     (10, kill_member),

@@ -81,10 +81,15 @@ def checkpoint(client: Client, settled: bool) -> None:
     # All before the first is settled: a parent that lives says nothing of a child that its end had begun with.
     unsure = [box for box in known if not box.surely_alive(listing.start, listing.end) and not box.surely_gone(listing.start)]
     for box in unsure if settled else []:
-        command = {"command": "echo $MARK"}
-        found = client.call("POST", f"/{box.id}/exec", command) if box.id in listed else None
-        model.settle(box, bool(found and found.status == 200 and found.json["stdout"].split() == [box.mark]), listing.end)
+        model.settle(box, box.id in listed and lives(client, box), listing.end)
     wait_until_empty(lambda: disagreements(client), "kernel, store and server do not agree", AGREE_SECONDS)
+
+
+def lives(client: Client, box) -> bool:
+    answer = client.call("POST", f"/{box.id}/exec", {"command": "echo $MARK"}, allowed=(200, 404, 409))
+    if answer.status == 409:  # paused; then it says nothing of itself
+        return box.may_stand(answer.start, answer.end)
+    return answer.status == 200 and answer.json["stdout"].split() == [box.mark]
 
 
 def adopt(client: Client, found: dict) -> None:
