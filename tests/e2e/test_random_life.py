@@ -10,7 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from leftovers import leftovers
-from random_operations import OPERATIONS, Client, Cut, World, records
+from random_clients import Client, Cut, World
+from random_operations import OPERATIONS, create, records
 from service import Service, answer
 from waiting import wait_until_empty
 
@@ -32,7 +33,7 @@ def test_random_lives_leave_the_kernel_and_the_store_in_agreement(sandyd):
     began = time.monotonic()
     try:
         with ThreadPoolExecutor(CLIENTS) as pool:
-            runs = [pool.submit(run, world, Client(world, f"{seed}-{number}"), turns) for number in range(CLIENTS)]
+            runs = [pool.submit(run, world, Client(world, f"{seed}-{number}", create), turns) for number in range(CLIENTS)]
             for each in runs:
                 each.result()
         seconds = time.monotonic() - began
