@@ -18,8 +18,9 @@ std::uint32_t whole_seconds(token_bucket::duration time) {
       std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(time).count()));
 }
 
-admission refused(budget_kind kind, const token_bucket& bucket, token_bucket::time_point now) {
-  auto wait = whole_seconds(bucket.until_next(now));
+admission refused(budget_kind kind, const token_bucket& bucket, token_bucket::time_point now,
+                  std::uint64_t count = 1) {
+  auto wait = whole_seconds(bucket.until_next(now, count));
   return {kind, wait, bucket.size(), 0, whole_seconds(bucket.until_full(now))};
 }
 
@@ -73,14 +74,18 @@ std::uint64_t token_bucket::remaining(time_point now) const noexcept {
   return size_ - std::min(size_, taken);
 }
 
-token_bucket::duration token_bucket::until_next(time_point now) const noexcept {
-  auto room = step_ * static_cast<std::int64_t>(size_) - step_;
+token_bucket::duration token_bucket::until_next(time_point now, std::uint64_t count) const noexcept {
+  if (unlimited())
+    return duration{0};
+  if (count > size_)
+    return until_full(now) + step_;
+  auto room = step_ * static_cast<std::int64_t>(size_ - count);
   return std::max(duration{0}, until_full(now) - room);
 }
 
-void token_bucket::take(time_point now) noexcept {
+void token_bucket::take(time_point now, std::uint64_t count) noexcept {
   if (!unlimited())
-    full_at_ = std::max(now, full_at_) + step_;
+    full_at_ = std::max(now, full_at_) + step_ * static_cast<std::int64_t>(count);
 }
 
 void token_bucket::replace(const token_bucket& old, time_point now) noexcept {
@@ -96,7 +101,7 @@ budget::budget(const tenant_limits& limits)
     , hour_(hour_of(limits))
     , max_streams_(limits.streams) {}
 
-admission budget::admit(request_cost cost, time_point now) {
+admission budget::admit(request_cost cost, time_point now, std::uint32_t count) {
   if (requests_.until_next(now) > 0ns)
     return refused(budget_kind::requests, requests_, now);
   requests_.take(now);
@@ -104,11 +109,11 @@ admission budget::admit(request_cost cost, time_point now) {
   case request_cost::plain:
     break;
   case request_cost::creation: {
-    const auto& later = minute_.until_next(now) > hour_.until_next(now) ? minute_ : hour_;
-    if (later.until_next(now) > 0ns)
-      return refused(budget_kind::creations, later, now);
-    minute_.take(now);
-    hour_.take(now);
+    const auto& later = minute_.until_next(now, count) > hour_.until_next(now, count) ? minute_ : hour_;
+    if (later.until_next(now, count) > 0ns)
+      return refused(budget_kind::creations, later, now, count);
+    minute_.take(now, count);
+    hour_.take(now, count);
     return nearest({&requests_, &minute_, &hour_}, now);
   }
   case request_cost::stream:

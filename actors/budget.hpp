@@ -23,11 +23,11 @@ public:
   bool full(time_point now) const noexcept { return full_at_ <= now; }
   std::uint64_t size() const noexcept { return size_; }
   std::uint64_t remaining(time_point now) const noexcept;
-  /// Zero: there is one.
-  duration until_next(time_point now) const noexcept;
+  /// Zero: there are so many. Never zero for more than it holds.
+  duration until_next(time_point now, std::uint64_t count = 1) const noexcept;
   duration until_full(time_point now) const noexcept;
-  /// Takes a token that is there.
-  void take(time_point now) noexcept;
+  /// Takes tokens that are there.
+  void take(time_point now, std::uint64_t count = 1) noexcept;
   /// Takes the place of `old`: what was taken from that one is missing in this one, as far as this one goes.
   void replace(const token_bucket& old, time_point now) noexcept;
 
@@ -46,7 +46,8 @@ public:
 
   /// Takes what a request costs, or says why not. A refused creation or stream was still a request; nothing
   /// else is taken. A stream that was not refused holds its place until `stream_ended`.
-  admission admit(request_cost cost, time_point now);
+  /// @param count of creations, all or none.
+  admission admit(request_cost cost, time_point now, std::uint32_t count = 1);
   void stream_ended() noexcept { --streams_; }
   void change(const tenant_limits& limits, time_point now);
   /// Nothing is in use: a new budget would be the same.

@@ -11,10 +11,12 @@ create_request_state::create_request_state(self_pointer self, worker_actor worke
     , timeout_(timeout) {}
 
 create_request_actor::behavior_type create_request_state::make_behavior() {
-  return {[this](create_sandbox request) { return create(std::move(request)); }};
+  return {[this](create_sandbox request) { return create<sandbox_info>(std::move(request)); },
+          [this](fork_sandbox request) { return create<std::vector<sandbox_info>>(std::move(request)); }};
 }
 
-caf::result<sandbox_info> create_request_state::create(create_sandbox request) {
+template <class Made, class Request>
+caf::result<Made> create_request_state::create(Request request) {
   auto made = co_await coro::request(worker_, timeout_, std::move(request));
   self_->quit(); // also when time ran out: our end tells the worker to undo what it may still make
   co_return std::move(made);

@@ -7,8 +7,8 @@
 
 namespace sandy {
 
-/// State of the actor behind one `POST /api/sandboxes`: asks the worker, answers the edge, quits. The edge
-/// kills it when its client hangs up; the worker, which monitors it while it creates, then undoes the
+/// State of the actor behind one request that makes sandboxes: asks the worker, answers the edge, quits. The
+/// edge kills it when its client hangs up; the worker, which monitors it while it creates, then undoes the
 /// creation.
 class create_request_state {
 public:
@@ -19,7 +19,8 @@ public:
   create_request_actor::behavior_type make_behavior();
 
 private:
-  caf::result<sandbox_info> create(create_sandbox request);
+  template <class Made, class Request>
+  caf::result<Made> create(Request request);
 
   self_pointer self_;
   worker_actor worker_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/layers.hpp"
 #include "actors/room.hpp"
 #include "coro/sync.hpp"
 #include "messages/sandbox.hpp"
@@ -23,6 +24,7 @@ struct creation {
   tenant_id tenant;
   sandbox_id parent;
   resource_limits limits;
+  layers::hold layer; ///< what it will be made from
   std::uint8_t priority = 2;
   std::uint64_t number = 0; ///< age: the lower, the older
   coro::time_point begun{};

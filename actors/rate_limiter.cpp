@@ -41,7 +41,7 @@ admission rate_limiter_state::admit(const admit_request& request) {
   auto found = budgets_.find(tenant.value);
   if (found == budgets_.end())
     found = budgets_.emplace(tenant.value, budget{env_.limits->of(tenant)}).first;
-  auto decision = found->second.admit(request.cost, now());
+  auto decision = found->second.admit(request.cost, now(), request.count);
   if (decision.refused_by != budget_kind::none) {
     env_.metrics.limit_refused(decision.refused_by);
   } else if (request.cost == request_cost::stream) {

@@ -56,6 +56,7 @@ sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
       [this](probe_port message) { return probe(std::move(message)); },
       [this](pause_sandbox message) { return pause(std::move(message)); },
       [this](resume_sandbox message) { return resume(std::move(message)); },
+      [this](keep_layer message) { return keep(std::move(message)); },
   };
 }
 

@@ -47,6 +47,7 @@ private:
   caf::result<sandbox_stats> stats(get_stats message);
   caf::result<bool> probe(probe_port message);
   std::vector<log_line> logs(const get_logs& message) const;
+  caf::result<layer_kept> keep(keep_layer message);
 
   caf::result<sandbox_info> claim(claim_sandbox message);
   coro::task<void> make();
@@ -91,7 +92,8 @@ private:
   coro::event gone_;
   coro::task<void> lease_;     ///< replaced by a refresh, which cancels the old timer
   coro::task<void> idle_;      ///< replaced when it is resumed
-  coro::semaphore pausing_{1}; ///< held while its processes are stopped, let go on, or ended
+  coro::semaphore pausing_{1}; ///< held while its processes are stopped or let go on, or its files copied
+  bool copying_ = false;
   std::deque<log_line> log_;
   std::uint64_t last_cpu_usec_ = 0;
   coro::time_point last_cpu_at_{};

@@ -45,7 +45,8 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
   if (auto worker = caf::actor_cast<worker_actor>(caf::actor_cast<caf::strong_actor_ptr>(worker_)))
     co_await coro::request(worker, children_deadline, sandbox_ending{record_.info.id, reason});
 
-  auto turn = co_await pausing_.acquire(); // a pause under way is over; no other begins
+  if (!copying_) // a pause under way is over, and no other begins; copying takes long and ends with us
+    co_await pausing_.acquire();
   auto pause = std::chrono::milliseconds{first_destroy_pause};
   for (;;) {
     auto destroyed = co_await coro::blocking<void>(

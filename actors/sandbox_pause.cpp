@@ -138,4 +138,24 @@ coro::task<void> sandbox_state_machine::thaw() {
   co_return caf::unit;
 }
 
+/// Copies what it wrote. It stands still meanwhile, and nobody pauses or resumes it; its end does not wait
+/// for that, it ends the copying, too.
+caf::result<layer_kept> sandbox_state_machine::keep(keep_layer message) {
+  auto turn = co_await pausing_.acquire();
+  if (life_.state() != sandbox_state::ready)
+    co_return not_found();
+  guest::activity::use use{ended_->uses};
+  copying_ = true;
+  auto copied = co_await coro::blocking<runtime::layer_copy>(
+      env_.kernel_calls,
+      [&d = env_.driver, id = record_.info.id, to = message.to] { return d.copy_layer(id, to); });
+  copying_ = false;
+  if (life_.state() != sandbox_state::ready)
+    co_return fail(errc::sandbox_ended, sentence(life_.reason()));
+  if (!copied)
+    co_return std::move(copied.error());
+  log("its file system was copied");
+  co_return layer_kept{copied->below, copied->size_bytes, record_.info, record_.env};
+}
+
 } // namespace sandy

@@ -46,7 +46,8 @@ coro::task<void> sandbox_state_machine::make() {
     co_return std::move(stored.error());
   auto in_store = std::chrono::steady_clock::now();
 
-  runtime::sandbox_spec spec{record_.info.id, record_.info.image, record_.info.limits, record_.uid_slot};
+  runtime::sandbox_spec spec{record_.info.id, record_.info.image, record_.info.limits, record_.uid_slot,
+                             record_.layer};
   // The instance owns a pidfd and cannot be copied into a function; the shared pointer can.
   auto made = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
       env_.kernel_calls, [&d = env_.driver, spec]() -> result<std::shared_ptr<runtime::instance>> {

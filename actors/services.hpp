@@ -49,9 +49,9 @@ struct flavor {
 struct worker_settings {
   resource_limits default_limits{1ull << 30, 1000, 512, 8ull << 30};
   resource_limits max_limits{8ull << 30, 8000, 4096, 64ull << 30};
-  std::chrono::seconds default_ttl{3 * 3600}; ///< clients that send no lifetime hold sandboxes for hours
-  std::chrono::seconds max_ttl{24 * 3600};    ///< longer requests are clamped; 0: none
-  std::chrono::seconds max_lifetime{0};        ///< no lease goes beyond, whatever renews it; 0: none
+  std::chrono::seconds default_ttl{3 * 3600};   ///< clients that send no lifetime hold sandboxes for hours
+  std::chrono::seconds max_ttl{24 * 3600};      ///< longer requests are clamped; 0: none
+  std::chrono::seconds max_lifetime{0};         ///< no lease goes beyond, whatever renews it; 0: none
   std::chrono::seconds default_idle_timeout{0}; ///< of a sandbox that asks for none; 0: none
   std::uint32_t max_sandboxes = 256;
   std::uint32_t create_concurrency =
@@ -64,6 +64,7 @@ struct worker_settings {
       600'000}; ///< a guest that hears from no server for this long ends itself
   std::map<std::string, flavor> flavors{{"basic", {"basic", {}}}};
   child_rules children;
+  std::uint32_t max_snapshots = 32;        ///< of one tenant
   std::uint32_t pool_refill_rate = 10;     ///< warm sandboxes made per second and flavor, at most
   std::chrono::seconds pool_max_age{3600}; ///< an older warm sandbox is replaced
   std::uint32_t max_connections = 16;      ///< that one sandbox has to others, at most

@@ -83,6 +83,7 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](get_timeseries request) { return timeseries(request); },
       [this](list_known) {
         end_orphans();
+        coro::spawn(sweep_layers());
         std::vector<sandbox_id> ids;
         ids.reserve(live_.size());
         for (const auto& each : live_)
@@ -90,6 +91,10 @@ worker_actor::behavior_type worker_state::make_behavior() {
         return ids;
       },
       [this](sandbox_ending notice) { return ending(std::move(notice)); },
+      [this](list_images request) { return images(std::move(request)); },
+      [this](snapshot_sandbox request) { return snapshot(std::move(request)); },
+      [this](remove_image request) { return remove_snapshot(std::move(request)); },
+      [this](fork_sandbox request) { return fork(std::move(request)); },
       [this](create_warm request) { return make_warm(std::move(request)); },
       [this](const retire_warm& request) { retire(request.id); },
       [this](pool_health numbers) { pool_changed(std::move(numbers)); },
@@ -259,6 +264,7 @@ void worker_state::forget(const sandbox_id& id) {
     live_.erase(entry);
   }
   give_places();
+  coro::spawn(collect_layers());
 }
 
 void worker_state::bury(const tombstone& stone) {
@@ -334,6 +340,12 @@ coro::task<void> worker_state::recover() {
     self_->quit(std::move(records.error()));
     co_return caf::unit;
   }
+  auto known = co_await read_layers();
+  if (!known) {
+    log_event(log_level::error, "store_unreadable", {{"error", text_of(known.error())}});
+    self_->quit(std::move(known.error()));
+    co_return caf::unit;
+  }
   std::vector<coro::task<void>> recoveries;
   for (auto& record : *records)
     recoveries.push_back(recover_one(std::move(record)));
@@ -347,6 +359,7 @@ coro::task<void> worker_state::recover() {
     if (settings.warm > 0)
       spawn_pool(kind);
   offer_found_members();
+  co_await sweep_layers();
   auto leftovers = co_await coro::request(janitor_, coro::infinite, sweep{});
   log_event(log_level::info, "recovered",
             {{"sandboxes", std::to_string(live_.size())},

@@ -2,6 +2,7 @@
 
 #include "actors/creation.hpp"
 #include "actors/family.hpp"
+#include "actors/layers.hpp"
 #include "actors/room.hpp"
 #include "actors/services.hpp"
 #include "coro/actor.hpp"
@@ -39,6 +40,9 @@ public:
   worker_actor::behavior_type make_behavior();
 
 private:
+  /// Copies of file systems at a time: the disk does not get faster.
+  static constexpr std::size_t copies_at_once = 2;
+
   struct child {
     sandbox_actor handle;
     tenant_id tenant;
@@ -52,6 +56,7 @@ private:
     bool preemptable = false;
     bool doomed = false; ///< it, or what it ends with, was chosen to make room
     std::string flavor;
+    layers::hold layer;                   ///< what it is made from
     end_reason ending = end_reason::none; ///< set when its end has begun: no more children
   };
 
@@ -132,11 +137,29 @@ private:
   void spawn_switchboard();
   bool switchboard_down(const caf::down_msg& down);
 
+  // Images and snapshots: worker_images.cpp.
+  struct kept_layer {
+    layers::hold hold;
+    layer_kept answer;
+  };
+  caf::result<std::vector<image_info>> images(list_images request);
+  caf::result<image_info> snapshot(snapshot_sandbox request);
+  caf::result<image_info> remove_snapshot(remove_image request);
+  caf::result<std::vector<sandbox_info>> fork(fork_sandbox request);
+  coro::task<kept_layer> keep(principal caller, sandbox_id id, std::string image);
+  coro::task<layer_kept> copy(layer_record record, sandbox_actor source);
+  coro::task<void> store_layer(layer_record record);
+  coro::task<void> read_layers();
+  coro::task<void> collect_layers();
+  coro::task<void> sweep_layers();
+  static create_sandbox fork_of(const fork_sandbox& request, const layer_kept& original);
+
   coro::task<void> recover();
   coro::task<void> recover_one(sandbox_record record);
   coro::task<void> clean_up(tombstone stone);
   coro::task<void> sample_host();
-  result<sandbox_record> plan(const create_sandbox& request);
+  /// @param on what it is made from instead of the image; empty: nothing.
+  result<sandbox_record> plan(const create_sandbox& request, const layers::hold& on = nullptr);
   sandbox_actor spawn_sandbox(const sandbox_record& record, std::shared_ptr<runtime::instance> found);
   void spawn_janitor();
   void child_down(const caf::down_msg& down);
@@ -161,6 +184,9 @@ private:
   std::multimap<caf::actor_addr, sandbox_id> unread_; ///< made for a caller who may not have heard of it yet
   std::unordered_map<sandbox_id, tombstone> tombstones_;
   family family_;
+  layers layers_;
+  coro::semaphore copies_{copies_at_once};
+  coro::semaphore collecting_{1};
   std::set<std::uint32_t> slots_;
   std::uint32_t next_slot_ = 0;
   janitor_actor janitor_;

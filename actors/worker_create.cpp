@@ -54,7 +54,7 @@ bool worker_state::parent_lives(const sandbox_info& child) const {
   return parent != live_.end() && !parent->second.doomed && parent->second.ending == end_reason::none;
 }
 
-result<sandbox_record> worker_state::plan(const create_sandbox& request) {
+result<sandbox_record> worker_state::plan(const create_sandbox& request, const layers::hold& on) {
   auto parent = parent_of(request);
   if (!parent)
     return std::move(parent.error());
@@ -71,6 +71,10 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request) {
   info.tenant = request.caller.tenant;
   if (!request.image.empty())
     info.image = request.image;
+  if (on)
+    record.layer = *on;
+  else if (const auto* snapshot = layers_.find(request.caller, request.image))
+    record.layer = snapshot->id;
   info.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
   info.priority = request.priority;
   if (*parent != nullptr) {
@@ -157,6 +161,7 @@ std::shared_ptr<creation> worker_state::begin_creation(const caf::actor_addr& ca
   order->tenant = info.tenant;
   order->parent = info.parent;
   order->limits = info.limits;
+  order->layer = layers_.use(planned.layer);
   order->priority = info.priority;
   order->number = ++creations_;
   order->begun = self_->clock().now();
@@ -182,6 +187,8 @@ void worker_state::end_creation(const caf::actor_addr& caller, const std::shared
     self_->demonitor(caller);
   if (!live_.contains(order->id))
     family_.remove(order->id);
+  order->layer.reset();
+  coro::spawn(collect_layers());
   give_places();
 }
 
@@ -257,6 +264,7 @@ sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record,
   child entry{handle, info.tenant, info.parent, info.limits, info.priority, record.uid_slot, info.created_at};
   entry.flavor = info.flavor;
   entry.preemptable = info.preemptable;
+  entry.layer = layers_.use(record.layer);
   live_.emplace(info.id, std::move(entry));
   family_.add(info.id, info.parent, info.created_at);
   return handle;

@@ -131,7 +131,8 @@ bool worker_state::fits_warm(const sandbox_record& wanted) const {
     return false;
   const auto& kind = env_.settings.flavors.at(wanted.info.flavor);
   auto usual = effective_limits({}, kind.limits, env_.settings);
-  return wanted.info.image == kind.image && wanted.info.limits.disk_bytes == usual.disk_bytes;
+  return wanted.layer.value.empty() && wanted.info.image == kind.image &&
+         wanted.info.limits.disk_bytes == usual.disk_bytes;
 }
 
 coro::task<sandbox_info> worker_state::claim(sandbox_record wanted, std::shared_ptr<creation> order) {

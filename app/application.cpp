@@ -170,6 +170,7 @@ result<std::unique_ptr<application>> application::start(config settings) {
   options.crun = in_path(settings.crun);
   options.guest = program_path(settings.guest, "sandy-guest");
   options.launcher = program_path(settings.launcher, "sandy-launch");
+  options.copier = program_path(settings.copier, "sandy-copy-layer");
   if (!settings.cgroup_parent.empty())
     options.cgroup_parent = settings.cgroup_parent;
   options.uid_base = settings.uid_base;

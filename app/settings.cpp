@@ -414,6 +414,10 @@ std::vector<setting> make_settings() {
   all.push_back(make<duration_kind<seconds, false>>("pool_max_age", group, FIELD(worker.pool_max_age),
                                                     "A warm sandbox that is older is replaced"));
 
+  group = "Snapshots";
+  all.push_back(make<count_kind<0>>("max_snapshots", group, FIELD(worker.max_snapshots),
+                                    "Snapshots that a tenant may have"));
+
   group = "Children";
   all.push_back(make<count_kind<0>>("child_max_alive", group, FIELD(worker.children.max_alive),
                                     "Sandboxes alive at once that one sandbox created"));
@@ -456,6 +460,8 @@ std::vector<setting> make_settings() {
                                 "The sandy-guest program; empty means beside the server"));
   all.push_back(make<path_kind>("launcher", group, FIELD(launcher),
                                 "The sandy-launch program; empty means beside the server"));
+  all.push_back(make<path_kind>("copier", group, FIELD(copier),
+                                "The sandy-copy-layer program; empty means beside the server"));
   all.push_back(make<text_kind>("cgroup_parent", group, FIELD(cgroup_parent),
                                 "Control group that holds all sandboxes; empty derives one from data_dir"));
   all.push_back(make<count_kind<65536>>(

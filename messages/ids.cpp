@@ -28,4 +28,8 @@ bool is_sandbox_id(std::string_view text) noexcept {
          });
 }
 
+layer_id make_layer_id() { return {make_sandbox_id().value}; }
+
+bool is_layer_id(std::string_view text) noexcept { return is_sandbox_id(text); }
+
 } // namespace sandy

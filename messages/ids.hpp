@@ -23,6 +23,12 @@ struct tenant_id {
   friend auto operator<=>(const tenant_id&, const tenant_id&) = default;
 };
 
+/// Names what one sandbox wrote, kept as a layer for others; the same form as a sandbox's. Empty: none.
+struct layer_id {
+  std::string value;
+  friend auto operator<=>(const layer_id&, const layer_id&) = default;
+};
+
 /// Who asks: a tenant with one of its keys, or one of its sandboxes with its own token. A sandbox reaches
 /// itself and what descends from it, nothing else of its tenant.
 struct principal {
@@ -47,6 +53,11 @@ auto inspect(Inspector& f, tenant_id& x) {
 }
 
 template <class Inspector>
+auto inspect(Inspector& f, layer_id& x) {
+  return f(caf::meta::type_name("layer_id"), x.value);
+}
+
+template <class Inspector>
 auto inspect(Inspector& f, principal& x) {
   return f(caf::meta::type_name("principal"), x.tenant, x.sandbox, x.admin);
 }
@@ -56,6 +67,9 @@ sandbox_id make_sandbox_id();
 
 /// True for 24 lower-case hex digits. Anything else is unknown without looking.
 bool is_sandbox_id(std::string_view text) noexcept;
+
+layer_id make_layer_id();
+bool is_layer_id(std::string_view text) noexcept;
 
 } // namespace sandy
 

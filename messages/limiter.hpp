@@ -43,6 +43,7 @@ struct admit_request {
   /// Names the place of a stream, unique on this server; the asker gives it back with `return_lease`. If the
   /// asker dies, it is given back for it.
   std::uint64_t lease = 0;
+  std::uint32_t count = 1; ///< of creations: all or none
 };
 
 /// Whether a request may go on, and what the client is told about its budget: of those that it draws on the
@@ -78,7 +79,7 @@ auto inspect(Inspector& f, tenant_limits& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, admit_request& x) {
-  return f(caf::meta::type_name("admit_request"), x.tenant, x.cost, x.lease);
+  return f(caf::meta::type_name("admit_request"), x.tenant, x.cost, x.lease, x.count);
 }
 template <class Inspector>
 auto inspect(Inspector& f, admission& x) {

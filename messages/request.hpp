@@ -7,7 +7,8 @@
 
 namespace sandy {
 
-/// Creates a sandbox on behalf of one client. Killed before it answered, it leaves no sandbox behind.
-using create_request_actor = caf::typed_actor<caf::replies_to<create_sandbox>::with<sandbox_info>>;
+/// Creates sandboxes on behalf of one client. Killed before it answered, it leaves none behind.
+using create_request_actor = caf::typed_actor<caf::replies_to<create_sandbox>::with<sandbox_info>,
+                                              caf::replies_to<fork_sandbox>::with<std::vector<sandbox_info>>>;
 
 } // namespace sandy

@@ -282,6 +282,8 @@ auto inspect(Inspector& f, probe_port& x) {
 struct claim_sandbox; // messages/pool.hpp
 struct pause_sandbox; // messages/pause.hpp
 struct resume_sandbox;
+struct keep_layer; // messages/image.hpp
+struct layer_kept;
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
 using sandbox_actor = caf::typed_actor<
@@ -290,6 +292,6 @@ using sandbox_actor = caf::typed_actor<
     caf::replies_to<refresh_sandbox>::with<sandbox_info>, caf::replies_to<open_sandbox>::with<sandbox_opened>,
     caf::replies_to<get_stats>::with<sandbox_stats>, caf::replies_to<get_logs>::with<std::vector<log_line>>,
     caf::replies_to<probe_port>::with<bool>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
-    caf::replies_to<resume_sandbox>::with<sandbox_info>>;
+    caf::replies_to<resume_sandbox>::with<sandbox_info>, caf::replies_to<keep_layer>::with<layer_kept>>;
 
 } // namespace sandy

@@ -3,6 +3,7 @@
 // Conversation: edge -> worker. The worker owns everything that lives on this machine.
 
 #include "messages/connection.hpp"
+#include "messages/image.hpp"
 #include "messages/pause.hpp"
 #include "messages/pool.hpp"
 #include "messages/room.hpp"
@@ -122,6 +123,9 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<get_health>::with<worker_health>, caf::replies_to<get_resources>::with<worker_resources>,
     caf::replies_to<get_timeseries>::with<std::vector<resource_sample>>,
     caf::replies_to<list_known>::with<std::vector<sandbox_id>>, caf::replies_to<sandbox_ending>::with<void>,
+    caf::replies_to<list_images>::with<std::vector<image_info>>,
+    caf::replies_to<snapshot_sandbox>::with<image_info>, caf::replies_to<remove_image>::with<image_info>,
+    caf::replies_to<fork_sandbox>::with<std::vector<sandbox_info>>,
     caf::replies_to<create_warm>::with<sandbox_id>, caf::reacts_to<retire_warm>, caf::reacts_to<pool_health>,
     caf::replies_to<drain_worker>::with<void>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
     caf::replies_to<resume_sandbox>::with<sandbox_info>,

@@ -136,4 +136,24 @@ result<child_outcome> run_child(const child_command& command) {
   return outcome;
 }
 
+std::string complaint(const child_outcome& outcome) {
+  constexpr std::size_t longest = 300;
+  std::string text;
+  for (unsigned char c : outcome.errors) {
+    if (text.size() >= longest)
+      break;
+    if (c > 0x20 && c < 0x7f)
+      text += static_cast<char>(c);
+    else if (!text.empty() && text.back() != ' ')
+      text += ' ';
+  }
+  while (text.ends_with(' '))
+    text.pop_back();
+  if (!text.empty())
+    return text;
+  return outcome.exit_status > 128
+             ? "its helper was ended by signal " + std::to_string(outcome.exit_status - 128)
+             : "its helper ended with status " + std::to_string(outcome.exit_status);
+}
+
 } // namespace sandy::runtime

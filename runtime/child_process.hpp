@@ -26,4 +26,8 @@ struct child_outcome {
 /// exited is read. Fails when it cannot be started; how it ended is not a failure of this function.
 result<child_outcome> run_child(const child_command& command);
 
+/// What a program that failed said, as one short printable sentence; its status when it said nothing that can
+/// be shown.
+std::string complaint(const child_outcome& outcome);
+
 } // namespace sandy::runtime

@@ -22,6 +22,7 @@ struct sandbox_spec {
   std::string image; ///< name in the image store
   resource_limits limits;
   std::uint32_t uid_slot = 0; ///< which 65536 host uids the sandbox's uids map to; unique among the living
+  layer_id layer;             ///< the uppermost layer; then `image` is only a name. Empty: the image alone
 };
 
 /// A sandbox as the kernel has it: enough to find it again after a crash of the server.
@@ -30,6 +31,17 @@ struct instance {
   std::uint64_t init_start_ticks = 0; ///< field 22 of /proc/PID/stat: tells a reused pid
   unique_fd init;                     ///< pidfd; readable when process 1 has ended
   std::string guest_socket;           ///< host path where the guest listens
+};
+
+struct installed_image {
+  std::string name;
+  unix_millis made_at = 0;
+};
+
+/// A layer that was made.
+struct layer_copy {
+  layer_id below;               ///< the layer under it; empty: none
+  std::uint64_t size_bytes = 0; ///< on disk, about
 };
 
 /// One way of isolating sandboxes. Every function may block (fork, mount, rmdir): call it on the blocking
@@ -75,6 +87,9 @@ public:
   /// When that image was made; later than before when it was made again. Fails with image_not_found.
   virtual result<unix_millis> image_changed_at(const std::string& image) = 0;
 
+  /// Every image that sandboxes can be made from, by name.
+  virtual result<std::vector<installed_image>> images() = 0;
+
   /// Use as the cgroups count it; limits and rates are the caller's to fill in.
   struct usage {
     std::uint64_t cpu_usec = 0; ///< since the start
@@ -106,6 +121,17 @@ public:
   /// Captures the TCP connections that processes in the sandbox make to a range of addresses, as
   /// `capture_connections` does. The namespace is kept as by `listen`.
   virtual result<connection_capture> capture(const instance& where, const captured_range& range) = 0;
+
+  /// Keeps what a sandbox has written as a layer, on top of those that it is made from; it stands still
+  /// meanwhile. Leaves nothing behind when it fails. Fails with sandbox_failed when the sandbox ends,
+  /// capacity_exhausted (the disk), conflict (too many layers already), internal.
+  virtual result<layer_copy> copy_layer(const sandbox_id& id, const layer_id& to) = 0;
+
+  /// Idempotent. Only when no sandbox and no other layer is made from it.
+  virtual result<void> remove_layer(const layer_id& id) = 0;
+
+  /// All that are there, also what a crash left half made.
+  virtual result<std::vector<layer_id>> layers() = 0;
 };
 
 } // namespace sandy::runtime

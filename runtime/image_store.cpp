@@ -1,5 +1,6 @@
 #include "runtime/image_store.hpp"
 
+#include "messages/image.hpp"
 #include "runtime/files.hpp"
 
 #include <sys/stat.h>
@@ -8,18 +9,6 @@
 #include <filesystem>
 
 namespace sandy::runtime {
-
-namespace {
-
-bool valid_name(std::string_view name) {
-  auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-  };
-  return !name.empty() && name.size() <= 128 && name.front() != '.' &&
-         std::all_of(name.begin(), name.end(), allowed);
-}
-
-} // namespace
 
 image_store::image_store(std::string directory)
     : directory_(std::move(directory)) {}
@@ -33,9 +22,23 @@ bool image_store::complete(const std::string& name) const {
 
 result<image> image_store::find(std::string_view name) const {
   std::string text{name};
-  if (!valid_name(name) || !complete(text))
+  if (!is_image_name(name) || !complete(text))
     return fail(errc::image_not_found, "no image has this name");
-  return image{text, directory_ + "/" + text + "/rootfs"};
+  auto rootfs = directory_ + "/" + text + "/rootfs";
+  // Names are links to versions: whoever stacks on a tree must find that one again.
+  std::error_code error;
+  auto version = std::filesystem::relative(rootfs, directory_, error); // resolves links
+  if (error)
+    return fail(errc::image_not_found, "no image has this name");
+  return image{text, std::move(rootfs), version.string()};
+}
+
+result<std::string> image_store::tree(std::string_view version) const {
+  auto path = directory_ + "/" + std::string{version};
+  std::error_code ignored;
+  if (version.empty() || !std::filesystem::is_directory(path, ignored))
+    return fail(errc::image_not_found, "this version of the image is not there any more");
+  return path;
 }
 
 result<unix_millis> image_store::changed_at(std::string_view name) const {
@@ -50,7 +53,7 @@ result<unix_millis> image_store::changed_at(std::string_view name) const {
 
 std::vector<std::string> image_store::list() const {
   auto names = directories_in(directory_);
-  std::erase_if(names, [this](const std::string& name) { return !valid_name(name) || !complete(name); });
+  std::erase_if(names, [this](const std::string& name) { return !is_image_name(name) || !complete(name); });
   std::sort(names.begin(), names.end());
   return names;
 }

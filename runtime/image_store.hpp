@@ -11,7 +11,8 @@ namespace sandy::runtime {
 /// An unpacked root file system, shared read-only by every sandbox made from it.
 struct image {
   std::string name;
-  std::string rootfs; ///< host path
+  std::string rootfs;  ///< host path
+  std::string version; ///< what `tree` finds again, also when the name has come to mean another tree
 };
 
 /// Finds images below one directory: `<directory>/<name>/rootfs` and `<directory>/<name>/image.json`, the
@@ -23,6 +24,9 @@ public:
 
   /// Fails with image_not_found: also for names that are not [a-z0-9._-]+, or start with a dot.
   result<image> find(std::string_view name) const;
+
+  /// The host path of an image's tree by its version. Fails with image_not_found when it is gone.
+  result<std::string> tree(std::string_view version) const;
 
   /// When the image was completed. Fails as `find`.
   result<unix_millis> changed_at(std::string_view name) const;

@@ -82,6 +82,7 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   add_number(info.idle_timeout_seconds);
   add_number(info.pause_on_idle);
   add_number(info.paused);
+  add(record.layer.value);
 }
 
 sandbox_record read_record(SQLite::Statement& row) {
@@ -112,6 +113,7 @@ sandbox_record read_record(SQLite::Statement& row) {
   info.idle_timeout_seconds = number<std::uint32_t>(column());
   info.pause_on_idle = number<std::uint8_t>(column()) != 0;
   info.paused = enumerator(column(), pause_cause::idle);
+  record.layer.value = column().getString();
   return record;
 }
 

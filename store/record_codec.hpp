@@ -13,8 +13,8 @@ inline constexpr const char* record_columns =
     "id, uid_slot, tenant, state, flavor, image, memory_bytes, cpu_millis, pids, disk_bytes, priority, "
     "preemptable, "
     "expose_ports, upstream, workdir, env, created_at, expires_at, ttl_seconds, parent, "
-    "idle_timeout_seconds, pause_on_idle, paused";
-inline constexpr int record_column_count = 23;
+    "idle_timeout_seconds, pause_on_idle, paused, layer";
+inline constexpr int record_column_count = 24;
 
 /// Binds all columns from parameter 1 on. @throws nlohmann::json::exception when a variable of the
 /// environment is not UTF-8.

@@ -13,7 +13,7 @@ namespace sandy {
 namespace {
 
 // Times are milliseconds since the Unix epoch. expose_ports and env are JSON arrays: nobody searches in them.
-constexpr std::array<const char*, 5> steps{R"sql(
+constexpr std::array<const char*, 6> steps{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -86,6 +86,22 @@ CREATE TABLE connections (
   PRIMARY KEY (source, target)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX connections_by_target ON connections (target);
+)sql",
+                                           R"sql(
+ALTER TABLE sandboxes ADD COLUMN layer TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE layers (
+  id TEXT PRIMARY KEY,
+  below TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  name TEXT NOT NULL,
+  maker TEXT NOT NULL,
+  source TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  complete INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX layers_by_name ON layers (tenant, name) WHERE name <> '';
 )sql"};
 
 } // namespace

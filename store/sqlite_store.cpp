@@ -1,6 +1,7 @@
 #include "store/connection_table.hpp"
 #include "store/event_table.hpp"
 #include "store/file_lock.hpp"
+#include "store/layer_table.hpp"
 #include "store/record_codec.hpp"
 #include "store/running_statement.hpp"
 #include "store/schema.hpp"
@@ -74,7 +75,8 @@ public:
                  "SELECT timestamp, cpu_ratio, memory_ratio, disk_ratio FROM samples WHERE timestamp >= ?1 "
                  "ORDER BY timestamp")
       , events_(database_)
-      , connections_(database_) {}
+      , connections_(database_)
+      , layers_(database_) {}
 
   result<void> insert(const sandbox_record& record) override {
     try {
@@ -232,6 +234,24 @@ public:
     });
   }
 
+  result<void> put_layer(const layer_record& record) override {
+    return guarded("record a layer", [&]() -> result<void> {
+      layers_.put(record);
+      return caf::unit;
+    });
+  }
+
+  result<void> remove_layer(const layer_id& id) override {
+    return guarded("remove a layer's record", [&]() -> result<void> {
+      layers_.remove(id);
+      return caf::unit;
+    });
+  }
+
+  result<std::vector<layer_record>> layers() override {
+    return guarded("read the layers", [&]() -> result<std::vector<layer_record>> { return layers_.all(); });
+  }
+
   result<void> add_events(const std::vector<life_event>& events, std::size_t most) override {
     return guarded("record events", [&]() -> result<void> {
       events_.add(events, most);
@@ -295,6 +315,7 @@ private:
   SQLite::Statement add_sample_, forget_samples_, samples_;
   event_table events_;
   connection_table connections_;
+  layer_table layers_;
 };
 
 } // namespace

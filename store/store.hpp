@@ -17,6 +17,21 @@ struct sandbox_record {
   sandbox_info info;
   environment env;            ///< may hold secrets: the database file is readable by its owner only
   std::uint32_t uid_slot = 0; ///< unique among records
+  layer_id layer;             ///< what it was made from, above its image; empty: nothing
+};
+
+/// What a sandbox wrote, kept: with a name, or only because something is made from it. The record is written
+/// before there is anything on disk, and removed after that is gone.
+struct layer_record {
+  layer_id id;
+  layer_id below;   ///< the layer under it; empty: none
+  tenant_id tenant; ///< whose it is
+  std::string name; ///< unique among the tenant's; empty: none
+  sandbox_id maker; ///< the sandbox whose token asked for it; empty: the tenant itself
+  sandbox_id source;
+  std::uint64_t size_bytes = 0;
+  unix_millis created_at = 0;
+  bool complete = false;
 };
 
 /// An ended sandbox whose id still answers a repeated terminate.
@@ -63,6 +78,12 @@ public:
   /// One point of the machine's history; points older than 48 hours are forgotten.
   virtual result<void> add_sample(const resource_sample& sample) = 0;
   virtual result<std::vector<resource_sample>> samples(unix_millis since) = 0;
+
+  /// Adds a layer, or replaces its record.
+  virtual result<void> put_layer(const layer_record& record) = 0;
+  /// Idempotent.
+  virtual result<void> remove_layer(const layer_id& id) = 0;
+  virtual result<std::vector<layer_record>> layers() = 0;
 
   /// Adds numbered events and forgets all but the newest `most`, in one transaction.
   virtual result<void> add_events(const std::vector<life_event>& events, std::size_t most) = 0;

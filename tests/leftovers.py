@@ -88,7 +88,8 @@ def _records(server: Server) -> list:
         return []
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
-        return [f"record {row[0]}" for row in connection.execute("SELECT id FROM sandboxes")]
+        ids = "SELECT id FROM sandboxes UNION ALL SELECT id FROM layers"
+        return [f"record {row[0]}" for row in connection.execute(ids)]
     finally:
         connection.close()
 

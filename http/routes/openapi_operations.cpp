@@ -165,6 +165,55 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  {}});
 }
 
+void describe_images(std::vector<described_operation>& all) {
+  constexpr std::string_view tag = "images";
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/snapshot",
+                 "snapshot_sandbox",
+                 tag,
+                 "Keeps the sandbox's file system under a name",
+                 {},
+                 {{json_type, "SnapshotSandbox"}},
+                 {{json_type, "Image"}},
+                 {400, 409, 413, 422, 429, 502}});
+  all.push_back({"POST",
+                 "/api/sandboxes/{id}/fork",
+                 "fork_sandbox",
+                 tag,
+                 "Makes sandboxes with the file system that this one has now; all or none",
+                 {},
+                 {{json_type, "ForkSandbox"}},
+                 {{json_type, "SandboxList"}},
+                 {400, 409, 413, 422, 429, 502}});
+  all.push_back({"GET",
+                 "/api/images",
+                 "list_images",
+                 tag,
+                 "What the caller can make sandboxes from, by name",
+                 {},
+                 {},
+                 {{json_type, "ImageList"}},
+                 {}});
+  all.push_back({"GET",
+                 "/api/images/{name}",
+                 "get_image",
+                 tag,
+                 "One image",
+                 {"name"},
+                 {},
+                 {{json_type, "Image"}},
+                 {404}});
+  all.push_back({"DELETE",
+                 "/api/images/{name}",
+                 "delete_image",
+                 tag,
+                 "Forgets a snapshot; sandboxes made from it live on",
+                 {"name"},
+                 {},
+                 {{json_type, "DeletedImage"}},
+                 {403, 404}});
+}
+
 void describe_commands(std::vector<described_operation>& all) {
   constexpr std::string_view tag = "commands";
   all.push_back(
@@ -431,6 +480,7 @@ void describe_administration(std::vector<described_operation>& all) {
 std::vector<described_operation> described_operations() {
   std::vector<described_operation> all;
   describe_sandboxes(all);
+  describe_images(all);
   describe_commands(all);
   describe_files(all);
   describe_server(all);

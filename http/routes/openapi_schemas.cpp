@@ -12,6 +12,7 @@ constexpr std::string_view parameters = R"json({
 "id": {"name": "id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-f]{24}$"}, "description": "Id of a sandbox"},
 "pid": {"name": "pid", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 0}, "description": "Id of a background process"},
 "target": {"name": "target", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id of the other sandbox"},
+"name": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of an image"},
 "tenant": {"name": "tenant", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of a tenant, as the configuration gives it to keys"},
 "ids": {"name": "ids", "in": "query", "schema": {"type": "string"}, "description": "Sandbox ids, separated by commas; without it all of the caller's"},
 "X-Sandy-Parent": {"name": "X-Sandy-Parent", "in": "header", "schema": {"type": "string"}, "description": "As parent_sandbox_id, which wins"},
@@ -68,6 +69,10 @@ constexpr std::string_view request_schemas = R"json({
   "agent": {"type": "object", "description": "Accepted; the answer warns that there is none"}}},
 "RefreshSandbox": {"type": "object", "properties": {"ttl_seconds": {"type": "number", "description": "0 or absent: the original lifetime"}}},
 "PreviewSandbox": {"type": "object", "properties": {"port": {"type": "integer", "default": 5173}, "path": {"type": "string", "default": "/"}}},
+"SnapshotSandbox": {"type": "object", "properties": {"name": {"type": "string", "pattern": "^[a-z0-9_-][a-z0-9._-]{0,127}$", "description": "Without it one is made"}}},
+"ForkSandbox": {"type": "object", "properties": {
+  "count": {"type": "integer", "minimum": 1, "maximum": 16, "default": 1}, "ttl_seconds": {"type": "number", "description": "Without it the original's lifetime"},
+  "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "On top of the original's"}, "parent_sandbox_id": {"type": "string"}}},
 "ChangeLimits": {"type": "object", "description": "0: no limit; what is absent stays as it is", "properties": {
   "requests_per_second": {"type": "integer", "minimum": 0}, "request_burst": {"type": "integer", "minimum": 0, "description": "Requests at once, after a pause; 0: as many as in one second"},
   "creations_per_minute": {"type": "integer", "minimum": 0}, "creations_per_hour": {"type": "integer", "minimum": 0},
@@ -134,6 +139,12 @@ constexpr std::string_view sandbox_schemas = R"json({
   "status": {"type": "string", "enum": ["disconnected"]}, "ok": {"type": "boolean"},
   "source": {"type": "string"}, "sourceId": {"type": "string"}, "source_id": {"type": "string"},
   "target": {"type": "string"}, "targetId": {"type": "string"}, "target_id": {"type": "string"}}},
+"Image": {"type": "object", "required": ["name", "snapshot", "created_at"], "properties": {
+  "name": {"type": "string"}, "image": {"type": "string"}, "snapshot": {"type": "boolean"},
+  "created_at": {"type": "string", "format": "date-time"}, "createdAt": {"type": "string", "format": "date-time"},
+  "size_bytes": {"type": "integer"}, "sizeBytes": {"type": "integer"}, "source_sandbox_id": {"type": "string"}, "sourceSandboxId": {"type": "string"}}},
+"DeletedImage": {"allOf": [{"$ref": "#/components/schemas/Image"}, {"type": "object", "required": ["deleted"], "properties": {"deleted": {"type": "boolean", "const": true}}}]},
+"ImageList": {"type": "object", "required": ["images", "total"], "properties": {"images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}}, "total": {"type": "integer"}}},
 "EndedSandbox": {"type": "object", "required": ["status", "ok"], "properties": {
   "status": {"type": "string", "const": "terminated"}, "id": {"type": "string"}, "sandboxId": {"type": "string"}, "sandbox_id": {"type": "string"},
   "reason": {"type": "string"}, "ok": {"type": "boolean"}}},

@@ -5,6 +5,7 @@ namespace sandy::http {
 std::vector<route> all_routes() {
   std::vector<route> table;
   routes::add_sandbox_routes(table);
+  routes::add_image_routes(table);
   routes::add_exec_routes(table);
   routes::add_process_routes(table);
   routes::add_file_routes(table);

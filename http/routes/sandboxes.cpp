@@ -5,6 +5,7 @@
 #include "http/codec/fields.hpp"
 #include "http/codec/sandbox.hpp"
 #include "http/routes/common.hpp"
+#include "http/routes/creating.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -15,30 +16,6 @@ namespace sandy::http::routes {
 
 namespace {
 
-using boost::asio::experimental::awaitable_operators::operator||;
-
-/// Ends a request actor with its handler, however that ends.
-struct request_guard {
-  create_request_actor actor;
-  explicit request_guard(create_request_actor a)
-      : actor(std::move(a)) {}
-  request_guard(const request_guard&) = delete;
-  request_guard& operator=(const request_guard&) = delete;
-  ~request_guard() { coro::end(actor); }
-};
-
-/// Ends the request actor when the client hangs up. Goes on waiting then: whether the actor had answered
-/// already is known only by its answer.
-io_task<void> end_on_hang_up(exchange& ex, const create_request_actor& actor, bool& gone) {
-  co_await ex.hang_up();
-  auto state = co_await boost::asio::this_coro::cancellation_state;
-  if (state.cancelled() != boost::asio::cancellation_type::none)
-    co_return; // the answer came first
-  gone = true;
-  coro::end(actor);
-  co_await pause(std::chrono::hours{24});
-}
-
 io_task<result<void>> create(exchange& ex) {
   auto body = co_await read_json(ex);
   if (!body)
@@ -46,26 +23,15 @@ io_task<result<void>> create(exchange& ex) {
   auto request = codec::parse_create(*body);
   if (!request)
     co_return request.error();
-  auto& server = ex.server();
   auto& message = request->message;
   message.caller = ex.caller();
   if (message.parent.value.empty())
     message.parent.value = ex.header("X-Sandy-Parent");
-  // Created from inside with a key of its owner: a child, as with the sandbox's own token.
-  if (message.parent.value.empty() && ex.inside().tenant == ex.caller().tenant)
-    message.parent = ex.inside().sandbox;
-
-  request_guard guard{server.spawn_create_request()};
-  bool gone = false;
-  auto asked = ask(guard.actor, message, server.limits.create_timeout);
-  auto watch = end_on_hang_up(ex, guard.actor, gone);
-  auto first = co_await (std::move(asked) || std::move(watch));
-  if (first.index() != 0) // a day has passed
-    co_return fail(errc::deadline_exceeded, "The server did not answer in time");
-  auto made = std::move(std::get<0>(first));
-  if (gone && made) // nobody will ever know its id
-    co_await ask(server.worker, terminate_sandbox{ex.caller(), made->id}, server.limits.control_timeout);
-  if (gone)
+  if (message.parent.value.empty())
+    message.parent = parent_by_default(ex);
+  auto& server = ex.server();
+  auto made = co_await ask_to_create(ex, message, server.limits.create_timeout);
+  if (!made && code_of(made.error()) == errc::cancelled)
     co_return answered();
   if (!made)
     co_return made.error();

@@ -40,42 +40,24 @@ int own_oom_score() {
   return std::max(0, score); // a protected server does not protect its sandboxes
 }
 
-/// What a helper said, as one short printable sentence; its status when it said nothing that can be shown.
-std::string complaint(const child_outcome& outcome) {
-  constexpr std::size_t longest = 300;
-  std::string text;
-  for (unsigned char c : outcome.errors) {
-    if (text.size() >= longest)
-      break;
-    if (c > 0x20 && c < 0x7f)
-      text += static_cast<char>(c);
-    else if (!text.empty() && text.back() != ' ')
-      text += ' ';
-  }
-  while (text.ends_with(' '))
-    text.pop_back();
-  if (!text.empty())
-    return text;
-  return outcome.exit_status > 128
-             ? "its helper was ended by signal " + std::to_string(outcome.exit_status - 128)
-             : "its helper ended with status " + std::to_string(outcome.exit_status);
-}
-
 } // namespace
 
 result<instance> crun_driver::create(const sandbox_spec& spec) {
   if (!is_sandbox_id(spec.id.value) || spec.uid_slot >= uid_slots)
     return fail(errc::invalid_argument, "not the id or uid slot of a sandbox");
-  auto from = images_.find(spec.image);
+  auto from = layers_.find(spec.image, spec.layer);
   if (!from)
     return from.error();
+  auto trees = layers_.trees(*from);
+  if (!trees)
+    return trees.error();
   sandbox_files files{options_.data_dir, spec.id};
   if (::mkdir(files.box.c_str(), 0700) != 0) {
     if (errno == EEXIST) // not ours to clean up
       return fail(errc::conflict, "a sandbox of this id exists");
     return system_failure("cannot create the sandbox's directory", errno, errc::sandbox_failed);
   }
-  auto made = start(spec, files, *from);
+  auto made = start(spec, files, *from, *trees);
   if (made)
     return made;
   auto undone = destroy(spec.id);
@@ -85,11 +67,12 @@ result<instance> crun_driver::create(const sandbox_spec& spec) {
   return fail(code_of(made.error()), text);
 }
 
-result<instance> crun_driver::start(const sandbox_spec& spec, const sandbox_files& files, const image& from) {
+result<instance> crun_driver::start(const sandbox_spec& spec, const sandbox_files& files, const origin& from,
+                                    const host_paths& trees) {
   auto deadline = std::chrono::steady_clock::now() + options_.create_timeout;
-  if (auto done = prepare(spec, files); !done)
+  if (auto done = prepare(spec, files, from); !done)
     return done.error();
-  if (auto done = launch(spec, files, from, deadline); !done)
+  if (auto done = launch(spec, files, trees, deadline); !done)
     return done.error();
   auto running = find_running(spec.id, files, std::chrono::milliseconds{milliseconds_until(deadline)});
   if (!running)
@@ -100,7 +83,9 @@ result<instance> crun_driver::start(const sandbox_spec& spec, const sandbox_file
   return running;
 }
 
-result<void> crun_driver::prepare(const sandbox_spec& spec, const sandbox_files& files) {
+result<void> crun_driver::prepare(const sandbox_spec& spec, const sandbox_files& files, const origin& from) {
+  if (auto done = write_origin(files.origin, from); !done)
+    return done;
   if (auto done = disks_.make(files.disk, spec.limits.disk_bytes); !done)
     return done;
   oci_options oci;
@@ -119,33 +104,23 @@ result<void> crun_driver::prepare(const sandbox_spec& spec, const sandbox_files&
   return write_new_file(files.config, oci_config(oci).dump());
 }
 
-result<void> crun_driver::launch(const sandbox_spec& spec, const sandbox_files& files, const image& from,
-                                 steady_time deadline) {
+result<void> crun_driver::launch(const sandbox_spec& spec, const sandbox_files& files,
+                                 const host_paths& trees, steady_time deadline) {
   auto lock = lock_creation(files);
   if (!lock)
     return lock.error();
   auto listener = listen_at(files.socket);
   if (!listener)
     return listener.error();
-  auto uid = std::to_string(root_uid(spec));
   child_command command;
+  command.arguments = {options_.launcher, stage_, files.box, std::to_string(root_uid(spec))};
+  command.arguments.insert(command.arguments.end(), trees.begin(), trees.end());
   // 3 and 4 reach the guest; the lock is closed when crun's child becomes the guest.
-  command.arguments = {options_.launcher,
-                       stage_,
-                       files.box,
-                       from.rootfs,
-                       uid,
-                       "--",
-                       options_.crun,
-                       "--root",
-                       states_directory(options_.data_dir),
-                       "--cgroup-manager=cgroupfs",
-                       "run",
-                       "--detach",
-                       "--preserve-fds=2",
-                       "--bundle",
-                       files.box,
-                       spec.id.value};
+  for (auto argument :
+       {std::string{"--"}, options_.crun, std::string{"--root"}, states_directory(options_.data_dir),
+        std::string{"--cgroup-manager=cgroupfs"}, std::string{"run"}, std::string{"--detach"},
+        std::string{"--preserve-fds=2"}, std::string{"--bundle"}, files.box, spec.id.value})
+    command.arguments.push_back(std::move(argument));
   command.descriptors = {listener->get(), guest_.get(), lock->get()};
   command.deadline = deadline;
   auto outcome = run_child(command);

@@ -68,7 +68,8 @@ result<std::unique_ptr<crun_driver>> crun_driver::make(crun_options options) {
       (!options.cgroup_parent.starts_with('/') || options.cgroup_parent.find("..") != std::string::npos))
     return fail(errc::invalid_argument, "the control group of all sandboxes must be an absolute path");
   std::error_code error;
-  for (const auto& directory : {boxes_directory(options.data_dir), states_directory(options.data_dir)}) {
+  for (const auto& directory : {boxes_directory(options.data_dir), states_directory(options.data_dir),
+                                layers_directory(options.data_dir)}) {
     std::filesystem::create_directories(directory, error);
     if (!error)
       std::filesystem::permissions(directory, std::filesystem::perms::owner_all,
@@ -106,6 +107,7 @@ crun_driver::crun_driver(crun_options options, cgroup_layout layout, std::string
     , guest_(std::move(guest))
     , stage_(std::move(stage))
     , images_(options_.image_dir)
+    , layers_(options_.data_dir, images_)
     , disks_(options_.data_dir) {}
 
 crun_driver::~crun_driver() {
@@ -139,6 +141,7 @@ result<instance> crun_driver::attach(const sandbox_id& id) {
   sandbox_files files{options_.data_dir, id};
   if (auto lock = lock_creation(files); !lock) // half made by a server that was killed
     return fail(errc::sandbox_not_found, "the sandbox was never finished");
+  end_copying(files);
   return find_running(id, files, attach_patience);
 }
 
@@ -176,8 +179,9 @@ result<void> crun_driver::destroy(const sandbox_id& id) {
   auto deadline = std::chrono::steady_clock::now() + destroy_timeout;
   sandbox_files files{options_.data_dir, id};
   auto processes = group(id);
-  if (auto done = stop_creation(files, deadline); !done)
-    return done;
+  for (const auto& lock : {files.lock, files.copying})
+    if (auto done = stop_holders(lock, deadline); !done)
+      return done;
   // The end of process 1 is the end of its pid namespace: the kernel kills the rest and waits for it. What a
   // creation left half way has no process 1 on record; that and everything unforeseen the control group
   // finds.
@@ -243,6 +247,14 @@ result<void> crun_driver::set_limits(const sandbox_id& id, const resource_limits
   if (!is_sandbox_id(id.value))
     return fail(errc::sandbox_not_found, "the sandbox does not run");
   return group(id).set_limits(limits);
+}
+
+result<std::vector<installed_image>> crun_driver::images() {
+  std::vector<installed_image> all;
+  for (auto& name : images_.list())
+    if (auto made = images_.changed_at(name)) // not replaced at this moment
+      all.push_back({std::move(name), *made});
+  return all;
 }
 
 result<unique_fd> crun_driver::connect(const instance& where, std::uint16_t port) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/cgroup.hpp"
+#include "runtime/crun/layer_store.hpp"
 #include "runtime/crun/sandbox_files.hpp"
 #include "runtime/disk_image.hpp"
 #include "runtime/driver.hpp"
@@ -16,11 +17,14 @@ struct crun_options {
   std::string crun = "/usr/bin/crun";
   std::string guest;    ///< path of sandy-guest
   std::string launcher; ///< path of sandy-launch
+  std::string copier;   ///< path of sandy-copy-layer
   std::vector<std::string> guest_arguments;
   std::string cgroup_parent; ///< absolute; nobody else's. Empty: "/sandy-" and a number made from data_dir
   std::uint32_t uid_base = 0x10000000; ///< host uid of the root in slot 0
   std::chrono::milliseconds create_timeout =
       std::chrono::seconds{10}; ///< for all of create; about 20 ms is normal
+  /// For copying a layer: the disk writes some hundred MiB a second.
+  std::chrono::milliseconds copy_timeout = std::chrono::seconds{120};
 };
 
 /// Sandboxes as crun containers, each with every namespace of its own and process 1 the guest. Works with
@@ -50,10 +54,14 @@ public:
   result<unix_millis> image_changed_at(const std::string& image) override {
     return images_.changed_at(image);
   }
+  result<std::vector<installed_image>> images() override;
   result<unique_fd> connect(const instance& where, std::uint16_t port) override;
   result<unique_fd> listen(const instance& where, std::uint16_t port) override;
   result<unique_fd> open_socket(const instance& where, int family) override;
   result<connection_capture> capture(const instance& where, const captured_range& range) override;
+  result<layer_copy> copy_layer(const sandbox_id& id, const layer_id& to) override;
+  result<void> remove_layer(const layer_id& id) override;
+  result<std::vector<layer_id>> layers() override { return layers_.list(); }
 
   /// Where this driver's control groups are, in every tree.
   const std::string& cgroup_parent() const noexcept { return cgroup_parent_; }
@@ -62,10 +70,15 @@ private:
   crun_driver(crun_options options, cgroup_layout layout, std::string seccomp, unique_fd guest,
               std::string stage);
 
-  result<void> prepare(const sandbox_spec& spec, const sandbox_files& files);
-  result<void> launch(const sandbox_spec& spec, const sandbox_files& files, const image& from,
+  using host_paths = std::vector<std::string>;
+  result<void> prepare(const sandbox_spec& spec, const sandbox_files& files, const origin& from);
+  result<void> launch(const sandbox_spec& spec, const sandbox_files& files, const host_paths& trees,
                       steady_time deadline);
-  result<instance> start(const sandbox_spec& spec, const sandbox_files& files, const image& from);
+  result<instance> start(const sandbox_spec& spec, const sandbox_files& files, const origin& from,
+                         const host_paths& trees);
+  result<void> run_copier(const sandbox_files& files, const std::string& target, int lock);
+  /// Undoes what a server that was killed while copying left: the sandbox runs on.
+  void end_copying(const sandbox_files& files);
   result<instance> find_running(const sandbox_id& id, const sandbox_files& files,
                                 std::chrono::milliseconds patience);
   cgroup group(const sandbox_id& id) const { return {layout_, cgroup_parent_ + "/" + id.value}; }
@@ -79,6 +92,7 @@ private:
   unique_fd guest_;   ///< see seal_program
   std::string stage_; ///< where launchers mount, each in its own namespace
   image_store images_;
+  layer_store layers_;
   disk_maker disks_;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/sandbox.hpp"
+#include "runtime/crun/layout.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -25,9 +26,6 @@ struct oci_options {
   std::vector<std::string> arguments;          ///< process 1
   const std::string* seccomp_base64 = nullptr; ///< the compiled filter
 };
-
-/// How many ids a sandbox has.
-inline constexpr std::uint32_t ids_per_sandbox = 65'536;
 
 /// The configuration crun reads: the OCI runtime specification, 1.0.
 nlohmann::json oci_config(const oci_options& options);

@@ -17,14 +17,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-result<unique_fd> lock_file(const std::string& path, int flags) {
+result<unique_fd> open_locked(const std::string& path, int flags) {
   unique_fd file{::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0600)};
   if (!file)
     return system_failure("cannot open the sandbox's lock", errno,
                           errno == ENOENT ? errc::sandbox_not_found : errc::internal);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK)
-      return fail(errc::conflict, "the sandbox is still being made");
+      return fail(errc::conflict, "the sandbox is still being worked on");
     return system_failure("cannot lock the sandbox");
   }
   return file;
@@ -35,14 +35,17 @@ result<unique_fd> lock_file(const std::string& path, int flags) {
 std::string boxes_directory(const std::string& data_dir) { return data_dir + "/sandboxes"; }
 std::string states_directory(const std::string& data_dir) { return data_dir + "/crun"; }
 
-sandbox_files::sandbox_files(const std::string& data_dir, const sandbox_id& id)
-    : box(boxes_directory(data_dir) + "/" + id.value)
+sandbox_files::sandbox_files(const std::string& data_dir, const sandbox_id& whose)
+    : id(whose)
+    , box(boxes_directory(data_dir) + "/" + whose.value)
     , config(box + "/config.json")
+    , copying(box + "/copying")
     , disk(box + "/disk")
+    , origin(box + "/origin.json")
     , loop(box + "/loop")
     , lock(box + "/lock")
     , socket(box + "/sock")
-    , state(states_directory(data_dir) + "/" + id.value) {}
+    , state(states_directory(data_dir) + "/" + whose.value) {}
 
 std::optional<crun_status> read_status(const sandbox_files& files) {
   auto text = read_small_file(files.state + "/status");
@@ -66,21 +69,23 @@ unique_fd open_init(const crun_status& status) {
   return std::move(*pidfd);
 }
 
-result<unique_fd> lock_creation(const sandbox_files& files) { return lock_file(files.lock, O_CREAT); }
+result<unique_fd> lock_file(const std::string& path) { return open_locked(path, O_CREAT); }
 
-result<void> stop_creation(const sandbox_files& files, steady_time deadline) {
+result<unique_fd> lock_creation(const sandbox_files& files) { return lock_file(files.lock); }
+
+result<void> stop_holders(const std::string& lock, steady_time deadline) {
   auto patience_ends = std::chrono::steady_clock::now() + 20ms;
   for (auto pause = 1ms;; pause = std::min(pause * 2, std::chrono::milliseconds{20})) {
-    auto held = lock_file(files.lock, 0);
+    auto held = open_locked(lock, 0);
     if (held || code_of(held.error()) == errc::sandbox_not_found)
       return caf::unit;
     if (code_of(held.error()) != errc::conflict || std::chrono::steady_clock::now() > deadline)
       return held.error();
-    // Rare: only when a server died, or crun hung, in the middle of a creation. For a moment the lock may
+    // Rare: only when a server died, or a helper hung, in the middle of its work. For a moment the lock may
     // also be in a helper that another thread is just starting and that has not closed what it inherited;
     // that one is let be.
     if (std::chrono::steady_clock::now() > patience_ends)
-      for (auto pid : processes_holding(files.lock))
+      for (auto pid : processes_holding(lock))
         ::kill(pid, SIGKILL);
     std::this_thread::sleep_for(pause);
   }

@@ -15,13 +15,16 @@ namespace sandy::runtime {
 struct sandbox_files {
   sandbox_files(const std::string& data_dir, const sandbox_id& id);
 
-  std::string box;    ///< the directory of everything below, mode 0700; also the bundle crun reads
-  std::string config; ///< crun's configuration
-  std::string disk;   ///< the image of its file system
-  std::string loop;   ///< the number of the loop device the disk is attached to
-  std::string lock;   ///< held while the sandbox is being made
-  std::string socket; ///< where its guest listens
-  std::string state;  ///< crun's own directory
+  sandbox_id id;
+  std::string box;     ///< the directory of everything below, mode 0700; also the bundle crun reads
+  std::string config;  ///< crun's configuration
+  std::string copying; ///< there and held while what it wrote is copied: it stands still
+  std::string disk;    ///< the image of its file system
+  std::string origin;  ///< what it was made from, see layer_store
+  std::string loop;    ///< the number of the loop device the disk is attached to
+  std::string lock;    ///< held while the sandbox is being made
+  std::string socket;  ///< where its guest listens
+  std::string state;   ///< crun's own directory
 };
 
 /// Directories of all sandboxes below the data directory.
@@ -44,13 +47,17 @@ std::optional<crun_status> read_status(const sandbox_files& files);
 /// pid.
 unique_fd open_init(const crun_status& status);
 
+/// A file that is created, and locked until the result is closed. Fails with conflict when somebody holds it,
+/// sandbox_not_found when there is no directory for it.
+result<unique_fd> lock_file(const std::string& path);
+
 /// The sandbox's creation lock, held until the result is closed. The launcher and crun inherit it, so it
 /// tells whether anything is still at work on the sandbox when the server that started it was killed. Fails
 /// with conflict when held.
 result<unique_fd> lock_creation(const sandbox_files& files);
 
-/// Ends whatever a killed server left at work on the sandbox. Fails with internal when it does not die by the
-/// deadline.
-result<void> stop_creation(const sandbox_files& files, steady_time deadline);
+/// Ends whatever holds this lock: helpers, also those that a killed server left at work. Fails with conflict
+/// when they do not die by the deadline.
+result<void> stop_holders(const std::string& lock, steady_time deadline);
 
 } // namespace sandy::runtime

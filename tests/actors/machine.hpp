@@ -28,6 +28,7 @@ public:
       return fail(errc::sandbox_failed, "no luck");
     present.insert(spec.id);
     history.push_back("create " + spec.id.value);
+    below[spec.id] = spec.layer;
     last = spec;
     return make();
   }
@@ -64,6 +65,9 @@ public:
     return clock() - last_sign;
   }
   result<unix_millis> image_changed_at(const std::string&) override { return image_made; }
+  result<std::vector<runtime::installed_image>> images() override {
+    return std::vector<runtime::installed_image>{{"basic", image_made}};
+  }
   result<void> destroy(const sandbox_id& id) override {
     ++destructions;
     if (failing_destroys > 0) {
@@ -105,6 +109,20 @@ public:
                                        runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)}};
   }
 
+  result<runtime::layer_copy> copy_layer(const sandbox_id& id, const layer_id& to) override {
+    if (fail_copy)
+      return fail(errc::capacity_exhausted, "the disk is full");
+    kept_layers.insert(to);
+    return runtime::layer_copy{below[id], 4096};
+  }
+  result<void> remove_layer(const layer_id& id) override {
+    kept_layers.erase(id);
+    return caf::unit;
+  }
+  result<std::vector<layer_id>> layers() override {
+    return std::vector<layer_id>{kept_layers.begin(), kept_layers.end()};
+  }
+
   std::set<sandbox_id> present;
   std::set<sandbox_id> dead;
   std::vector<std::string> history; ///< "create <id>" and "destroy <id>", those that went well
@@ -116,6 +134,9 @@ public:
   bool guest_answers = true;
   std::function<std::chrono::milliseconds()> clock; ///< of the test, for quiet times
   std::chrono::milliseconds last_sign{0};           ///< when a process inside last wrote something
+  std::set<layer_id> kept_layers;
+  std::map<sandbox_id, layer_id> below; ///< what each was made from
+  bool fail_copy = false;
   runtime::sandbox_spec last;
   bool fail_create = false;
   bool fail_listen = false;
@@ -213,6 +234,22 @@ public:
     return caf::unit;
   }
   result<std::vector<life_event>> events() override { return told; }
+  result<void> put_layer(const layer_record& record) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    kept[record.id] = record;
+    return caf::unit;
+  }
+  result<void> remove_layer(const layer_id& id) override {
+    kept.erase(id);
+    return caf::unit;
+  }
+  result<std::vector<layer_record>> layers() override {
+    std::vector<layer_record> all;
+    for (const auto& each : kept)
+      all.push_back(each.second);
+    return all;
+  }
   result<std::optional<std::uint64_t>> webhook_position(const std::string& name) override {
     auto found = positions.find(name);
     return found == positions.end() ? std::optional<std::uint64_t>{} : found->second;
@@ -223,6 +260,7 @@ public:
   }
 
   std::map<sandbox_id, sandbox_record> stored;
+  std::map<layer_id, layer_record> kept;
   std::vector<tombstone> stones;
   std::vector<sandbox_connection> joined;
   std::vector<resource_sample> history;
@@ -283,12 +321,14 @@ public:
   }
   /// Makes the held calls to the kernel.
   void release() {
-    while (!calls.empty()) {
-      auto call = std::move(calls.front());
-      calls.pop_front();
-      call();
-      run();
-    }
+    while (!calls.empty())
+      release_one();
+  }
+  void release_one() {
+    auto call = std::move(calls.front());
+    calls.pop_front();
+    call();
+    run();
   }
   unix_millis wall() const {
     return 1'700'000'000'000 +

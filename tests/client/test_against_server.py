@@ -46,6 +46,18 @@ def test_a_session_from_create_to_terminate(caller):
     assert (caught.value.status, caught.value.code) == (404, "sandbox_not_found")
 
 
+def test_a_file_system_is_kept_and_shared(caller, box):
+    caller.call("write_file", box, "note", b"kept")
+    image = caller.call("snapshot", box)
+    assert image["name"] in [each["name"] for each in caller.call("list_images")]
+    copies = [caller.call("create_sandbox", image=image["name"]), *caller.call("fork", box, 2, ttl_seconds=60)]
+    for copy in copies:
+        assert caller.call("read_file", copy.id, "note") == b"kept"
+        caller.call("terminate", copy.id)
+    caller.call("delete_image", image["name"])
+    assert image["name"] not in [each["name"] for each in caller.call("list_images")]
+
+
 def test_output_streams_exactly_and_ends_with_the_exit_code(caller, box):
     command = "head -c 3000000 /dev/zero; head -c 256 /dev/urandom | tee /tmp/random >&2; printf 'grüße'; exit 5"
     stream = caller.call("exec_command", box, command, stream=True)

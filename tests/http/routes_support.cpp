@@ -84,6 +84,24 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
       },
       [](list_known) -> caf::result<std::vector<sandbox_id>> { return std::vector<sandbox_id>{}; },
       [](sandbox_ending) -> caf::result<void> { return caf::unit; },
+      [](const list_images&) -> caf::result<std::vector<image_info>> {
+        return std::vector{image_info{"basic", false, {}, 0, 0}, image_info{"mine", true, living, 7, 1000}};
+      },
+      [=](const snapshot_sandbox& q) -> caf::result<image_info> {
+        if (!known("snapshot", q))
+          return unknown();
+        return image_info{q.name, true, q.id, 7, 1000};
+      },
+      [](const remove_image& q) -> caf::result<image_info> {
+        if (q.name == "basic")
+          return fail(errc::forbidden, "This image belongs to the installation");
+        if (q.name != "mine")
+          return fail(errc::image_not_found, "There is no image of this name");
+        return image_info{q.name, true, living, 7, 1000};
+      },
+      [](const fork_sandbox&) -> caf::result<std::vector<sandbox_info>> {
+        return fail(errc::internal, "fork asks a request actor");
+      },
       [](const create_warm&) -> caf::result<sandbox_id> {
         return fail(errc::capacity_exhausted, "no pool here");
       },
@@ -142,16 +160,20 @@ create_request_actor::behavior_type creator(create_request_actor::stateful_point
     self->quit(message.reason);
   });
   return {[self, script](const create_sandbox& wish) -> caf::result<sandbox_info> {
-    script->asked.push_back("create " + wish.caller.tenant.value);
-    script->wished = wish;
-    if (script->on_create)
-      script->on_create();
-    if (script->create_waits)
-      return self->state.waiting = self->make_response_promise<sandbox_info>();
-    if (!script->created)
-      return script->created.error();
-    return *script->created;
-  }};
+            script->asked.push_back("create " + wish.caller.tenant.value);
+            script->wished = wish;
+            if (script->on_create)
+              script->on_create();
+            if (script->create_waits)
+              return self->state.waiting = self->make_response_promise<sandbox_info>();
+            if (!script->created)
+              return script->created.error();
+            return *script->created;
+          },
+          [script](const fork_sandbox& wish) -> caf::result<std::vector<sandbox_info>> {
+            script->forked = wish;
+            return std::vector<sandbox_info>(wish.count, living_info());
+          }};
 }
 
 } // namespace

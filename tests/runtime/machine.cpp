@@ -73,7 +73,8 @@ std::vector<std::string> traces_of(const std::string& data_dir, const std::strin
   for (const auto& device : directories_in("/sys/block"))
     add_lines_with(read_small_file("/sys/block/" + device + "/loop/backing_file").value_or(""), data_dir,
                    device + ": ", found);
-  for (const auto& directory : {boxes_directory(data_dir), states_directory(data_dir)})
+  for (const auto& directory :
+       {boxes_directory(data_dir), states_directory(data_dir), layers_directory(data_dir)})
     for (const auto& name : names_in(directory))
       found.push_back("file: " + directory + "/" + name);
   return found;
@@ -90,6 +91,7 @@ crun_options test_options(const std::string& data_dir) {
   options.data_dir = data_dir;
   options.guest = SANDY_GUEST_PATH;
   options.launcher = SANDY_LAUNCH_PATH;
+  options.copier = SANDY_COPY_LAYER_PATH;
   return options;
 }
 

@@ -61,6 +61,7 @@ inline sandbox_record make_record(std::uint32_t number) {
   record.info.paused = pause_cause::idle;
   record.env = {{"PATH", "/usr/bin"}, {"MULTI", "a\nb\"c\\'; DROP TABLE sandboxes; --"}, {"EMPTY", ""}};
   record.uid_slot = number;
+  record.layer = {"1a" + std::to_string(10'000'000 + number)};
   return record;
 }
 
@@ -87,6 +88,7 @@ inline void check_equal(const sandbox_record& left, const sandbox_record& right)
   CHECK(left.info.paused == right.info.paused);
   CHECK(left.env == right.env);
   CHECK(left.uid_slot == right.uid_slot);
+  CHECK(left.layer == right.layer);
 }
 
 } // namespace sandy

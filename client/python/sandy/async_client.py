@@ -153,6 +153,27 @@ class SandyClient:
         """Describes the connections from a sandbox and to it."""
         return protocol.connections_from(await self._object(protocol.sandbox(sandbox_id, "GET", "/connections")))
 
+    async def snapshot(self, sandbox_id: str, name: Optional[str] = None) -> Dict[str, Any]:
+        """Keeps a sandbox's file system as an image that `create_sandbox(image=...)` takes; without a name one is made."""
+        return await self._object(protocol.snapshot(sandbox_id, name))
+
+    async def fork(self, sandbox_id: str, count: int = 1, **options: Any) -> List[Sandbox]:
+        """Makes sandboxes with the file system that this one has now, all or none.
+
+        Args:
+            count: how many.
+            options: further fields of the API: `ttl_seconds`, `env`.
+        """
+        return protocol.sandboxes_from(await self._object(protocol.fork(sandbox_id, count, options)))
+
+    async def list_images(self) -> List[Dict[str, Any]]:
+        """Describes the images and snapshots that sandboxes can be made from."""
+        return list((await self._object(protocol.image()))["images"])
+
+    async def delete_image(self, name: str) -> None:
+        """Forgets a snapshot. Sandboxes made from it live on."""
+        await self._send(protocol.image(name, "DELETE"))
+
     async def terminate(self, sandbox_id: str) -> None:
         """Ends a sandbox with all that runs in it. Repeating it is harmless."""
         await self._send(protocol.sandbox(sandbox_id, "POST", "/terminate", json={}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -16,6 +16,8 @@ from .models import Connection, ExecResult, Sandbox
 LARGEST_JSON_FILE = 32 * 1024 * 1024
 # What a call may take that does not depend on a command: creating waits for the machine, ending for the kernel.
 CALL_SECONDS = 90.0
+# Copying a file system waits for the disk.
+COPY_SECONDS = 240.0
 # A command's own timeout comes first, so that its true outcome arrives.
 EXEC_GRACE_SECONDS = 10.0
 # A stream speaks at least every 10 s (keep-alive comments); silence of this length means the connection is dead.
@@ -62,6 +64,20 @@ def create(
 def sandbox(sandbox_id: str, method: str = "GET", rest: str = "", **fields: Any) -> Call:
     """A call on one sandbox."""
     return Call(method, f"/api/sandboxes/{_label(sandbox_id)}{rest}", **fields)
+
+
+def snapshot(sandbox_id: str, name: Optional[str]) -> Call:
+    body = {} if name is None else {"name": name}
+    return sandbox(sandbox_id, "POST", "/snapshot", json=body, read_seconds=COPY_SECONDS)
+
+
+def fork(sandbox_id: str, count: int, options: Dict[str, Any]) -> Call:
+    return sandbox(sandbox_id, "POST", "/fork", json={"count": count, **options}, read_seconds=COPY_SECONDS)
+
+
+def image(name: str = "", method: str = "GET") -> Call:
+    """A call on one image, or on all of them."""
+    return Call(method, f"/api/images/{quote(name, safe='')}" if name else "/api/images")
 
 
 def execute(sandbox_id: str, command: str, timeout: float, options: Dict[str, Any], stream: bool = False) -> Call:

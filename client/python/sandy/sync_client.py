@@ -144,6 +144,27 @@ class SyncSandyClient:
         """Describes the connections from a sandbox and to it."""
         return protocol.connections_from(self._object(protocol.sandbox(sandbox_id, "GET", "/connections")))
 
+    def snapshot(self, sandbox_id: str, name: Optional[str] = None) -> Dict[str, Any]:
+        """Keeps a sandbox's file system as an image that `create_sandbox(image=...)` takes; without a name one is made."""
+        return self._object(protocol.snapshot(sandbox_id, name))
+
+    def fork(self, sandbox_id: str, count: int = 1, **options: Any) -> List[Sandbox]:
+        """Makes sandboxes with the file system that this one has now, all or none.
+
+        Args:
+            count: how many.
+            options: further fields of the API: `ttl_seconds`, `env`.
+        """
+        return protocol.sandboxes_from(self._object(protocol.fork(sandbox_id, count, options)))
+
+    def list_images(self) -> List[Dict[str, Any]]:
+        """Describes the images and snapshots that sandboxes can be made from."""
+        return list((self._object(protocol.image()))["images"])
+
+    def delete_image(self, name: str) -> None:
+        """Forgets a snapshot. Sandboxes made from it live on."""
+        self._send(protocol.image(name, "DELETE"))
+
     def terminate(self, sandbox_id: str) -> None:
         """Ends a sandbox with all that runs in it. Repeating it is harmless."""
         self._send(protocol.sandbox(sandbox_id, "POST", "/terminate", json={}))

@@ -1,0 +1,68 @@
+#include "http/codec/image.hpp"
+
+#include "http/codec/create.hpp"
+#include "http/codec/fields.hpp"
+#include "http/codec/time_format.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace sandy::http::codec {
+
+namespace {
+
+using nlohmann::json;
+
+/// Of one request: a burst that a machine can make at once.
+constexpr std::int64_t most_forks = 16;
+
+} // namespace
+
+json to_json(const image_info& image) {
+  auto created = iso_time(image.created_at);
+  json all{{"name", image.name},
+           {"image", image.name},
+           {"snapshot", image.snapshot},
+           {"createdAt", created},
+           {"created_at", created}};
+  if (image.snapshot) {
+    all["sizeBytes"] = all["size_bytes"] = image.size_bytes;
+    all["sourceSandboxId"] = all["source_sandbox_id"] = image.source.value;
+  }
+  return all;
+}
+
+json to_json(const std::vector<image_info>& images) {
+  auto list = json::array();
+  for (const auto& image : images)
+    list.push_back(to_json(image));
+  return {{"total", list.size()}, {"images", std::move(list)}};
+}
+
+result<std::string> parse_snapshot(const json& body) {
+  field_reader fields{body};
+  auto name = fields.text({"name", "image"}).value_or("");
+  if (!name.empty() && !is_image_name(name))
+    fields.refuse(
+        errc::invalid_argument,
+        "name must be 1 to 128 lower-case letters, digits, '.', '_' or '-', and not start with a dot");
+  if (fields.failed())
+    return fields.error();
+  return name;
+}
+
+result<fork_sandbox> parse_fork(const json& body) {
+  fork_sandbox request;
+  field_reader fields{body};
+  request.count = static_cast<std::uint32_t>(fields.whole({"count"}, 1, most_forks).value_or(1));
+  request.parent.value = fields.text({"parent_sandbox_id", "parentSandboxId"}).value_or("");
+  request.env = fields.env({"env", "envVars", "env_vars"});
+  if (fields.failed())
+    return fields.error();
+  auto ttl = parse_ttl(body);
+  if (!ttl)
+    return ttl.error();
+  request.ttl_seconds = *ttl;
+  return request;
+}
+
+} // namespace sandy::http::codec

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "messages/error.hpp"
+#include "messages/image.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+#include <vector>
+
+namespace sandy::http::codec {
+
+/// One image, every value in both spellings.
+nlohmann::json to_json(const image_info& image);
+nlohmann::json to_json(const std::vector<image_info>& images);
+
+/// The name in the body of a snapshot; empty: none. Fails with invalid_argument for what cannot be a name.
+result<std::string> parse_snapshot(const nlohmann::json& body);
+
+/// Everything but the caller and the id. Fails with invalid_argument, also for more than 16.
+result<fork_sandbox> parse_fork(const nlohmann::json& body);
+
+} // namespace sandy::http::codec

@@ -1,0 +1,141 @@
+#include "http/routes/routes.hpp"
+
+#include "http/codec/image.hpp"
+#include "http/codec/sandbox.hpp"
+#include "http/errors.hpp"
+#include "http/routes/common.hpp"
+#include "http/routes/creating.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace sandy::http::routes {
+
+namespace {
+
+/// Who copies a disk has more to do than who answers a question.
+constexpr std::chrono::seconds copy_timeout{180};
+
+io_task<result<void>> snapshot(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto body = co_await read_json(ex);
+  if (!body)
+    co_return body.error();
+  auto name = codec::parse_snapshot(*body);
+  if (!name)
+    co_return name.error();
+  auto& server = ex.server();
+  auto made = co_await ask(server.worker, snapshot_sandbox{ex.caller(), *id, *name}, copy_timeout);
+  if (!made)
+    co_return made.error();
+  co_await ex.reply(200, codec::to_json(*made));
+  co_return answered();
+}
+
+/// Takes what `count` creations cost from the tenant's budget; the request itself is paid for.
+io_task<result<void>> pay_for(exchange& ex, std::uint32_t count) {
+  auto& server = ex.server();
+  if (server.limiters.empty())
+    co_return answered();
+  admit_request question{ex.caller().tenant, request_cost::creation};
+  question.count = count;
+  auto decision =
+      co_await ask(server.limiter_of(question.tenant), std::move(question), server.limits.control_timeout);
+  if (!decision)
+    co_return decision.error();
+  if (decision->refused_by != budget_kind::none)
+    co_return fail_for_now(errc::rate_limited, refusal_text(decision->refused_by), decision->retry_after);
+  co_return answered();
+}
+
+io_task<result<void>> fork(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto body = co_await read_json(ex);
+  if (!body)
+    co_return body.error();
+  auto request = codec::parse_fork(*body);
+  if (!request)
+    co_return request.error();
+  auto paid = co_await pay_for(ex, request->count);
+  if (!paid)
+    co_return paid;
+  request->caller = ex.caller();
+  request->id = *id;
+  if (request->parent.value.empty())
+    request->parent = parent_by_default(ex);
+  auto made = co_await ask_to_create(ex, *request, copy_timeout);
+  if (!made && code_of(made.error()) == errc::cancelled)
+    co_return answered();
+  if (!made)
+    co_return made.error();
+  co_await ex.reply(200, codec::to_json(*made, ex.server().address, unix_now()));
+  co_return answered();
+}
+
+io_task<result<std::vector<image_info>>> known_images(exchange& ex) {
+  auto& server = ex.server();
+  auto all = co_await ask(server.worker, list_images{ex.caller()}, server.limits.control_timeout);
+  co_return all;
+}
+
+/// An image that a path names and that is not there: the thing itself is missing, not a field of a body.
+io_task<result<void>> no_such_image(exchange& ex) {
+  auto error = fail(errc::image_not_found, "Image not found");
+  co_await ex.reply_bytes(404, "application/json", error_body(error));
+  co_return answered();
+}
+
+io_task<result<void>> list(exchange& ex) {
+  auto all = co_await known_images(ex);
+  if (!all)
+    co_return all.error();
+  co_await ex.reply(200, codec::to_json(*all));
+  co_return answered();
+}
+
+io_task<result<void>> get(exchange& ex) {
+  auto all = co_await known_images(ex);
+  if (!all)
+    co_return all.error();
+  auto found =
+      std::find_if(all->begin(), all->end(), [&](const auto& each) { return each.name == ex.param("name"); });
+  if (found == all->end()) {
+    auto told = co_await no_such_image(ex);
+    co_return told;
+  }
+  co_await ex.reply(200, codec::to_json(*found));
+  co_return answered();
+}
+
+io_task<result<void>> remove(exchange& ex) {
+  auto& server = ex.server();
+  remove_image request{ex.caller(), std::string{ex.param("name")}};
+  auto removed = co_await ask(server.worker, std::move(request), server.limits.control_timeout);
+  if (!removed && code_of(removed.error()) == errc::image_not_found) {
+    auto told = co_await no_such_image(ex);
+    co_return told;
+  }
+  if (!removed)
+    co_return removed.error();
+  auto body = codec::to_json(*removed);
+  body["deleted"] = true;
+  co_await ex.reply(200, body);
+  co_return answered();
+}
+
+} // namespace
+
+void add_image_routes(std::vector<route>& table) {
+  table.insert(table.end(), {{"POST", "/api/sandboxes/{id}/snapshot", answer<snapshot>},
+                             {"POST", "/api/sandboxes/{id}/fork", answer<fork>},
+                             {"GET", "/api/images", answer<list>},
+                             {"GET", "/api/images/{name}", answer<get>},
+                             {"DELETE", "/api/images/{name}", answer<remove>}});
+}
+
+} // namespace sandy::http::routes

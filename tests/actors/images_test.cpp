@@ -1,0 +1,213 @@
+#include "machine.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace sandy;
+using namespace sandy::tests;
+
+namespace {
+
+struct studio : machine {
+  studio() { start(); }
+  ~studio() { end_all(); }
+
+  sandbox_info made(const create_sandbox& request) {
+    auto info = ask(worker, request);
+    REQUIRE(info);
+    return *info;
+  }
+  sandbox_info made(const std::string& tenant = "alice") { return made(wanted(tenant)); }
+  result<image_info> snap(const sandbox_info& of, const std::string& name, principal caller = {{"alice"}}) {
+    return ask(worker, snapshot_sandbox{std::move(caller), of.id, name});
+  }
+  result<sandbox_info> from(const std::string& image, const std::string& tenant = "alice") {
+    auto request = wanted(tenant);
+    request.image = image;
+    return ask(worker, request);
+  }
+  result<image_info> forget(const std::string& name, principal caller = {{"alice"}}) {
+    return ask(worker, remove_image{std::move(caller), name});
+  }
+  result<std::vector<sandbox_info>> fork(const sandbox_info& of, std::uint32_t count) {
+    fork_sandbox request;
+    request.caller.tenant.value = "alice";
+    request.id = of.id;
+    request.count = count;
+    return ask(worker, request);
+  }
+  void finish(const sandbox_info& which) {
+    REQUIRE(ask(worker, terminate_sandbox{{which.tenant}, which.id}));
+    run();
+  }
+  bool no_layers() const { return driver.kept_layers.empty() && records.kept.empty(); }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(studio, "a sandbox is made from a snapshot, by its tenant alone", "[images]") {
+  auto source = made();
+  auto image = snap(source, "ready");
+  REQUIRE(image);
+  CHECK(image->snapshot);
+  CHECK(image->source == source.id);
+  auto copy = from("ready");
+  REQUIRE(copy);
+  CHECK(copy->image == "ready");
+  CHECK(driver.below[copy->id] == records.kept.begin()->first);
+  from("ready", "bob"); // for him it is the name of an image, which the driver looks up
+  CHECK(driver.last.layer.value.empty());
+}
+
+TEST_CASE_METHOD(studio, "a snapshot's name is taken once, and the installation's names always are",
+                 "[images]") {
+  auto source = made();
+  REQUIRE(snap(source, "ready"));
+  CHECK(code_of(snap(source, "ready").error()) == errc::conflict);
+  CHECK(code_of(snap(source, "basic").error()) == errc::conflict);
+  CHECK(code_of(snap(source, "../x").error()) == errc::invalid_argument);
+  CHECK(code_of(forget("basic").error()) == errc::forbidden);
+  CHECK(records.kept.size() == 1);
+  auto his = made("bob");
+  CHECK(snap(his, "ready", {{"bob"}}));
+  CHECK(code_of(snap(his, "stolen").error()) == errc::sandbox_not_found);
+}
+
+TEST_CASE_METHOD(studio, "a snapshot without a name gets one", "[images]") {
+  auto image = snap(made(), "");
+  REQUIRE(image);
+  CHECK(image->name.starts_with("snapshot-"));
+  CHECK(from(image->name));
+}
+
+TEST_CASE_METHOD(studio, "a tenant keeps no more snapshots than it may", "[images]") {
+  env.settings.max_snapshots = 2;
+  auto source = made();
+  REQUIRE(snap(source, "one"));
+  REQUIRE(snap(source, "two"));
+  CHECK(code_of(snap(source, "three").error()) == errc::rate_limited);
+  REQUIRE(forget("one"));
+  CHECK(snap(source, "three"));
+}
+
+TEST_CASE_METHOD(studio, "a snapshot that fails leaves neither a name nor a record", "[images]") {
+  auto source = made();
+  driver.fail_copy = true;
+  CHECK(code_of(snap(source, "ready").error()) == errc::capacity_exhausted);
+  run();
+  CHECK(no_layers());
+  driver.fail_copy = false;
+  records.full = true;
+  CHECK_FALSE(snap(source, "ready"));
+  records.full = false;
+  run();
+  CHECK(no_layers());
+  CHECK(snap(source, "ready"));
+}
+
+TEST_CASE_METHOD(studio, "a layer goes with its name and the last that is made from it", "[images]") {
+  auto source = made();
+  REQUIRE(snap(source, "ready"));
+  auto copy = from("ready");
+  REQUIRE(copy);
+  REQUIRE(snap(*copy, "second"));
+  REQUIRE(forget("ready"));
+  CHECK(driver.kept_layers.size() == 2); // "second" stands on it, and so does a sandbox
+  finish(*copy);
+  CHECK(driver.kept_layers.size() == 2);
+  REQUIRE(forget("second"));
+  CHECK(no_layers());
+}
+
+TEST_CASE_METHOD(studio, "forks are what their original is, and their layer goes with the last", "[images]") {
+  auto request = wanted();
+  request.env = {{"A", "1"}, {"B", "2"}};
+  request.priority = 1;
+  request.expose_ports = {3000};
+  auto source = made(request);
+  auto forks = fork(source, 3);
+  REQUIRE(forks);
+  REQUIRE(forks->size() == 3);
+  for (const auto& each : *forks) {
+    CHECK(each.priority == 1);
+    CHECK(each.expose_ports == std::vector<std::uint16_t>{3000});
+    CHECK(each.ttl_seconds == source.ttl_seconds);
+    CHECK(records.stored.at(each.id).env == request.env);
+    CHECK(driver.below[each.id] == *driver.kept_layers.begin());
+  }
+  for (const auto& each : *forks) {
+    CHECK(driver.kept_layers.size() == 1);
+    finish(each);
+  }
+  CHECK(no_layers());
+}
+
+TEST_CASE_METHOD(studio, "forks are made all or none", "[images]") {
+  env.settings.create_queue = 0;
+  auto source = made();
+  driver.fail_create = true;
+  CHECK_FALSE(fork(source, 2));
+  run();
+  CHECK(driver.present == std::set<sandbox_id>{source.id});
+  CHECK(no_layers());
+}
+
+TEST_CASE_METHOD(studio, "snapshots and what stands on them survive a restart", "[images]") {
+  auto source = made();
+  REQUIRE(snap(source, "ready"));
+  REQUIRE(fork(source, 1));
+  REQUIRE(driver.kept_layers.size() == 2);
+  kill(worker);
+  worker = nullptr;
+  run();
+  driver.kept_layers.insert({"left by a crash"});
+  auto half = records.kept.begin()->second;
+  half.id.value = "half made";
+  half.name = "half";
+  half.complete = false;
+  records.kept[half.id] = half;
+  driver.kept_layers.insert(half.id);
+  start();
+  CHECK(driver.kept_layers.size() == 2);
+  CHECK(records.kept.size() == 2);
+  CHECK(from("ready"));
+}
+
+TEST_CASE_METHOD(studio, "the end of a sandbox does not wait for its copying", "[images]") {
+  auto source = made();
+  held = true;
+  auto asked = send(worker, snapshot_sandbox{{{"alice"}}, source.id, "never"});
+  run();
+  release_one();              // the names of the installation's images
+  REQUIRE(calls.size() == 1); // the copying
+  auto ending = send(worker, terminate_sandbox{{{"alice"}}, source.id});
+  run();
+  CHECK(calls.size() == 2); // the end is at the kernel, too, where it ends the copying
+  held = false;
+  release();
+  run();
+  auto answer = asked.answer();
+  REQUIRE(answer);
+  CHECK(code_of(answer->error()) == errc::sandbox_ended);
+  CHECK(ending.answered());
+  CHECK(nothing_left());
+  CHECK(no_layers());
+}
+
+TEST_CASE_METHOD(studio, "a sandbox is paused when its copying is over", "[images]") {
+  auto source = made();
+  held = true;
+  auto asked = send(worker, snapshot_sandbox{{{"alice"}}, source.id, "ready"});
+  run();
+  release_one();
+  auto pausing = send(worker, pause_sandbox{{{"alice"}}, source.id});
+  run();
+  CHECK(driver.pauses == 0);
+  held = false;
+  release();
+  run();
+  auto answer = asked.answer();
+  REQUIRE(answer);
+  CHECK(*answer);
+  CHECK(pausing.answered());
+  CHECK(driver.frozen.contains(source.id));
+}
