@@ -161,11 +161,11 @@ caf::result<std::vector<sandbox_info>> worker_state::fork(fork_sandbox request) 
       infos.push_back(std::move(*each));
     else if (!failure)
       failure = std::move(each.error());
-  for (const auto& order : orders) {
-    if (order->abandoned && !failure)
-      failure = fail(errc::cancelled, "The caller went away");
-    end_creation(caller, order);
-  }
+  auto abandoned = [](const auto& order) { return order->abandoned; };
+  if (!failure && std::any_of(orders.begin(), orders.end(), abandoned))
+    failure = fail(errc::cancelled, "The caller went away");
+  for (const auto& order : orders)
+    end_creation(caller, order, failure ? sandbox_id{} : order->id);
   for (const auto& info : infos)
     if (auto entry = live_.find(info.id); entry != live_.end())
       entry->second.ready = true;
