@@ -86,7 +86,10 @@ class Server:
             return json.load(answer)
 
     def terminate_all(self) -> None:
-        """Ends every sandbox of this server's key."""
+        """Ends every sandbox of this server's key, and forgets its snapshots."""
+        for image in self.call("GET", "/api/images")["images"]:
+            if image["snapshot"]:
+                self.call("DELETE", f"/api/images/{image['name']}")
         for sandbox in self.call("GET", "/api/sandboxes")["sandboxes"]:
             self.call("POST", f"/api/sandboxes/{sandbox['id']}/terminate")
 

@@ -82,7 +82,9 @@ REQUESTS = [
     ("get", "/api/sandboxes", {}), ("get", "/api/sandboxes/stats", {}), ("get", "/api/sandboxes/{id}", {}),
     ("post", "/api/sandboxes/{id}/refresh", {"json": {"ttl_seconds": 600}}), ("get", "/api/sandboxes/{id}/logs", {}),
     ("post", "/api/sandboxes/{id}/pause", {}), ("post", "/api/sandboxes/{id}/resume", {}),
-    ("get", "/api/sandboxes/{id}/children", {}),
+    ("get", "/api/sandboxes/{id}/children", {}), ("post", "/api/sandboxes/{id}/fork", {"json": {"ttl_seconds": 60}}),
+    ("post", "/api/sandboxes/{id}/snapshot", {"json": {"name": "declared"}}), ("get", "/api/images", {}),
+    ("get", "/api/images/{name}", {}), ("delete", "/api/images/{name}", {}),
     ("post", "/api/sandboxes/{id}/connect", {"json": {"target": "{target}"}}), ("get", "/api/sandboxes/{id}/connections", {}),
     ("delete", "/api/sandboxes/{id}/connect/{target}", {}), ("post", "/api/sandboxes/{id}/disconnect", {"json": {"target": "{target}"}}),
     ("get", "/api/sandboxes/{id}/vnc", {}), ("post", "/api/sandboxes/{id}/preview", {"json": {"port": 3000}}),
@@ -116,11 +118,13 @@ def test_every_operation_answers_as_declared(api, document):
     for method, path, settings in REQUESTS:
         if settings.get("json", {}).get("target"):
             settings = {"json": {"target": neighbour}}
-        response = api.http.request(method.upper(), path.format(id=box, pid=process, target=neighbour), **settings)
+        response = api.http.request(method.upper(), path.format(id=box, pid=process, target=neighbour, name="declared"), **settings)
         assert response.status_code == 200, (method, path, response.text[:300])
         if (method, path) != ("head", "/api/sandboxes/{id}/files"):
             check_declared(document, document["paths"][path][method], response)
         asked.add((method, path))
+        if path.endswith("/fork"):
+            api.terminate(response.json()["sandboxes"][0]["id"])
     api.terminate(neighbour)
     with api.box() as other, api.http.stream("GET", f"/api/sandboxes/{other}/files/watch", params={"path": "/workspace"}) as response:
         watch = document["paths"]["/api/sandboxes/{id}/files/watch"]["get"]
@@ -181,4 +185,7 @@ def test_random_requests_never_break_the_server_and_answers_are_as_declared(case
     response = case.call(headers={"Authorization": f"Bearer {server.api_key}"}, timeout=30)
     if case.path == "/api/sandboxes" and case.method == "POST" and response.status_code == 200:
         api.terminate(response.json()["id"])
+    if case.path.endswith("/fork") and response.status_code == 200:
+        for each in response.json()["sandboxes"]:
+            api.terminate(each["id"])
     case.validate_response(response, checks=[not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance])

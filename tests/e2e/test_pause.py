@@ -27,9 +27,9 @@ def cpu_used(api, box: str) -> float:
 
 
 def count_now(api, box: str, process: int) -> int:
-    """The last number that a counting process wrote."""
+    """The last number that a counting process wrote; 0 before the first."""
     events = collect(api.http, "GET", f"/api/sandboxes/{box}/processes/{process}/output", params={"follow": "false"})
-    return int(b"".join(each.bytes for each in events if each.name == "stdout").split()[-1])
+    return int((b"".join(each.bytes for each in events if each.name == "stdout").split() or [b"0"])[-1])
 
 
 def test_a_paused_sandbox_stands_still_and_goes_on(api, box):
