@@ -79,7 +79,8 @@ def _files(server: Server) -> list:
     # os.walk goes on where a directory vanishes meanwhile; rglob does not.
     paths = [Path(folder, name) for folder, folders, files in os.walk(server.data_dir) for name in folders + files]
     names = [path.relative_to(server.data_dir) for path in paths]
-    return [f"file {path}" for path in names if any(ID.fullmatch(part.split(".")[0]) for part in path.parts)]
+    named = [path for path in names if any(ID.fullmatch(part.split(".")[0]) for part in path.parts)]
+    return [f"{'layer-file' if path.parts[0] == 'layers' else 'file'} {path}" for path in named]
 
 
 def _records(server: Server) -> list:
@@ -88,8 +89,8 @@ def _records(server: Server) -> list:
         return []
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
-        ids = "SELECT id FROM sandboxes UNION ALL SELECT id FROM layers"
-        return [f"record {row[0]}" for row in connection.execute(ids)]
+        sandboxes = [f"record {row[0]}" for row in connection.execute("SELECT id FROM sandboxes")]
+        return sandboxes + [f"layer-record {row[0]}" for row in connection.execute("SELECT id FROM layers")]
     finally:
         connection.close()
 

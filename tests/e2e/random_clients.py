@@ -91,7 +91,7 @@ class Client:
         if self._service:
             self._service.close()
 
-    def call(self, method: str, path: str, body=None, *, key=None, allowed=(200, 404)) -> Answer:
+    def call(self, method: str, path: str, body=None, *, key=None, allowed=(200, 404), of="sandboxes") -> Answer:
         """Raises Cut when the server was killed meanwhile, and fails for an answer that is not `allowed`."""
         url = self.world.server.base_url
         if self._service is None or str(self._service.http.base_url).rstrip("/") != url:
@@ -100,7 +100,7 @@ class Client:
         headers = {"Authorization": f"Bearer {key}"} if key else None
         start = time.time()
         try:
-            response = self._service.http.request(method, f"/api/sandboxes{path}", json=body, headers=headers)
+            response = self._service.http.request(method, f"/api/{of}{path}", json=body, headers=headers)
         except httpx.TransportError as error:
             if self.world.disturbed:
                 raise Cut from error

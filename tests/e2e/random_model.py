@@ -95,6 +95,7 @@ class Model:
         self.boxes = {}
         self.plans = {}  # creations whose answer a killed server took along: mark -> parent
         self.killed_members = {}  # warm sandboxes whose guest was killed: when that began
+        self.images = []  # names of snapshots that nobody has begun to forget
         self.marks = itertools.count()
 
     def mark(self) -> str:

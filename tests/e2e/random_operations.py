@@ -12,6 +12,7 @@ from random_model import SLACK_SECONDS, Box, time_of
 
 # Sandboxes that are there at a time, about: with more, the next creation is an end instead.
 POPULATION = 14
+SNAPSHOTS = 10
 SHORT_TTL, LONG_TTL = (1, 4), (200, 900)
 # Another disk than the pool's members have: such a sandbox is made for its caller.
 COLD = {"resources": {"disk_gb": 0.2}}
@@ -155,6 +156,73 @@ def resume(client: Client):
             box.resume[1], box.pause[1] = answer.end, inf
 
 
+def fork(client: Client):
+    """Another sandbox with the same files; not its child."""
+    box, model, mark = client.some_box(), client.model, client.model.mark()
+    if len(model.candidates()) > POPULATION:
+        return terminate(client)
+    ttl = client.random.randint(*LONG_TTL)
+    name = f"forked{client.random.random()}"
+    if not client.use(box, "POST", "/files/write", {"path": name, "content": mark}):
+        return None
+    try:
+        answer = client.call("POST", f"/{box.id}/fork", {"ttl_seconds": ttl, "env": {"MARK": mark}}, allowed=(200, 404, 502))
+    except Cut:
+        with model.lock:
+            model.plans[mark] = None
+        raise
+    if answer.status != 200:
+        model.check_answer(box, False, answer.start, answer.end)
+        return None
+    made = model.add(answer.json["sandboxes"][0], mark, None)
+    answer = client.use(made, "GET", f"/files/read?path={name}")
+    assert answer is None or answer.json["content"] == mark
+    return made
+
+
+def snapshot(client: Client):
+    box, images = client.some_box(), client.model.images
+    if len(images) > SNAPSHOTS:
+        return forget(client)
+    name = f"image-{client.model.mark()}"
+    if client.use(box, "POST", "/files/write", {"path": "snapped", "content": name}):
+        answer = client.call("POST", f"/{box.id}/snapshot", {"name": name}, allowed=(200, 404, 502))
+        if answer.status == 200:
+            images.append(name)
+        else:
+            client.model.check_answer(box, False, answer.start, answer.end)
+
+
+def create_from_image(client: Client):
+    model, mark = client.model, client.model.mark()
+    images = list(model.images)
+    if not images or len(model.candidates()) > POPULATION:
+        return snapshot(client)
+    name = client.random.choice(images)
+    try:
+        answer = client.call("POST", "", {"image": name, "ttl_seconds": 300, "env": {"MARK": mark}}, allowed=(200, 400))
+    except Cut:
+        with model.lock:
+            model.plans[mark] = None
+        raise
+    if answer.status == 400:
+        assert name not in model.images, f"{name} is lost: {answer.json}"
+        return None
+    made = model.add(answer.json, mark, None)
+    answer = client.use(made, "GET", "/files/read?path=snapped")
+    assert answer is None or answer.json["content"].startswith("image-"), answer.json
+    return made
+
+
+def forget(client: Client):
+    """A snapshot; what was made from it lives on."""
+    with client.model.lock:
+        images = client.model.images
+        name = images.pop(client.random.randrange(len(images))) if images else None
+    if name:
+        client.call("DELETE", f"/{name}", allowed=[200], of="images")
+
+
 def terminate(client: Client):
     box = client.some_box()
     box.may_end_now()
@@ -249,6 +317,10 @@ OPERATIONS = (
     (80, renew),
     (40, pause),
     (50, resume),
+    (30, fork),
+    (15, snapshot),
+    (20, create_from_image),
+    (10, forget),
     (70, terminate),
     (15, kill_guest),
     (10, kill_member),

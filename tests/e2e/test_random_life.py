@@ -112,7 +112,8 @@ def disagreements(client: Client) -> list:
     listed = {each["id"] for each in client.call("GET", "", allowed=[200]).json["sandboxes"]}
     present["listed"] = listed | {each for each, tenant in stored.items() if not tenant}
     present.pop("socket", None)  # has no id
-    return [(kind, each) for kind, ids in present.items() for each in ids ^ set(stored)]
+    layers = present.pop("layer-file", set()) ^ present.pop("layer-record", set())
+    return [(kind, each) for kind, ids in present.items() for each in ids ^ set(stored)] + [("layer", each) for each in layers]
 
 
 def check_history(world: World, api: Service) -> None:
@@ -129,6 +130,9 @@ def check_history(world: World, api: Service) -> None:
 
 
 def end_all(world: World, api: Service) -> None:
+    for each in answer(api.http.get("/api/images"))["images"]:
+        if each["snapshot"]:
+            answer(api.http.delete(f"/api/images/{each['name']}"))
     with ThreadPoolExecutor(CLIENTS) as pool:
         listed = answer(api.http.get("/api/sandboxes"))["sandboxes"]
         for each in pool.map(api.terminate, [each["id"] for each in listed]):
