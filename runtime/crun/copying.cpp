@@ -53,9 +53,31 @@ struct temporary_file {
 
 } // namespace
 
+/// Keeps an id among those that are being copied.
+class crun_driver::copying_note {
+public:
+  copying_note(crun_driver& driver, std::string id)
+      : driver_(driver)
+      , id_(std::move(id)) {
+    std::lock_guard guard{driver_.copying_mutex_};
+    driver_.copying_.insert(id_);
+  }
+  copying_note(const copying_note&) = delete;
+  copying_note& operator=(const copying_note&) = delete;
+  ~copying_note() {
+    std::lock_guard guard{driver_.copying_mutex_};
+    driver_.copying_.erase(id_);
+  }
+
+private:
+  crun_driver& driver_;
+  std::string id_;
+};
+
 result<layer_copy> crun_driver::copy_layer(const sandbox_id& id, const layer_id& to) {
   if (!is_sandbox_id(id.value))
     return fail(errc::sandbox_not_found, "the sandbox does not run");
+  copying_note note{*this, id.value};
   sandbox_files files{options_.data_dir, id};
   auto from = read_origin(files.origin);
   if (!from)
@@ -117,6 +139,11 @@ result<void> crun_driver::run_copier(const sandbox_files& files, const std::stri
 }
 
 void crun_driver::end_copying(const sandbox_files& files) {
+  {
+    std::lock_guard guard{copying_mutex_};
+    if (copying_.contains(files.id.value))
+      return;
+  }
   auto mark = read_small_file(files.copying);
   if (!mark)
     return;

@@ -8,6 +8,9 @@
 #include "runtime/image_store.hpp"
 
 #include <chrono>
+#include <mutex>
+#include <set>
+#include <string>
 
 namespace sandy::runtime {
 
@@ -77,8 +80,10 @@ private:
   result<instance> start(const sandbox_spec& spec, const sandbox_files& files, const origin& from,
                          const host_paths& trees);
   result<void> run_copier(const sandbox_files& files, const std::string& target, int lock);
-  /// Undoes what a server that was killed while copying left: the sandbox runs on.
+  /// Undoes what a server that was killed while copying left: the sandbox runs on. Copying of our own goes
+  /// on.
   void end_copying(const sandbox_files& files);
+  class copying_note;
   result<instance> find_running(const sandbox_id& id, const sandbox_files& files,
                                 std::chrono::milliseconds patience);
   cgroup group(const sandbox_id& id) const { return {layout_, cgroup_parent_ + "/" + id.value}; }
@@ -93,6 +98,8 @@ private:
   std::string stage_; ///< where launchers mount, each in its own namespace
   image_store images_;
   layer_store layers_;
+  std::mutex copying_mutex_;
+  std::set<std::string> copying_; ///< ids of sandboxes that this server copies now
   disk_maker disks_;
 };
 

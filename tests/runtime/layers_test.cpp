@@ -206,6 +206,27 @@ TEST_CASE_METHOD(layered, "a sandbox is destroyed while it is copied", "[privile
   CHECK(driver().layers()->empty());
 }
 
+TEST_CASE_METHOD(layered, "a sandbox is found while it is copied, and the copying goes on", "[privileged]") {
+  auto slow = options();
+  slow.copier =
+      script("slow-copier", "mkdir \"$0.started\"; while [ ! -e \"$0.go\" ]; do sleep 0.01; done\n");
+  restart(slow);
+  auto source = spec();
+  auto made = create(source);
+  result<layer_copy> copied = fail(errc::internal, "not yet");
+  std::thread copying{[&] { copied = driver().copy_layer(source.id, make_layer_id()); }};
+  auto started = eventually([&] { return std::filesystem::exists(slow.copier + ".started"); });
+  auto found = driver().attach(source.id);
+  auto stood_still = group_of(source.id).frozen();
+  static_cast<void>(script("slow-copier.go", ""));
+  copying.join();
+  CHECK(started);
+  CHECK(found);
+  CHECK(stood_still);
+  CHECK(copied);
+  CHECK(output_of(made, "echo alive") == "alive\n");
+}
+
 TEST_CASE_METHOD(layered, "a sandbox whose copying a killed server left runs on", "[privileged]") {
   auto stood_still = GENERATE(false, true);
   auto stuck = options();
