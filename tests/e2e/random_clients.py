@@ -5,11 +5,16 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Callable
 
 import httpx
 from random_model import Box, Model
 from service import Service
+
+
+# Far more than a command takes.
+STALL_SECONDS = 10
 
 
 class Cut(Exception):
@@ -91,7 +96,7 @@ class Client:
         if self._service:
             self._service.close()
 
-    def call(self, method: str, path: str, body=None, *, key=None, allowed=(200, 404), of="sandboxes") -> Answer:
+    def call(self, method: str, path: str, body=None, *, key=None, allowed=(200, 404), of="sandboxes", patience=60) -> Answer:
         """Raises Cut when the server was killed meanwhile, and fails for an answer that is not `allowed`."""
         url = self.world.server.base_url
         if self._service is None or str(self._service.http.base_url).rstrip("/") != url:
@@ -100,7 +105,7 @@ class Client:
         headers = {"Authorization": f"Bearer {key}"} if key else None
         start = time.time()
         try:
-            response = self._service.http.request(method, f"/api/{of}{path}", json=body, headers=headers)
+            response = self._service.http.request(method, f"/api/{of}{path}", json=body, headers=headers, timeout=patience)
         except httpx.TransportError as error:
             if self.world.disturbed:
                 raise Cut from error
@@ -122,9 +127,24 @@ class Client:
         self.model.check_answer(box, found, answer.start, answer.end)
         return found
 
+    def resume(self, box: Box) -> None:
+        """Lets it go on, if it was paused."""
+        with box.busy:
+            box.resume[0] = min(box.resume[0], time.time())
+            answer = self.call("POST", f"/{box.id}/resume")
+            if self.check(box, answer):
+                assert answer.json["status"] == "running", answer.json
+                box.resume[1], box.pause[1] = answer.end, inf
+
     def use(self, box: Box, method: str, path: str, body=None):
         """Asks something of a sandbox's processes or files. @returns the answer, or None: it is gone, or paused."""
-        answer = self.call(method, f"/{box.id}{path}", body, allowed=(200, 404, 409))
+        start = time.time()
+        try:
+            answer = self.call(method, f"/{box.id}{path}", body, allowed=(200, 404, 409), patience=STALL_SECONDS)
+        except httpx.ReadTimeout:  # what was begun before it was paused waits; four such clients would wait for ever
+            assert box.may_stand(start, time.time()), f"a request hangs: {method} {path} {box}"
+            self.resume(box)
+            return None
         if answer.status != 409:
             standing = answer.status == 200 and box.surely_stands(answer.start, answer.end)
             assert not standing, f"used while it was paused: {box}"

@@ -147,13 +147,7 @@ def pause(client: Client):
 def resume(client: Client):
     known = client.model.candidates()
     standing = [each for each in known if each.pause[0] < inf and each.resume[1] == inf]
-    box = client.random.choice(standing or known or [create(client)])
-    with box.busy:
-        box.resume[0] = min(box.resume[0], time.time())
-        answer = client.call("POST", f"/{box.id}/resume")
-        if client.check(box, answer):
-            assert answer.json["status"] == "running", answer.json
-            box.resume[1], box.pause[1] = answer.end, inf
+    client.resume(client.random.choice(standing or known or [create(client)]))
 
 
 def fork(client: Client):
