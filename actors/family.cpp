@@ -19,7 +19,7 @@ const family::member* family::find(const sandbox_id& id) const {
 
 result<void> family::may_add(const sandbox_id& parent, unix_millis now) {
   if (find(parent) == nullptr)
-    return fail(errc::sandbox_not_found, "Sandbox not found");
+    return no_such_sandbox();
   if (depth(parent) >= rules_.max_depth)
     return fail_for_now(errc::rate_limited, "Sandbox nesting limit exceeded.", retry_when_alive);
   auto& member = members_.at(parent);

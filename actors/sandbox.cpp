@@ -60,8 +60,6 @@ sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
   };
 }
 
-caf::error sandbox_state_machine::not_found() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
-
 caf::result<sandbox_stats> sandbox_state_machine::stats(get_stats) {
   auto usage = co_await coro::blocking<runtime::driver::usage>(
       env_.kernel_calls, [&d = env_.driver, id = record_.info.id] { return d.stats(id); });

@@ -72,7 +72,6 @@ private:
   result<void> serve_inside();
   void arm_lease();
   void arm_idle();
-  static caf::error not_found();
   void show_state(); ///< in the metrics and to callers, after a transition
   void log(std::string line);
   void publish(life_event_type type);

@@ -12,7 +12,7 @@ namespace sandy {
 
 caf::result<sandbox_info> sandbox_state_machine::refresh(refresh_sandbox message) {
   if (life_.state() != sandbox_state::ready)
-    co_return not_found(); // the lease ran out first: one winner
+    co_return no_such_sandbox(); // the lease ran out first: one winner
   auto& info = record_.info;
   const auto ttl_before = info.ttl_seconds;
   const auto end_before = info.expires_at;
@@ -24,7 +24,7 @@ caf::result<sandbox_info> sandbox_state_machine::refresh(refresh_sandbox message
   ended_->uses->touch();
   auto written = co_await persist();
   if (life_.state() != sandbox_state::ready)
-    co_return not_found();
+    co_return no_such_sandbox();
   if (!written) { // what is not stored does not hold after a restart: do not promise it
     info.ttl_seconds = ttl_before;
     info.expires_at = end_before;

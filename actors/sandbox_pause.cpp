@@ -19,7 +19,7 @@ caf::result<sandbox_opened> sandbox_state_machine::open(open_sandbox) {
   if (life_.state() == sandbox_state::creating)
     return fail(errc::sandbox_failed, "The sandbox is still being created");
   if (life_.state() != sandbox_state::ready)
-    return not_found();
+    return no_such_sandbox();
   if (record_.info.paused != pause_cause::none)
     return open_paused();
   ended_->uses->touch();
@@ -41,7 +41,7 @@ coro::task<void> sandbox_state_machine::wake() {
       co_return std::move(running.error());
   }
   if (life_.state() != sandbox_state::ready)
-    co_return not_found();
+    co_return no_such_sandbox();
   if (record_.info.paused == pause_cause::caller)
     co_return fail(errc::sandbox_paused,
                    "The sandbox is paused: POST /api/sandboxes/{id}/resume lets it go on");
@@ -71,11 +71,11 @@ coro::task<void> sandbox_state_machine::store_paused(pause_cause cause) {
 
 coro::task<void> sandbox_state_machine::freeze(pause_cause cause) {
   if (life_.state() != sandbox_state::ready) // the end has the turn
-    co_return not_found();
+    co_return no_such_sandbox();
   auto turn = co_await pausing_.acquire();
   auto& paused = record_.info.paused;
   if (life_.state() != sandbox_state::ready)
-    co_return not_found();
+    co_return no_such_sandbox();
   const auto before = paused;
   if (before == cause || before == pause_cause::caller) // a caller's pause is the stronger one
     co_return caf::unit;
@@ -86,7 +86,7 @@ coro::task<void> sandbox_state_machine::freeze(pause_cause cause) {
   if (outcome && before == pause_cause::none)
     outcome = co_await stop_processes();
   if (life_.state() != sandbox_state::ready) // the end waits for our turn, and takes a frozen sandbox as well
-    co_return not_found();
+    co_return no_such_sandbox();
   if (!outcome) {
     paused = before;
     co_await store_paused(before);
@@ -111,10 +111,10 @@ coro::task<void> sandbox_state_machine::stop_processes() {
 
 coro::task<void> sandbox_state_machine::thaw() {
   if (life_.state() != sandbox_state::ready)
-    co_return not_found();
+    co_return no_such_sandbox();
   auto turn = co_await pausing_.acquire();
   if (life_.state() != sandbox_state::ready)
-    co_return not_found();
+    co_return no_such_sandbox();
   const auto before = record_.info.paused;
   if (before == pause_cause::none)
     co_return caf::unit;
@@ -123,7 +123,7 @@ coro::task<void> sandbox_state_machine::thaw() {
     outcome = co_await coro::blocking<void>(
         env_.kernel_calls, [&d = env_.driver, id = record_.info.id] { return d.resume(id); });
   if (life_.state() != sandbox_state::ready)
-    co_return not_found();
+    co_return no_such_sandbox();
   if (!outcome) {
     co_await store_paused(before);
     co_return std::move(outcome);
@@ -143,7 +143,7 @@ coro::task<void> sandbox_state_machine::thaw() {
 caf::result<layer_kept> sandbox_state_machine::keep(keep_layer message) {
   auto turn = co_await pausing_.acquire();
   if (life_.state() != sandbox_state::ready)
-    co_return not_found();
+    co_return no_such_sandbox();
   guest::activity::use use{ended_->uses};
   copying_ = true;
   auto copied = co_await coro::blocking<runtime::layer_copy>(

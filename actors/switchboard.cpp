@@ -27,8 +27,6 @@ constexpr auto names_timeout = 5s;
 constexpr auto door_pause = 50ms;
 constexpr int door_tries = 20;
 
-caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
-
 } // namespace
 
 switchboard_state::switchboard_state(self_pointer, services* env)
@@ -94,7 +92,7 @@ result<sandbox_connection> switchboard_state::plan(const panel& from, const sand
 
 coro::task<void> switchboard_state::join(side from, side to, sandbox_connection wanted, bool named) {
   if (from->gone || to->gone)
-    co_return not_found();
+    co_return no_such_sandbox();
   from->lines[wanted.target] = {wanted};
   auto opened = co_await open(from, to, wanted, named);
   if (opened)
@@ -118,7 +116,7 @@ coro::task<void> switchboard_state::open(side from, side to, sandbox_connection 
   if (!through)
     co_return std::move(through.error());
   if (from->gone || to->gone)
-    co_return not_found();
+    co_return no_such_sandbox();
   // In one step with the question: the cut for whoever ends from now on reaches the door after this.
   from->door->post([door = from->door, address = wanted.address, to = target_of(wanted.target, *target)] {
     door->open(address, to);
@@ -128,7 +126,7 @@ coro::task<void> switchboard_state::open(side from, side to, sandbox_connection 
     if (!written)
       co_return std::move(written.error());
     if (from->gone || to->gone)
-      co_return not_found();
+      co_return no_such_sandbox();
   }
   from->lines[wanted.target].open = true;
   co_return caf::unit;
@@ -152,7 +150,7 @@ coro::task<void> switchboard_state::open_door(side from) {
           return std::make_shared<runtime::connection_capture>(std::move(*sockets));
         });
     if (made && from->gone)
-      co_return not_found();
+      co_return no_such_sandbox();
     if (made) {
       from->door = env_.open_relay(std::move(**made), from->owner);
       if (!from->door)
@@ -174,7 +172,7 @@ coro::task<std::shared_ptr<runtime::instance>> switchboard_state::find_running(s
         return std::make_shared<runtime::instance>(std::move(*instance));
       });
   if (!found && code_of(found.error()) == errc::sandbox_not_found)
-    co_return not_found();
+    co_return no_such_sandbox();
   co_return std::move(found);
 }
 

@@ -1,6 +1,5 @@
 #include "actors/worker.hpp"
 
-#include "actors/janitor.hpp"
 #include "actors/limits.hpp"
 #include "actors/sandbox.hpp"
 #include "coro/io.hpp"
@@ -20,21 +19,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// How long a repeated terminate of the same sandbox is answered with success.
-constexpr unix_millis tombstone_life_ms = 3'600'000;
 /// Questions to a sandbox actor that need the kernel: within what clients of `stats` wait.
 constexpr auto stats_timeout = 10s;
-
-/// Brings the kernel in line with the record of a sandbox: the server may have died between the two.
-result<void> settle_pause(runtime::driver& driver, const sandbox_id& id, const runtime::instance& where,
-                          pause_cause paused) {
-  if (paused != pause_cause::none)
-    return driver.pause(id);
-  auto running = driver.resume(id);
-  return running ? driver.verify(id, where) : running;
-}
-
-caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
 
 } // namespace
 
@@ -121,14 +107,14 @@ template <class Reply, class Request>
 caf::result<Reply> worker_state::pass_on(Request request) {
   auto* target = find(request.caller, request.id);
   if (target == nullptr)
-    return not_found();
+    return no_such_sandbox();
   return self_->delegate(target->handle, std::move(request));
 }
 
 caf::result<std::vector<sandbox_info>> worker_state::list(list_sandboxes request) {
   const auto& parent = request.parent;
   if (!parent.value.empty() && find(request.caller, parent) == nullptr)
-    co_return not_found();
+    co_return no_such_sandbox();
   std::vector<coro::task<sandbox_info>> questions;
   auto question = [](sandbox_actor whom) -> coro::task<sandbox_info> {
     auto info = co_await coro::request(whom, stats_timeout, get_sandbox{});
@@ -178,11 +164,11 @@ caf::result<sandbox_ended> worker_state::terminate(terminate_sandbox request) {
   }
   auto found = tombstones_.find(request.id);
   if (found == tombstones_.end())
-    co_return not_found();
+    co_return no_such_sandbox();
   const auto& stone = found->second;
   if (!reaches(request.caller, stone.tenant, stone.id) &&
       !reaches(request.caller, stone.tenant, stone.parent))
-    co_return not_found();
+    co_return no_such_sandbox();
   co_return sandbox_ended{request.id, stone.reason};
 }
 
@@ -194,7 +180,7 @@ caf::result<void> worker_state::ending(sandbox_ending notice) {
     if (order->parent == notice.id)
       children.push_back(order);
   for (const auto& each : children)
-    give_up(each, not_found());
+    give_up(each, no_such_sandbox());
   co_await leave_connections(notice.id);
   co_await end_children(std::move(notice.id));
   co_return caf::unit;
@@ -202,14 +188,23 @@ caf::result<void> worker_state::ending(sandbox_ending notice) {
 
 /// Ends what was created by a sandbox that ends; each child does the same first, so the deepest go first.
 coro::task<void> worker_state::end_children(sandbox_id id) {
+  std::vector<sandbox_id> children;
+  for (const auto& each : family_.children(id))
+    children.push_back(each);
+  co_await end_all(std::move(children), end_reason::parent_ended);
+  co_return caf::unit;
+}
+
+/// Ends those of them that live, and returns when they are gone.
+coro::task<void> worker_state::end_all(std::vector<sandbox_id> ids, end_reason why) {
   std::vector<coro::task<sandbox_ended>> ends;
-  auto end = [](sandbox_actor whom) -> coro::task<sandbox_ended> {
-    auto ended = co_await coro::request(whom, coro::infinite, end_sandbox{end_reason::parent_ended});
+  auto end = [](sandbox_actor whom, end_reason why) -> coro::task<sandbox_ended> {
+    auto ended = co_await coro::request(whom, coro::infinite, end_sandbox{why});
     co_return std::move(ended);
   };
-  for (const auto& each : family_.children(id))
+  for (const auto& each : ids)
     if (auto entry = live_.find(each); entry != live_.end())
-      ends.push_back(end(entry->second.handle));
+      ends.push_back(end(entry->second.handle, why));
   co_await coro::when_all(std::move(ends));
   co_return caf::unit;
 }
@@ -306,101 +301,14 @@ caf::result<void> worker_state::drain(drain_worker request) {
     give_up(*for_place_.begin(), refused(refusal::draining));
   while (creating_ > 0)
     co_await coro::sleep_for(20ms);
+  co_await end_copies();
   if (request.end_sandboxes) {
-    std::vector<coro::task<sandbox_ended>> ends;
-    auto end = [](sandbox_actor whom) -> coro::task<sandbox_ended> {
-      auto ended = co_await coro::request(whom, coro::infinite, end_sandbox{end_reason::shutdown});
-      co_return std::move(ended);
-    };
+    std::vector<sandbox_id> all;
     for (const auto& each : live_)
-      ends.push_back(end(each.second.handle));
-    co_await coro::when_all(std::move(ends));
+      all.push_back(each.first);
+    co_await end_all(std::move(all), end_reason::shutdown);
   }
   co_return caf::unit;
-}
-
-// -- recovery
-// ---------------------------------------------------------------------------------------------------------
-
-coro::task<void> worker_state::recover() {
-  auto stones = co_await coro::blocking<std::vector<tombstone>>(
-      env_.store_calls,
-      [&s = env_.store, before = env_.wall_clock() - tombstone_life_ms]() -> result<std::vector<tombstone>> {
-        if (auto forgotten = s.forget_tombstones(before); !forgotten)
-          return std::move(forgotten.error());
-        return s.tombstones();
-      });
-  if (stones)
-    for (auto& stone : *stones)
-      bury(stone);
-  auto records = co_await coro::blocking<std::vector<sandbox_record>>(
-      env_.store_calls, [&s = env_.store] { return s.records(); });
-  if (!records) { // without the truth nothing can be promised: let the operator see it
-    log_event(log_level::error, "store_unreadable", {{"error", text_of(records.error())}});
-    self_->quit(std::move(records.error()));
-    co_return caf::unit;
-  }
-  auto known = co_await read_layers();
-  if (!known) {
-    log_event(log_level::error, "store_unreadable", {{"error", text_of(known.error())}});
-    self_->quit(std::move(known.error()));
-    co_return caf::unit;
-  }
-  std::vector<coro::task<void>> recoveries;
-  for (auto& record : *records)
-    recoveries.push_back(recover_one(std::move(record)));
-  co_await coro::when_all(std::move(recoveries));
-  for (const auto& stone : tombstones_)
-    family_.remember_birth(stone.second.parent, stone.second.created_at);
-  end_orphans();
-  co_await restore_connections();
-  spawn_janitor();
-  for (const auto& [kind, settings] : env_.settings.flavors)
-    if (settings.warm > 0)
-      spawn_pool(kind);
-  offer_found_members();
-  co_await sweep_layers();
-  auto leftovers = co_await coro::request(janitor_, coro::infinite, sweep{});
-  log_event(log_level::info, "recovered",
-            {{"sandboxes", std::to_string(live_.size())},
-             {"leftovers", leftovers ? std::to_string(*leftovers) : "unknown"}});
-  recovered_.set();
-  co_return caf::unit;
-}
-
-coro::task<void> worker_state::recover_one(sandbox_record record) {
-  auto id = record.info.id;
-  bound_lease(record.info, env_.settings); // the bound of now
-  if (record.info.state == sandbox_state::ready && record.info.expires_at > env_.wall_clock()) {
-    auto found = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
-        env_.kernel_calls,
-        [&d = env_.driver, id, paused = record.info.paused]() -> result<std::shared_ptr<runtime::instance>> {
-          auto instance = d.attach(id);
-          if (!instance)
-            return std::move(instance.error());
-          auto settled = settle_pause(d, id, *instance, paused);
-          if (!settled)
-            return std::move(settled.error());
-          return std::make_shared<runtime::instance>(std::move(*instance));
-        });
-    if (found) {
-      auto handle = spawn_sandbox(record, std::move(*found));
-      set_warm(live_.at(id), record.info.tenant.value.empty());
-      auto started = co_await coro::request(handle, coro::infinite, start_sandbox{});
-      if (auto entry = live_.find(id); started && entry != live_.end())
-        entry->second.ready = true;
-      co_return caf::unit;
-    }
-  }
-  env_.metrics.leaks_found(metrics::leak_kind::record);
-  const auto& info = record.info;
-  const auto why = info.expires_at <= env_.wall_clock() ? end_reason::expired : end_reason::failed;
-  co_return co_await clean_up({id, info.tenant, why, env_.wall_clock(), info.parent, info.created_at});
-}
-
-void worker_state::spawn_janitor() {
-  janitor_ = self_->spawn<coro::actor<janitor_state, janitor_actor>>(&env_, worker_actor{self_});
-  self_->monitor(janitor_);
 }
 
 } // namespace sandy

@@ -42,6 +42,11 @@ public:
 private:
   /// Copies of file systems at a time: the disk does not get faster.
   static constexpr std::size_t copies_at_once = 2;
+  /// Until who waits for its turn to copy is told to come again: copying itself has to fit into what callers
+  /// wait, too.
+  static constexpr std::chrono::seconds copy_patience{30};
+  /// How long a repeated terminate of the same sandbox is answered with success.
+  static constexpr unix_millis tombstone_life_ms = 3'600'000;
 
   struct child {
     sandbox_actor handle;
@@ -79,6 +84,7 @@ private:
   tombstone stone_of(const sandbox_id& id, const child& dead) const;
   void forget(const sandbox_id& id);
   coro::task<void> end_children(sandbox_id id);
+  coro::task<void> end_all(std::vector<sandbox_id> ids, end_reason why);
   void end_orphans();
   result<const child*> parent_of(const create_sandbox& request);
   template <class Reply, class Request>
@@ -148,12 +154,15 @@ private:
   caf::result<std::vector<sandbox_info>> fork(fork_sandbox request);
   coro::task<kept_layer> keep(principal caller, sandbox_id id, std::string image);
   coro::task<layer_kept> copy(layer_record record, sandbox_actor source);
+  coro::task<void> copy_turn(coro::semaphore::permit& turn);
+  coro::task<void> end_copies();
   coro::task<void> store_layer(layer_record record);
   coro::task<void> read_layers();
   coro::task<void> collect_layers();
   coro::task<void> sweep_layers();
   static create_sandbox fork_of(const fork_sandbox& request, const layer_kept& original);
 
+  // Recovery: worker_recovery.cpp.
   coro::task<void> recover();
   coro::task<void> recover_one(sandbox_record record);
   coro::task<void> clean_up(tombstone stone);

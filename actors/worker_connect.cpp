@@ -16,8 +16,6 @@ using namespace std::chrono_literals;
 /// Until a sandbox that ends goes on although its connections hang.
 constexpr auto leave_timeout = 10s;
 
-caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
-
 } // namespace
 
 void worker_state::spawn_switchboard() {
@@ -53,7 +51,7 @@ bool worker_state::connectable(const principal& caller, const sandbox_id& id) {
 
 caf::result<sandbox_connection> worker_state::connect(connect_sandboxes request) {
   if (!connectable(request.caller, request.id) || !connectable(request.caller, request.target))
-    return not_found();
+    return no_such_sandbox();
   if (request.id == request.target)
     return fail(errc::invalid_argument, "A sandbox cannot be connected to itself");
   return self_->delegate(switchboard_, std::move(request));
@@ -61,13 +59,13 @@ caf::result<sandbox_connection> worker_state::connect(connect_sandboxes request)
 
 caf::result<void> worker_state::disconnect(disconnect_sandboxes request) {
   if (find(request.caller, request.id) == nullptr || find(request.caller, request.target) == nullptr)
-    return not_found();
+    return no_such_sandbox();
   return self_->delegate(switchboard_, std::move(request));
 }
 
 caf::result<std::vector<sandbox_connection>> worker_state::connections(list_connections request) {
   if (find(request.caller, request.id) == nullptr)
-    co_return not_found();
+    co_return no_such_sandbox();
   auto all = co_await coro::request(switchboard_, coro::infinite, request);
   if (all) // a sandbox's token does not show who else its owner has
     std::erase_if(*all, [&](const auto& each) {
@@ -83,7 +81,7 @@ result<void> worker_state::may_connect(const create_sandbox& request) {
   if (std::all_of(request.connect_to.begin(), request.connect_to.end(),
                   [&](const auto& id) { return connectable(request.caller, id); }))
     return caf::unit;
-  return not_found();
+  return no_such_sandbox();
 }
 
 /// Connects a sandbox that was just made to what its creator wanted; ends it when it cannot.
@@ -93,7 +91,7 @@ coro::task<sandbox_info> worker_state::connect_new(principal caller, sandbox_inf
   for (const auto& target : targets) {
     auto entry = live_.find(made.id);
     if (entry == live_.end() || entry->second.ending != end_reason::none || !connectable(caller, target)) {
-      outcome = not_found();
+      outcome = no_such_sandbox();
       break;
     }
     auto joined =

@@ -23,7 +23,7 @@ result<const worker_state::child*> worker_state::parent_of(const create_sandbox&
     return nullptr;
   const auto* parent = find(request.caller, id);
   if (parent == nullptr || parent->doomed || parent->ending != end_reason::none)
-    return fail(errc::sandbox_not_found, "Sandbox not found");
+    return no_such_sandbox();
   if (auto allowed = family_.may_add(id, env_.wall_clock()); !allowed)
     return std::move(allowed.error());
   return parent;
@@ -145,6 +145,7 @@ coro::task<sandbox_info> worker_state::make_claimed_or_cold(sandbox_record wante
   auto& info = wanted.info; // its life begins now, however long it waited
   info.created_at = env_.wall_clock();
   info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
+  bound_lease(info, env_.settings);
   if (fits_warm(wanted)) {
     auto claimed = co_await claim(wanted, order);
     if (claimed || code_of(claimed.error()) != errc::capacity_exhausted)
@@ -235,7 +236,7 @@ coro::task<sandbox_info> worker_state::start_cold(sandbox_record wanted, std::sh
   if (order->abandoned)
     co_return fail(errc::cancelled, "The caller went away");
   if (!parent_lives(wanted.info)) // it ended meanwhile
-    co_return fail(errc::sandbox_not_found, "Sandbox not found");
+    co_return no_such_sandbox();
   wanted.uid_slot = free_slot();
   auto handle = spawn_sandbox(wanted, nullptr);
   while (room_.over(promised() + held_by_warm()) &&

@@ -1,6 +1,7 @@
 #include "actors/worker.hpp"
 #include "coro/io.hpp"
 #include "coro/request.hpp"
+#include "coro/timer.hpp"
 #include "metrics/log.hpp"
 
 #include <algorithm>
@@ -11,8 +12,6 @@ namespace sandy {
 // written before there is anything on disk and removed after that is gone.
 
 namespace {
-
-caf::error not_found() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
 
 image_info shown(const layer_record& record) {
   return {record.name, true, record.source, record.size_bytes, record.created_at};
@@ -40,7 +39,7 @@ caf::result<image_info> worker_state::snapshot(snapshot_sandbox request) {
   if (request.name.empty())
     request.name = "snapshot-" + make_layer_id().value.substr(0, 12);
   if (find(request.caller, request.id) == nullptr)
-    co_return not_found();
+    co_return no_such_sandbox();
   // A name of the installation's stays what it is for everybody.
   auto installed = co_await coro::blocking<std::vector<runtime::installed_image>>(
       env_.kernel_calls, [&d = env_.driver] { return d.images(); });
@@ -62,11 +61,35 @@ caf::result<image_info> worker_state::snapshot(snapshot_sandbox request) {
   co_return shown(*record);
 }
 
+/// Waits for its turn to copy, but not for long.
+coro::task<void> worker_state::copy_turn(coro::semaphore::permit& turn) {
+  auto wait = [](coro::semaphore& from, coro::semaphore::permit& into) -> coro::task<void> {
+    into = co_await from.acquire();
+    co_return caf::unit;
+  };
+  if (auto waited = co_await coro::with_timeout(copy_patience, wait(copies_, turn)); !waited)
+    co_return refused(refusal::no_turn);
+  if (!accepting_)
+    co_return refused(refusal::draining);
+  co_return caf::unit;
+}
+
+/// Ends copies that are under way, and returns when none is.
+coro::task<void> worker_state::end_copies() {
+  std::vector<coro::semaphore::permit> all;
+  while (all.size() < copies_at_once) {
+    if (copies_.available() == 0)
+      co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver] { return d.end_copies(); });
+    all.push_back(co_await copies_.acquire());
+  }
+  co_return caf::unit;
+}
+
 /// What a sandbox wrote, as a new layer. @param image its name; empty: it lives as long as it is held.
 coro::task<worker_state::kept_layer> worker_state::keep(principal caller, sandbox_id id, std::string image) {
   auto* source = find(caller, id);
   if (source == nullptr || source->ending != end_reason::none)
-    co_return not_found();
+    co_return no_such_sandbox();
   layer_record record{make_layer_id(),  {}, caller.tenant, std::move(image), caller.sandbox, id, 0,
                       env_.wall_clock()};
   auto key = record.id;
@@ -91,7 +114,10 @@ coro::task<layer_kept> worker_state::copy(layer_record record, sandbox_actor sou
   auto begun = co_await store_layer(record);
   if (!begun)
     co_return std::move(begun.error());
-  auto turn = co_await copies_.acquire();
+  coro::semaphore::permit turn;
+  auto granted = co_await copy_turn(turn);
+  if (!granted)
+    co_return std::move(granted.error());
   auto copied = co_await coro::request(source, coro::infinite, keep_layer{record.id});
   if (!copied)
     co_return std::move(copied.error());
@@ -122,6 +148,7 @@ caf::result<image_info> worker_state::remove_snapshot(remove_image request) {
   }
   auto nameless = *found;
   auto answer = shown(nameless);
+  auto hold = layers_.use(nameless.id); // nobody collects it before the store has agreed
   nameless.name.clear();
   layers_.put(nameless);
   auto stored = co_await store_layer(nameless);
@@ -130,6 +157,7 @@ caf::result<image_info> worker_state::remove_snapshot(remove_image request) {
     layers_.put(std::move(nameless));
     co_return std::move(stored.error());
   }
+  hold.reset();
   co_await collect_layers();
   co_return std::move(answer);
 }
@@ -161,20 +189,23 @@ caf::result<std::vector<sandbox_info>> worker_state::fork(fork_sandbox request) 
       infos.push_back(std::move(*each));
     else if (!failure)
       failure = std::move(each.error());
-  auto abandoned = [](const auto& order) { return order->abandoned; };
-  if (!failure && std::any_of(orders.begin(), orders.end(), abandoned))
+  const auto gone =
+      std::any_of(orders.begin(), orders.end(), [](const auto& order) { return order->abandoned; });
+  if (!failure && gone)
     failure = fail(errc::cancelled, "The caller went away");
   for (const auto& order : orders)
     end_creation(caller, order, failure ? sandbox_id{} : order->id);
+  if (failure) { // all or none
+    std::vector<sandbox_id> made_ones;
+    for (const auto& info : infos)
+      made_ones.push_back(info.id);
+    co_await end_all(std::move(made_ones), gone ? end_reason::caller_gone : end_reason::failed);
+    co_return std::move(failure);
+  }
   for (const auto& info : infos)
     if (auto entry = live_.find(info.id); entry != live_.end())
       entry->second.ready = true;
-  if (!failure)
-    co_return std::move(infos);
-  for (const auto& info : infos)
-    if (auto entry = live_.find(info.id); entry != live_.end())
-      caf::anon_send(entry->second.handle, end_sandbox{end_reason::caller_gone});
-  co_return std::move(failure);
+  co_return std::move(infos);
 }
 
 /// What a fork asks for: what the original is, but for what is asked to be different.

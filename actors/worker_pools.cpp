@@ -151,7 +151,7 @@ coro::task<sandbox_info> worker_state::claim(sandbox_record wanted, std::shared_
     }
     if (!parent_lives(wanted.info)) { // it ended while the pool was asked: nobody would end this child
       caf::anon_send(pool, warm_found{*taken, member.created_at});
-      co_return fail(errc::sandbox_not_found, "Sandbox not found");
+      co_return no_such_sandbox();
     }
     auto planned = std::exchange(wanted.info.id, *taken);
     const auto& info = wanted.info;

@@ -227,24 +227,24 @@ application::application(config settings, parts made)
     , system_(system_config_)
     , events_(start_events())
     , router_(http::all_routes())
-    , context_{.system = system_,
-               .worker = {},
-               .data = data_,
-               .spawn_create_request =
-                   [this] {
-                     return create_request_actor{
-                         system_.spawn<coro::actor<create_request_state, create_request_actor>>(
-                             worker_, settings_.edge.create_timeout)};
-                   },
-               .metrics = metrics_,
-               .limits = settings_.edge,
-               .address = {settings_.public_scheme, settings_.host_suffix, settings_.listen.port},
-               .authenticate = [this](std::string_view key) { return known(key); },
-               .open = settings_.open,
-               .cors_origins = settings_.cors_origins,
-               .version = std::string{version},
-               .events = events_,
-               .limiters = start_limiters()}
+    , context_{
+          .system = system_,
+          .worker = {},
+          .data = data_,
+          .spawn_create_request =
+              [this](std::chrono::milliseconds timeout) {
+                return create_request_actor{
+                    system_.spawn<coro::actor<create_request_state, create_request_actor>>(worker_, timeout)};
+              },
+          .metrics = metrics_,
+          .limits = settings_.edge,
+          .address = {settings_.public_scheme, settings_.host_suffix, settings_.listen.port},
+          .authenticate = [this](std::string_view key) { return known(key); },
+          .open = settings_.open,
+          .cors_origins = settings_.cors_origins,
+          .version = std::string{version},
+          .events = events_,
+          .limiters = start_limiters()}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
   // Last: it takes sandboxes over at once, and the server must be there to be reached from inside them.

@@ -56,7 +56,7 @@ struct context {
   data_plane& data;
   /// Spawns the actor that creates a sandbox for one client; the handler kills it (`coro::end`) when the
   /// client hangs up.
-  std::function<create_request_actor()> spawn_create_request;
+  std::function<create_request_actor(std::chrono::milliseconds timeout)> spawn_create_request;
   metrics::registry& metrics;
   edge_limits limits;
   public_address address;

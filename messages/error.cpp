@@ -83,6 +83,8 @@ std::string to_string(errc code) {
 
 caf::error fail(errc code, std::string text) { return caf::make_error(code, std::move(text)); }
 
+caf::error no_such_sandbox() { return fail(errc::sandbox_not_found, "Sandbox not found"); }
+
 caf::error fail_for_now(errc code, std::string text, std::uint32_t retry_after) {
   return caf::make_error(code, std::move(text), retry_after);
 }

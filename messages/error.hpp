@@ -66,6 +66,9 @@ caf::error fail(errc code, std::string text);
 /// `Retry-After`.
 caf::error fail_for_now(errc code, std::string text, std::uint32_t retry_after);
 
+/// What a caller hears of a sandbox that is gone, never was, or is somebody else's: one text for all three.
+caf::error no_such_sandbox();
+
 /// Seconds after which a caller may try again; 0: the error does not say.
 std::uint32_t retry_after_of(const caf::error& err);
 

@@ -127,6 +127,9 @@ public:
   /// capacity_exhausted (the disk), conflict (too many layers already), internal.
   virtual result<layer_copy> copy_layer(const sandbox_id& id, const layer_id& to) = 0;
 
+  /// Makes copies that are under way fail soon: the server stops.
+  virtual result<void> end_copies() = 0;
+
   /// Idempotent. Only when no sandbox and no other layer is made from it.
   virtual result<void> remove_layer(const layer_id& id) = 0;
 

@@ -7,8 +7,12 @@
 namespace sandy {
 
 layer_table::layer_table(SQLite::Database& database)
-    : put_(database, "INSERT OR REPLACE INTO layers (id, below, tenant, name, maker, source, size_bytes, "
-                     "created_at, complete) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+    // Not INSERT OR REPLACE: that would remove another layer of the same name without a word.
+    : put_(database,
+           "INSERT INTO layers (id, below, tenant, name, maker, source, size_bytes, created_at, complete) "
+           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET "
+           "below = ?2, tenant = ?3, name = ?4, maker = ?5, source = ?6, size_bytes = ?7, "
+           "created_at = ?8, complete = ?9")
     , remove_(database, "DELETE FROM layers WHERE id = ?1")
     , all_(database,
            "SELECT id, below, tenant, name, maker, source, size_bytes, created_at, complete FROM layers "

@@ -17,7 +17,7 @@ result<sandbox_id> parse_target(const json& body) {
   if (fields.failed())
     return fields.error();
   if (!is_sandbox_id(*target))
-    return fail(errc::sandbox_not_found, "Sandbox not found");
+    return no_such_sandbox();
   return sandbox_id{std::move(*target)};
 }
 

@@ -16,7 +16,7 @@ constexpr std::size_t escape_piece = 64 * 1024;
 result<sandbox_id> named_sandbox(const exchange& ex) {
   auto id = ex.param("id");
   if (!is_sandbox_id(id))
-    return fail(errc::sandbox_not_found, "Sandbox not found");
+    return no_such_sandbox();
   return sandbox_id{std::string{id}};
 }
 
@@ -30,7 +30,7 @@ io_task<result<std::shared_ptr<sandbox_io>>> open_io(exchange& ex) {
     co_return opened.error();
   auto io = server.data.find(*id);
   if (!io) // it ended between the two
-    co_return fail(errc::sandbox_not_found, "Sandbox not found");
+    co_return no_such_sandbox();
   co_return io;
 }
 

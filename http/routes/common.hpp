@@ -10,7 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -45,6 +45,29 @@ io_task<result<std::shared_ptr<sandbox_io>>> open_io(exchange& ex);
 
 /// The body as a JSON object; an empty one is {}.
 io_task<result<nlohmann::json>> read_json(exchange& ex);
+
+/// A request about one sandbox.
+template <class T>
+struct about_sandbox {
+  sandbox_id id;
+  T body;
+};
+
+/// The sandbox that `{id}` names, and the JSON body as `parse` reads it.
+template <class T>
+io_task<result<about_sandbox<T>>> read_about_sandbox(exchange& ex,
+                                                     result<T> (*parse)(const nlohmann::json& body)) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto body = co_await read_json(ex);
+  if (!body)
+    co_return body.error();
+  auto parsed = parse(*body);
+  if (!parsed)
+    co_return parsed.error();
+  co_return about_sandbox<T>{std::move(*id), std::move(*parsed)};
+}
 
 /// A query parameter that is a switch: absent is none, bare or true-like is true. Fails with
 /// invalid_argument.

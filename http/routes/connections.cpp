@@ -10,21 +10,15 @@ namespace sandy::http::routes {
 namespace {
 
 io_task<result<void>> connect(exchange& ex) {
-  auto id = named_sandbox(ex);
-  if (!id)
-    co_return id.error();
-  auto body = co_await read_json(ex);
-  if (!body)
-    co_return body.error();
-  auto target = codec::parse_target(*body);
-  if (!target)
-    co_return target.error();
+  auto asked = co_await read_about_sandbox(ex, codec::parse_target);
+  if (!asked)
+    co_return asked.error();
   auto& server = ex.server();
-  connect_sandboxes request{ex.caller(), *id, *target};
+  connect_sandboxes request{ex.caller(), asked->id, asked->body};
   auto made = co_await ask(server.worker, std::move(request), server.limits.control_timeout);
   if (!made)
     co_return made.error();
-  co_await ex.reply(200, codec::to_json(*made, *id));
+  co_await ex.reply(200, codec::to_json(*made, asked->id));
   co_return answered();
 }
 
@@ -39,16 +33,10 @@ io_task<result<void>> let_go(exchange& ex, sandbox_id id, sandbox_id target) {
 }
 
 io_task<result<void>> disconnect(exchange& ex) {
-  auto id = named_sandbox(ex);
-  if (!id)
-    co_return id.error();
-  auto body = co_await read_json(ex);
-  if (!body)
-    co_return body.error();
-  auto target = codec::parse_target(*body);
-  if (!target)
-    co_return target.error();
-  auto outcome = co_await let_go(ex, *id, *target);
+  auto asked = co_await read_about_sandbox(ex, codec::parse_target);
+  if (!asked)
+    co_return asked.error();
+  auto outcome = co_await let_go(ex, asked->id, asked->body);
   co_return outcome;
 }
 
@@ -58,7 +46,7 @@ io_task<result<void>> remove(exchange& ex) {
     co_return id.error();
   auto target = ex.param("target");
   if (!is_sandbox_id(target))
-    co_return fail(errc::sandbox_not_found, "Sandbox not found");
+    co_return no_such_sandbox();
   auto outcome = co_await let_go(ex, *id, sandbox_id{std::string{target}});
   co_return outcome;
 }

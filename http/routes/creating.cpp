@@ -41,7 +41,7 @@ template <class Made, class Request>
 io_task<result<Made>> ask_request_actor(exchange& ex, Request request, std::chrono::milliseconds timeout) {
   auto& server = ex.server();
   auto caller = request.caller;
-  request_guard guard{server.spawn_create_request()};
+  request_guard guard{server.spawn_create_request(timeout)};
   bool gone = false;
   auto asked = ask(guard.actor, std::move(request), timeout);
   auto watch = end_on_hang_up(ex, guard.actor, gone);

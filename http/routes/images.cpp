@@ -18,17 +18,12 @@ namespace {
 constexpr std::chrono::seconds copy_timeout{180};
 
 io_task<result<void>> snapshot(exchange& ex) {
-  auto id = named_sandbox(ex);
-  if (!id)
-    co_return id.error();
-  auto body = co_await read_json(ex);
-  if (!body)
-    co_return body.error();
-  auto name = codec::parse_snapshot(*body);
-  if (!name)
-    co_return name.error();
+  auto asked = co_await read_about_sandbox(ex, codec::parse_snapshot);
+  if (!asked)
+    co_return asked.error();
   auto& server = ex.server();
-  auto made = co_await ask(server.worker, snapshot_sandbox{ex.caller(), *id, *name}, copy_timeout);
+  snapshot_sandbox request{ex.caller(), asked->id, asked->body};
+  auto made = co_await ask(server.worker, std::move(request), copy_timeout);
   if (!made)
     co_return made.error();
   co_await ex.reply(200, codec::to_json(*made));
@@ -52,23 +47,18 @@ io_task<result<void>> pay_for(exchange& ex, std::uint32_t count) {
 }
 
 io_task<result<void>> fork(exchange& ex) {
-  auto id = named_sandbox(ex);
-  if (!id)
-    co_return id.error();
-  auto body = co_await read_json(ex);
-  if (!body)
-    co_return body.error();
-  auto request = codec::parse_fork(*body);
-  if (!request)
-    co_return request.error();
-  auto paid = co_await pay_for(ex, request->count);
+  auto asked = co_await read_about_sandbox(ex, codec::parse_fork);
+  if (!asked)
+    co_return asked.error();
+  auto& request = asked->body;
+  auto paid = co_await pay_for(ex, request.count);
   if (!paid)
     co_return paid;
-  request->caller = ex.caller();
-  request->id = *id;
-  if (request->parent.value.empty())
-    request->parent = parent_by_default(ex);
-  auto made = co_await ask_to_create(ex, *request, copy_timeout);
+  request.caller = ex.caller();
+  request.id = asked->id;
+  if (request.parent.value.empty())
+    request.parent = parent_by_default(ex);
+  auto made = co_await ask_to_create(ex, std::move(request), copy_timeout);
   if (!made && code_of(made.error()) == errc::cancelled)
     co_return answered();
   if (!made)

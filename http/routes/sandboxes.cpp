@@ -89,18 +89,12 @@ io_task<result<void>> terminate(exchange& ex) {
 }
 
 io_task<result<void>> refresh(exchange& ex) {
-  auto id = named_sandbox(ex);
-  if (!id)
-    co_return id.error();
-  auto body = co_await read_json(ex);
-  if (!body)
-    co_return body.error();
-  auto ttl = codec::parse_ttl(*body);
-  if (!ttl)
-    co_return ttl.error();
+  auto asked = co_await read_about_sandbox(ex, codec::parse_ttl);
+  if (!asked)
+    co_return asked.error();
   auto& server = ex.server();
-  auto info =
-      co_await ask(server.worker, refresh_sandbox{ex.caller(), *id, *ttl}, server.limits.control_timeout);
+  refresh_sandbox request{ex.caller(), asked->id, asked->body};
+  auto info = co_await ask(server.worker, std::move(request), server.limits.control_timeout);
   if (!info)
     co_return info.error();
   std::vector<std::string> warnings;

@@ -13,9 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto freeze_timeout = 5s;
-/// What the file `copying` says of a sandbox that stood still before.
-constexpr const char* stood_still = "frozen";
+/// With the kernel: until a sandbox stands still, until a copier is dead.
+constexpr auto patience = 5s;
 
 /// A sandbox that stands still for a while. One that was frozen before stays so.
 class standstill {
@@ -31,9 +30,8 @@ public:
   }
   result<void> begin() {
     begun_ = true;
-    return group_.freeze(std::chrono::steady_clock::now() + freeze_timeout);
+    return group_.freeze(std::chrono::steady_clock::now() + patience);
   }
-  bool before() const noexcept { return before_; }
 
 private:
   cgroup group_;
@@ -97,8 +95,6 @@ result<layer_copy> crun_driver::copy_layer(const sandbox_id& id, const layer_id&
     return std::move(lock.error());
   temporary_file mark{files.copying};
   standstill still{group(id)};
-  if (still.before() && write_control_file(files.copying, stood_still) != 0)
-    return system_failure("cannot note that the sandbox stands still");
   layer_store::making layer{layers_, to};
   if (auto begun = layer.begin(); !begun)
     return std::move(begun.error());
@@ -144,13 +140,23 @@ void crun_driver::end_copying(const sandbox_files& files) {
     if (copying_.contains(files.id.value))
       return;
   }
-  auto mark = read_small_file(files.copying);
-  if (!mark)
-    return;
-  auto deadline = std::chrono::steady_clock::now() + freeze_timeout;
-  if (auto ended = stop_holders(files.copying, deadline); ended && *mark != stood_still)
-    group(files.id).thaw();
-  ::unlink(files.copying.c_str());
+  if (stop_holders(files.copying, std::chrono::steady_clock::now() + patience))
+    ::unlink(files.copying.c_str());
+}
+
+result<void> crun_driver::end_copies() {
+  std::set<std::string> all;
+  {
+    std::lock_guard guard{copying_mutex_};
+    all = copying_;
+  }
+  result<void> outcome = caf::unit;
+  for (const auto& id : all)
+    if (auto ended = stop_holders(sandbox_files{options_.data_dir, {id}}.copying,
+                                  std::chrono::steady_clock::now() + patience);
+        !ended)
+      outcome = std::move(ended);
+  return outcome;
 }
 
 result<void> crun_driver::remove_layer(const layer_id& id) { return layers_.remove(id); }

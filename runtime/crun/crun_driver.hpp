@@ -26,8 +26,7 @@ struct crun_options {
   std::uint32_t uid_base = 0x10000000; ///< host uid of the root in slot 0
   std::chrono::milliseconds create_timeout =
       std::chrono::seconds{10}; ///< for all of create; about 20 ms is normal
-  /// For copying a layer: the disk writes some hundred MiB a second.
-  std::chrono::milliseconds copy_timeout = std::chrono::seconds{120};
+  std::chrono::milliseconds copy_timeout = std::chrono::seconds{120}; ///< for copying a layer
 };
 
 /// Sandboxes as crun containers, each with every namespace of its own and process 1 the guest. Works with
@@ -63,6 +62,7 @@ public:
   result<unique_fd> open_socket(const instance& where, int family) override;
   result<connection_capture> capture(const instance& where, const captured_range& range) override;
   result<layer_copy> copy_layer(const sandbox_id& id, const layer_id& to) override;
+  result<void> end_copies() override;
   result<void> remove_layer(const layer_id& id) override;
   result<std::vector<layer_id>> layers() override { return layers_.list(); }
 
@@ -80,8 +80,8 @@ private:
   result<instance> start(const sandbox_spec& spec, const sandbox_files& files, const origin& from,
                          const host_paths& trees);
   result<void> run_copier(const sandbox_files& files, const std::string& target, int lock);
-  /// Undoes what a server that was killed while copying left: the sandbox runs on. Copying of our own goes
-  /// on.
+  /// Ends the copying that a killed server left at work. Its sandbox still stands still: the owner's record
+  /// says whether it should. Copying of our own goes on.
   void end_copying(const sandbox_files& files);
   class copying_note;
   result<instance> find_running(const sandbox_id& id, const sandbox_files& files,

@@ -206,6 +206,27 @@ TEST_CASE_METHOD(idle_machine, "an idle pause that fails is tried again after an
   CHECK(paused());
 }
 
+TEST_CASE_METHOD(machine, "who waited for its place has its whole lifetime before it", "[idle]") {
+  env.settings.max_lifetime = 100s;
+  env.settings.max_sandboxes = 1;
+  env.settings.create_queue = 1;
+  env.settings.create_wait = 60s;
+  start();
+  auto first = ask(worker, wanted());
+  REQUIRE(first);
+  auto waiting = send(worker, wanted("alice", 90));
+  run();
+  advance(30s);
+  REQUIRE(ask(worker, terminate_sandbox{alice, first->id}));
+  run();
+  auto second = waiting.answer();
+  REQUIRE(second);
+  REQUIRE(*second);
+  CHECK((*second)->created_at == wall());
+  CHECK((*second)->expires_at == wall() + 90'000);
+  CHECK((*second)->latest_end == wall() + 100'000);
+}
+
 TEST_CASE_METHOD(machine, "no renewal gets beyond the hard maximum, and the answers tell", "[idle]") {
   env.settings.max_lifetime = 100s;
   start();

@@ -4,6 +4,7 @@
 
 using namespace sandy;
 using namespace sandy::tests;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -170,6 +171,73 @@ TEST_CASE_METHOD(studio, "snapshots and what stands on them survive a restart", 
   CHECK(driver.kept_layers.size() == 2);
   CHECK(records.kept.size() == 2);
   CHECK(from("ready"));
+}
+
+TEST_CASE_METHOD(studio, "forks that are made when another fails end before the caller hears of it",
+                 "[images]") {
+  env.settings.create_concurrency = 1;
+  auto source = made();
+  held = true;
+  fork_sandbox request;
+  request.caller.tenant.value = "alice";
+  request.id = source.id;
+  request.count = 2;
+  auto asked = send(worker, request);
+  run();
+  release_one(); // the copy
+  release_one(); // the first
+  CHECK(driver.present.size() == 2);
+  driver.fail_create = true;
+  held = false;
+  release();
+  run();
+  auto answer = asked.answer();
+  REQUIRE(answer);
+  CHECK_FALSE(*answer);
+  CHECK(driver.present == std::set<sandbox_id>{source.id});
+  auto ended = std::find_if(records.stones.begin(), records.stones.end(),
+                            [&](const auto& stone) { return stone.reason == end_reason::failed; });
+  CHECK(ended != records.stones.end());
+  CHECK(no_layers());
+}
+
+TEST_CASE_METHOD(studio, "who waits long for its turn to copy is told to come again", "[images]") {
+  std::vector<sandbox_info> sources{made(), made(), made()};
+  held = true;
+  std::vector<decltype(send(worker, snapshot_sandbox{}))> asked;
+  for (const auto& each : sources)
+    asked.push_back(send(worker, snapshot_sandbox{{{"alice"}}, each.id, "of-" + each.id.value}));
+  run();
+  for (int i = 0; i < 3; ++i)
+    release_one(); // the names of the installation's images
+  CHECK(calls.size() == 2);
+  advance(30s);
+  auto third = asked[2].answer();
+  REQUIRE(third);
+  REQUIRE_FALSE(*third);
+  CHECK(code_of(third->error()) == errc::capacity_exhausted);
+  CHECK(retry_after_of(third->error()) > 0);
+  held = false;
+  release();
+  run();
+  CHECK(records.kept.size() == 2);
+}
+
+TEST_CASE_METHOD(studio, "a worker that is drained ends copies and begins no more", "[images]") {
+  auto source = made();
+  held = true;
+  auto first = send(worker, snapshot_sandbox{{{"alice"}}, source.id, "first"});
+  run();
+  release_one();
+  auto drained = send(worker, drain_worker{});
+  run();
+  CHECK_FALSE(drained.answered());
+  held = false;
+  release();
+  run();
+  CHECK(driver.copies_ended == 1);
+  CHECK(drained.answered());
+  CHECK(code_of(snap(source, "late").error()) == errc::shutting_down);
 }
 
 TEST_CASE_METHOD(studio, "the end of a sandbox does not wait for its copying", "[images]") {

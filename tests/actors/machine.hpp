@@ -115,6 +115,10 @@ public:
     kept_layers.insert(to);
     return runtime::layer_copy{below[id], 4096};
   }
+  result<void> end_copies() override {
+    ++copies_ended;
+    return caf::unit;
+  }
   result<void> remove_layer(const layer_id& id) override {
     kept_layers.erase(id);
     return caf::unit;
@@ -137,6 +141,7 @@ public:
   std::set<layer_id> kept_layers;
   std::map<sandbox_id, layer_id> below; ///< what each was made from
   bool fail_copy = false;
+  int copies_ended = 0;
   runtime::sandbox_spec last;
   bool fail_create = false;
   bool fail_listen = false;

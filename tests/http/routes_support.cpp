@@ -194,7 +194,9 @@ stage::stage()
   script.created = living_info();
   worker_ = system.spawn(stand_in, &script);
   context.emplace(http::context{.system = system, .worker = worker_, .data = *this, .metrics = metrics});
-  context->spawn_create_request = [this] { return system.spawn(creator, &script, &request_actors); };
+  context->spawn_create_request = [this](std::chrono::milliseconds) {
+    return system.spawn(creator, &script, &request_actors);
+  };
   context->version = "0.1";
 }
 
