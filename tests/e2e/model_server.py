@@ -388,7 +388,7 @@ class Handler(BaseHTTPRequestHandler):
             mode = "401"
         answer = answer_to(question, mode, self.server.options)
         self.record(model=question.model, mode=mode, stream=question.stream, history=question.history(),
-                    answered=question.answered(), tools=sorted(question.tools), tool=answer.tool)
+                    answered=question.answered(), tools=sorted(question.tools), tool=answer.tool, instructions=question.instructions)
         if mode in ERRORS:
             self.answer_json(ERRORS[mode][0], protocol.error(*ERRORS[mode]))
         elif mode == "hang-before":
