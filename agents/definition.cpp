@@ -223,7 +223,7 @@ private:
     made.lines = {list("lines.failure", table.get("failure")), list("lines.recovery", table.get("recovery"))};
     for (const auto* prefixes : {&made.lines.failure, &made.lines.recovery})
       if (std::find(prefixes->begin(), prefixes->end(), "") != prefixes->end())
-        throw wrong("lines", "has an empty text, with which every line begins");
+        throw wrong("lines", "has an empty text, which is in every line");
   }
 
   void check_path(const std::string& path) const {

@@ -26,7 +26,8 @@ struct file_template {
   std::string content;
 };
 
-/// How lines for people begin that tell how the work went, for programs which exit with 0 after a failure.
+/// What stands in the lines for people that tell how the work went, for programs which exit with 0 after a
+/// failure.
 struct telling_lines {
   std::vector<std::string> failure;
   std::vector<std::string> recovery; ///< takes back a failure told before

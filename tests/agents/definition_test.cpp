@@ -107,7 +107,7 @@ TEST_CASE("a wrong definition is refused with its file, key and reason", "[agent
   CHECK(refused(minimal("[[files]]\npath = \"a\"\ncontent = \"\"\nmode = 1")) ==
         "agents/x.toml: files.mode is not a key of an agent's definition");
   CHECK(refused(minimal("[lines]\nfailure = [\"\"]")) ==
-        "agents/x.toml: lines has an empty text, with which every line begins");
+        "agents/x.toml: lines has an empty text, which is in every line");
 }
 
 TEST_CASE("files stay below the agent's home", "[agents][definition]") {

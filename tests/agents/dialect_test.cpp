@@ -172,9 +172,9 @@ TEST_CASE("a definition can name the lines that tell a failure", "[agents][lines
   agent.lines = {{"litellm."}, {"Tokens: "}};
   auto read = make_dialect(agent);
   std::vector<event> events;
-  read->read("litellm.InternalServerError: The model failed.", events);
+  read->read("half a sen litellm.InternalServerError: The model failed.", events);
   CHECK_FALSE(read->succeeded(0));
-  CHECK(read->failure() == "litellm.InternalServerError: The model failed.");
+  CHECK(read->failure() == "half a sen litellm.InternalServerError: The model failed.");
   read->read("Retrying in 0.2 seconds...", events);
   CHECK_FALSE(read->succeeded(0));
   read->read("Tokens: 596 sent, 12 received.", events);
