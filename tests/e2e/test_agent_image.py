@@ -1,10 +1,12 @@
-"""The image agent-ready: each of its agents works as its definition says, with a stand-in model inside the sandbox."""
+"""The image agent-ready: each of its agents works as its definition says, with a stand-in model inside the sandbox; so does
+its browser."""
 
 import json
 from pathlib import Path
 
 import agent_definitions
 import pytest
+from running_server import image_dir
 from waiting import wait_until
 
 AGENTS = {  # what its last line of output says after a success
@@ -84,3 +86,20 @@ def test_node_is_the_one_that_agents_need_whoever_asks(api, agent_box):
 def test_anybody_may_run_the_agents(api, agent_box):
     script = "useradd --create-home other; for agent in claude codex gemini opencode qwen aider rg; do su other -c \"$agent --version\" || echo no $agent; done"
     assert "no " not in api.output(agent_box, script, timeout=60)
+
+
+def test_playwright_drives_the_browser(api, agent_box):
+    variables = json.loads((Path(image_dir()) / "agent-ready" / "image.json").read_text())["environment"]
+    api.write(agent_box, "/tmp/page.html", "<title>before</title><script>document.title = 'a page of ' + 2 + 'words'</script>")
+    api.write(agent_box, "/tmp/visit.js", """
+        const { chromium } = require("playwright-core");
+        (async () => {
+          const browser = await chromium.launch();
+          const page = await browser.newPage();
+          await page.goto("file:///tmp/page.html");
+          console.log(await page.title());
+          await page.screenshot({ path: "/tmp/page.png" });
+          await browser.close();
+        })();
+    """)
+    assert api.output(agent_box, "node /tmp/visit.js && head -c 4 /tmp/page.png | tail -c 3", env=variables, timeout=60) == "a page of 2words\nPNG"
