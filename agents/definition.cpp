@@ -56,6 +56,10 @@ public:
                                                     {"codex", dialect_kind::codex},
                                                     {"opencode", dialect_kind::opencode},
                                                     {"gemini", dialect_kind::gemini},
+                                                    {"copilot", dialect_kind::copilot},
+                                                    {"pi", dialect_kind::pi},
+                                                    {"cline", dialect_kind::cline},
+                                                    {"droid", dialect_kind::droid},
                                                     {"lines", dialect_kind::lines}});
     made.api = one_of<api_kind>("api", {{"anthropic", api_kind::anthropic},
                                         {"openai", api_kind::openai},

@@ -1,10 +1,14 @@
 #include "agents/dialect.hpp"
 
 #include "agents/dialects/claude.hpp"
+#include "agents/dialects/cline.hpp"
 #include "agents/dialects/codex.hpp"
+#include "agents/dialects/copilot.hpp"
+#include "agents/dialects/droid.hpp"
 #include "agents/dialects/gemini.hpp"
 #include "agents/dialects/lines.hpp"
 #include "agents/dialects/opencode.hpp"
+#include "agents/dialects/pi.hpp"
 
 namespace sandy::agents {
 
@@ -18,6 +22,14 @@ std::unique_ptr<dialect> make_dialect(const definition& agent) {
     return std::make_unique<opencode_dialect>();
   case dialect_kind::gemini:
     return std::make_unique<gemini_dialect>();
+  case dialect_kind::copilot:
+    return std::make_unique<copilot_dialect>();
+  case dialect_kind::pi:
+    return std::make_unique<pi_dialect>();
+  case dialect_kind::cline:
+    return std::make_unique<cline_dialect>();
+  case dialect_kind::droid:
+    return std::make_unique<droid_dialect>();
   case dialect_kind::lines:
     break;
   }

@@ -149,12 +149,99 @@ TEST_CASE("gemini says why it failed", "[agents][gemini]") {
   CHECK_FALSE(read.said().succeeded(0));
 }
 
-TEST_CASE("a stream that breaks off has no ending", "[agents]") {
-  auto text = recorded("gemini-ok.jsonl");
-  reading read(dialect_kind::gemini, text.substr(0, text.find("\"delta\":true}", 700) + 13));
-  CHECK(read.said().ending() == terminal::none);
+TEST_CASE("pi's parts are passed on at once, and a text is said once", "[agents][pi]") {
+  reading read(dialect_kind::pi, recorded("pi-ok.jsonl"));
+  CHECK(parts_of(read.briefs) == "I will write the file now.The work is done.");
+  CHECK(without_parts(read.briefs) ==
+        texts{"init", "text I will write the file now.", "tool Bash echo 'written by an agent' > result.txt",
+              "done (no output)", "text The work is done.", "result The work is done."});
+  CHECK(read.said().succeeded(0));
+  CHECK_FALSE(read.said().session_id().empty());
+  CHECK(read.said().used() == usage{200, 40, 0, 0, {}});
+}
+
+TEST_CASE("pi that fails exits with 0, and is not believed", "[agents][pi]") {
+  reading read(dialect_kind::pi, recorded("pi-401.jsonl"));
+  CHECK(read.briefs == texts{"init", "failed 401 The key is not valid."});
   CHECK_FALSE(read.said().succeeded(0));
-  CHECK(without_parts(read.briefs).back().starts_with("text I will"));
+  auto again = R"({"type":"auto_retry_start","errorMessage":"once more"})"
+               "\n";
+  reading better(dialect_kind::pi, recorded("pi-401.jsonl") + again + recorded("pi-ok.jsonl"));
+  CHECK(without_parts(better.briefs)[1] == "api_retry once more");
+  CHECK(better.briefs.back() == "result The work is done.");
+  CHECK(better.said().succeeded(0));
+}
+
+TEST_CASE("copilot is said again in claude's words, without its noise", "[agents][copilot]") {
+  reading read(dialect_kind::copilot, recorded("copilot-ok.jsonl"));
+  CHECK(parts_of(read.briefs) == "I will write the file now.The work is done.");
+  CHECK(without_parts(read.briefs) == texts{"init", "text I will write the file now.",
+                                            "tool Bash echo 'written by an agent' > result.txt",
+                                            "done \n<shellId: 0 completed with exit code 0>",
+                                            "text The work is done.", "result The work is done."});
+  CHECK(read.said().succeeded(0));
+  CHECK_FALSE(read.said().session_id().empty());
+}
+
+TEST_CASE("copilot's failure is what its session said, not its exit code", "[agents][copilot]") {
+  reading read(dialect_kind::copilot, recorded("copilot-401.jsonl"));
+  CHECK(read.said().failure().starts_with("Authentication failed with provider"));
+  CHECK(read.briefs.back() == "failed " + read.said().failure());
+  CHECK(read.briefs[read.briefs.size() - 2] == "error " + read.said().failure());
+  reading short_one(dialect_kind::copilot, R"({"type":"result","sessionId":"s","exitCode":3})");
+  CHECK(short_one.said().failure() == "the agent ended with exit code 3");
+}
+
+TEST_CASE("cline is said again in claude's words", "[agents][cline]") {
+  reading read(dialect_kind::cline, recorded("cline-ok.jsonl"));
+  CHECK(parts_of(read.briefs) == "I will write the file now.The work is done.");
+  auto said = without_parts(read.briefs);
+  REQUIRE(said.size() == 6);
+  CHECK(said[0] == "init");
+  CHECK(said[1] == "text I will write the file now.");
+  CHECK(said[2] == "tool Bash echo 'written by an agent' > result.txt");
+  CHECK(said[3].starts_with("done [{"));
+  CHECK(said[4] == "text The work is done.");
+  CHECK(said[5] == "result The work is done.");
+  CHECK(read.said().succeeded(0));
+  CHECK(read.said().used() == usage{200, 40, 0, 0, 0.0});
+}
+
+TEST_CASE("cline says why it failed", "[agents][cline]") {
+  reading read(dialect_kind::cline, recorded("cline-401.jsonl"));
+  CHECK(read.briefs == texts{"init", "error The key is not valid.", "failed The key is not valid."});
+  CHECK_FALSE(read.said().succeeded(0));
+}
+
+TEST_CASE("droid is said again in claude's words", "[agents][droid]") {
+  reading read(dialect_kind::droid, recorded("droid-ok.jsonl"));
+  CHECK(read.briefs == texts{"init", "text I will write the file now.",
+                             "tool Bash echo 'written by an agent' > result.txt",
+                             "done Command completed successfully\n\n[Process exited with code 0]",
+                             "text The work is done.", "result The work is done."});
+  CHECK(read.said().succeeded(0));
+  CHECK(read.said().used() == usage{200, 40, 0, 0, {}});
+}
+
+TEST_CASE("droid's first error is why it failed", "[agents][droid]") {
+  reading read(dialect_kind::droid, recorded("droid-401.jsonl"));
+  CHECK(read.briefs == texts{"init", "error 401 The key is not valid.", "error Exec failed",
+                             "failed 401 The key is not valid."});
+  CHECK_FALSE(read.said().succeeded(0));
+}
+
+TEST_CASE("a stream that breaks off has no good ending", "[agents]") {
+  reading cut(dialect_kind::gemini, recorded("gemini-cut.jsonl"));
+  CHECK(without_parts(cut.briefs) ==
+        texts{"init", "text I will write the file ", "failed [API Error: terminated]"});
+  reading shorter(dialect_kind::opencode, recorded("opencode-cut.jsonl"));
+  CHECK(shorter.briefs == texts{"init"});
+  CHECK(shorter.said().ending() == terminal::none);
+  CHECK_FALSE(shorter.said().succeeded(0));
+  auto text = recorded("gemini-ok.jsonl");
+  reading killed(dialect_kind::gemini, text.substr(0, text.find("\"now.\"") - 20));
+  CHECK(killed.said().ending() == terminal::none);
+  CHECK(killed.briefs.back().starts_with("text I will write"));
 }
 
 TEST_CASE("a program for people is passed on line by line and believed its exit code", "[agents][lines]") {

@@ -10,8 +10,9 @@ using namespace sandy::agents;
 
 namespace {
 
-const std::array every_kind{dialect_kind::claude, dialect_kind::codex, dialect_kind::opencode,
-                            dialect_kind::gemini, dialect_kind::lines};
+const std::array every_kind{dialect_kind::claude, dialect_kind::codex,   dialect_kind::opencode,
+                            dialect_kind::gemini, dialect_kind::copilot, dialect_kind::pi,
+                            dialect_kind::cline,  dialect_kind::droid,   dialect_kind::lines};
 
 /// Whether an event can be sent: one line, then an empty one, of JSON that a strict parser reads.
 bool is_sound(const std::string& bytes) {
@@ -47,7 +48,9 @@ TEST_CASE("what is no object of JSON is text", "[agents][hostile]") {
 
 TEST_CASE("an object of an unknown type is passed on as it is", "[agents][hostile]") {
   std::string line = R"({"type":"new.event","n":1})";
-  for (auto kind : {dialect_kind::codex, dialect_kind::opencode, dialect_kind::gemini}) {
+  for (auto kind : every_kind) {
+    if (kind == dialect_kind::claude || kind == dialect_kind::lines)
+      continue;
     reading read(kind, line);
     REQUIRE(read.events.size() == 1);
     CHECK(read.briefs[0] == "event");
@@ -112,10 +115,12 @@ TEST_CASE("real output that was damaged is read without an exception, and no lin
                               std::string(1, '\0'),
                               "99999999999999999999",
                               "true"};
-  for (auto name : {"claude-code-ok.jsonl", "codex-ok.jsonl", "codex-500.jsonl", "opencode-ok.jsonl",
-                    "opencode-401.jsonl", "gemini-ok.jsonl", "gemini-401.jsonl", "aider-ok.txt"})
+  for (auto name :
+       {"claude-code-ok.jsonl", "codex-ok.jsonl", "codex-500.jsonl", "opencode-ok.jsonl",
+        "opencode-401.jsonl", "gemini-ok.jsonl", "gemini-401.jsonl", "copilot-401.jsonl", "pi-401.jsonl",
+        "cline-ok.jsonl", "cline-401.jsonl", "droid-ok.jsonl", "droid-401.jsonl", "aider-ok.txt"})
     for (auto kind : every_kind)
-      for (auto round = 0; round < 200; ++round) {
+      for (auto round = 0; round < 60; ++round) {
         auto text = recorded(name);
         for (auto damage = below(8) + 1; damage > 0; --damage) {
           auto place = below(text.size());
@@ -151,6 +156,13 @@ TEST_CASE("text inside a damaged line is still in what is passed on", "[agents][
       std::pair(dialect_kind::opencode,
                 R"({"type":"text","sessionID":"s","part":{"type":"text","text":"T"}})"),
       std::pair(dialect_kind::gemini, R"({"type":"message","role":"assistant","content":"T","delta":true})"),
+      std::pair(dialect_kind::copilot, R"({"type":"assistant.message","data":{"content":"T"}})"),
+      std::pair(
+          dialect_kind::pi,
+          R"({"type":"message_end","message":{"role":"assistant","content":[{"type":"text","text":"T"}]}})"),
+      std::pair(dialect_kind::cline,
+                R"({"type":"agent_event","event":{"type":"content_end","contentType":"text","text":"T"}})"),
+      std::pair(dialect_kind::droid, R"({"type":"message","role":"assistant","text":"T"})"),
       std::pair(dialect_kind::claude,
                 R"({"type":"assistant","message":{"content":[{"type":"text","text":"T"}]}})")};
   for (const auto& [kind, whole] : kinds)
