@@ -34,6 +34,9 @@ sandbox_state_machine::sandbox_state_machine(self_pointer self, services* env, s
 }
 
 sandbox_state_machine::~sandbox_state_machine() {
+  // Of a sandbox that is gone, the run says so to its reader. Else we are, or the server is: nobody reads on.
+  if (run_ && life_.state() != sandbox_state::gone)
+    caf::anon_send_exit(run_, caf::exit_reason::user_shutdown);
   env_.metrics.sandbox_left(record_.info.flavor, record_.info.state);
 }
 
@@ -57,6 +60,9 @@ sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
       [this](pause_sandbox message) { return pause(std::move(message)); },
       [this](resume_sandbox message) { return resume(std::move(message)); },
       [this](keep_layer message) { return keep(std::move(message)); },
+      [this](run_agent message) { return run(std::move(message)); },
+      [this](cancel_agent message) { return cancel(std::move(message)); },
+      [this](get_agent_run message) { return describe_run(std::move(message)); },
   };
 }
 

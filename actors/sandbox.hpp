@@ -22,7 +22,8 @@ namespace sandy {
 /// destroys what it owns, answers everybody who waits for that, and quits. If it crashes instead, its worker
 /// cleans up.
 ///
-/// Its files: sandbox_starting, sandbox_lease (how long it may live), sandbox_pause, sandbox_ending.
+/// Its files: sandbox_starting, sandbox_lease (how long it may live), sandbox_pause, sandbox_agents,
+/// sandbox_ending.
 class sandbox_state_machine {
 public:
   static inline const char* name = "sandbox";
@@ -48,6 +49,9 @@ private:
   caf::result<bool> probe(probe_port message);
   std::vector<log_line> logs(const get_logs& message) const;
   caf::result<layer_kept> keep(keep_layer message);
+  caf::result<agent_run_started> run(run_agent message);
+  caf::result<bool> cancel(cancel_agent message);
+  caf::result<agent_run_info> describe_run(get_agent_run message);
 
   caf::result<sandbox_info> claim(claim_sandbox message);
   coro::task<void> make();
@@ -93,6 +97,8 @@ private:
   coro::task<void> idle_;      ///< replaced when it is resumed
   coro::semaphore pausing_{1}; ///< held while its processes are stopped or let go on, or its files copied
   bool copying_ = false;
+  coro::semaphore beginning_run_{1};
+  agent_run_actor run_; ///< the agent at work, or the last that was
   std::deque<log_line> log_;
   std::uint64_t last_cpu_usec_ = 0;
   coro::time_point last_cpu_at_{};

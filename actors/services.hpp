@@ -21,6 +21,10 @@ namespace sandy {
 
 class store;
 
+namespace agents {
+class catalog;
+}
+
 namespace guest {
 class local_data_plane;
 }
@@ -106,6 +110,8 @@ struct services {
       open_relay;
   /// Makes these the names that connections give to addresses inside a sandbox.
   std::function<coro::task<void>(const sandbox_id& inside, std::vector<guest::host_name> names)> name_hosts;
+  /// The agents that can run in sandboxes; nullptr: none.
+  std::shared_ptr<const agents::catalog> agent_catalog;
 };
 
 } // namespace sandy

@@ -88,6 +88,10 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](connect_sandboxes request) { return connect(std::move(request)); },
       [this](disconnect_sandboxes request) { return disconnect(std::move(request)); },
       [this](list_connections request) { return connections(std::move(request)); },
+      [this](run_agent request) { return pass_on<agent_run_started>(std::move(request)); },
+      [this](cancel_agent request) { return pass_on<bool>(std::move(request)); },
+      [this](get_agent_run request) { return pass_on<agent_run_info>(std::move(request)); },
+      [this](list_agents request) { return agents(request); },
   };
 }
 

@@ -77,6 +77,7 @@ private:
   caf::result<sandbox_connection> connect(connect_sandboxes request);
   caf::result<void> disconnect(disconnect_sandboxes request);
   caf::result<std::vector<sandbox_connection>> connections(list_connections request);
+  caf::result<std::vector<agent_info>> agents(list_agents request);
 
   /// The living sandbox, if the caller reaches it; nullptr otherwise.
   child* find(const principal& caller, const sandbox_id& id);

@@ -7,6 +7,7 @@
 #include "actors/webhook.hpp"
 #include "actors/webhook_keeper.hpp"
 #include "actors/worker.hpp"
+#include "agents/catalog.hpp"
 #include "app/first_key.hpp"
 #include "coro/ask.hpp"
 #include "http/outbound/webhook_client.hpp"
@@ -14,6 +15,7 @@
 #include "messages/type_ids.hpp"
 #include "metrics/log.hpp"
 #include "runtime/crun/crun_driver.hpp"
+#include "runtime/image_store.hpp"
 #include "sandy_version.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -113,6 +115,15 @@ auto ask_worker(coro::pool& threads, const worker_actor& worker, Message message
   return run_on(threads, ask(worker, std::move(message), timeout));
 }
 
+/// A flavor that clients name, and for which there is an image, needs no configuration.
+void add_installed_flavor(config& settings, const std::string& name, std::uint32_t warm) {
+  if (settings.worker.flavors.contains(name) || !runtime::image_store{settings.image_dir}.find(name))
+    return;
+  flavor made{name, {}};
+  made.warm = warm;
+  settings.worker.flavors.emplace(name, std::move(made));
+}
+
 } // namespace
 
 struct application::parts {
@@ -121,6 +132,7 @@ struct application::parts {
   std::unique_ptr<runtime::driver> driver;
   http::key_ring keys;
   std::optional<sandbox_tokens> tokens;
+  std::shared_ptr<const agents::catalog> agent_catalog;
 };
 
 application::system_config::system_config(coro::pool& threads) {
@@ -183,7 +195,13 @@ result<std::unique_ptr<application>> application::start(config settings) {
     return std::move(driver.error());
   made.driver = std::move(*driver);
 
+  auto known = agents::catalog::load(program_path(settings.agents, "agent-definitions"));
+  if (!known)
+    return std::move(known.error());
+  made.agent_catalog = std::make_shared<const agents::catalog>(std::move(*known));
+
   settings.worker.data_dir = settings.data_dir;
+  add_installed_flavor(settings, "agent-ready", settings.prewarm_agent_ready);
   std::unique_ptr<application> app{new application(std::move(settings), std::move(made))};
   if (auto served = app->serve(); !served)
     return std::move(served.error());
@@ -222,7 +240,8 @@ application::application(config settings, parts made)
                 .name_hosts =
                     [this](const sandbox_id& inside, std::vector<guest::host_name> names) {
                       return name_hosts(threads_, data_.find(inside), std::move(names));
-                    }}
+                    },
+                .agent_catalog = std::move(made.agent_catalog)}
     , system_config_(threads_)
     , system_(system_config_)
     , events_(start_events())

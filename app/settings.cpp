@@ -462,6 +462,9 @@ std::vector<setting> make_settings() {
                                 "The sandy-launch program; empty means beside the server"));
   all.push_back(make<path_kind>("copier", group, FIELD(copier),
                                 "The sandy-copy-layer program; empty means beside the server"));
+  all.push_back(make<path_kind>(
+      "agents", group, FIELD(agents),
+      "Folder with the definitions of agents; empty means agent-definitions beside the server"));
   all.push_back(make<text_kind>("cgroup_parent", group, FIELD(cgroup_parent),
                                 "Control group that holds all sandboxes; empty derives one from data_dir"));
   all.push_back(make<count_kind<65536>>(

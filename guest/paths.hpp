@@ -41,4 +41,9 @@ std::string read_link(int directory_fd, const char* name);
 std::string hidden_name(char mark);
 inline constexpr std::string_view hidden_prefix = ".sandy-partial-";
 
+/// Whether a directory of this name holds what tools put there: many files that people do not look at.
+constexpr bool is_dependency(std::string_view name) noexcept {
+  return name == "node_modules" || name == ".git";
+}
+
 } // namespace sandy::guest

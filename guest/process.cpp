@@ -146,8 +146,8 @@ void process::abandon(bool kill) {
 }
 
 void process::kill_tree(int signal) {
-  if (alive_)
-    signal_tree(pid_, signal);
+  if (alive_ || marked())
+    signal_tree(alive_ ? pid_ : 0, signal, mark_);
 }
 
 void process::on_timer() {

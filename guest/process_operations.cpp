@@ -275,7 +275,7 @@ void answer_signal(connection& link, process_table& table, const signal_request&
   auto* target = table.find(request.process_id);
   if (!target)
     return link.fail(failure_kind::unknown_process);
-  if (!target->alive())
+  if (!target->alive() && !(request.tree && target->marked()))
     return link.fail(failure_kind::process_ended);
   if (request.signal < 1 || request.signal > SIGRTMAX)
     return link.fail(failure_kind::invalid, EINVAL, "Unknown signal");

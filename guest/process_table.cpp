@@ -77,6 +77,9 @@ process_table::outcome process_table::start(const spawn_request& request, std::v
     raw->keep_output(std::move(kept));
   if (in.writer)
     raw->input().open(std::move(in.writer));
+  for (const auto& variable : request.env)
+    if (variable.starts_with(run_variable) && variable[run_variable.size()] == '=')
+      raw->set_mark(variable);
   raw->begin(spawned.pid, std::move(out.reader), std::move(err.reader), request.timeout_ms, sink);
   return {raw, {}};
 }

@@ -102,6 +102,10 @@ struct spawn_request {
     v(x.flags), v(x.directory), v(x.env), v(x.argv), v(x.timeout_ms), v(x.ring_bytes);
   }
 };
+/// A process with this variable in its environment is the root of a run: signals to its tree reach everything
+/// with the same variable, also what left its session, lost its parent, or outlived it.
+inline constexpr std::string_view run_variable = "SANDY_AGENT_RUN";
+
 /// Longest script.
 inline constexpr std::size_t max_script_bytes = 64 * 1024 * 1024;
 
@@ -262,7 +266,8 @@ struct watch_request {
   static constexpr auto type = frame_type::watch;
   std::string path;
   bool recursive = true;
-  static void fields(auto& v, auto& x) { v(x.path), v(x.recursive); }
+  bool skip_dependencies = false; ///< look into no directory that is_dependency
+  static void fields(auto& v, auto& x) { v(x.path), v(x.recursive), v(x.skip_dependencies); }
 };
 
 enum class change_kind : std::uint8_t { created, modified, deleted, moved, overflow };

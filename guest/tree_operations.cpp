@@ -138,8 +138,6 @@ private:
     return false;
   }
 
-  static bool is_dependency(std::string_view name) { return name == "node_modules" || name == ".git"; }
-
   directory_reader root_, current_;
   list_request request_;
   std::vector<std::string> pending_; ///< directories still to read, relative to the root

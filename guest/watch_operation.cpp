@@ -27,13 +27,14 @@ constexpr std::uint64_t move_pairing_ms = 20;
 /// announced.
 class watch_operation final : public operation, event_source, timer_target {
 public:
-  watch_operation(connection& link, unique_fd inotify, std::string root, bool recursive)
+  watch_operation(connection& link, unique_fd inotify, std::string root, const watch_request& request)
       : operation(link)
       , inotify_(std::move(inotify))
       , registration_(link.loop(), *this)
       , pairing_(link.loop(), *this)
       , root_(std::move(root))
-      , recursive_(recursive) {
+      , recursive_(request.recursive)
+      , skip_dependencies_(request.skip_dependencies) {
     to_scan_.push_back({"", false});
     link_.again();
   }
@@ -74,6 +75,12 @@ private:
       stop(failure_kind::file, errno, root_);
   }
 
+  void look_into(std::string path, bool announce) {
+    auto name = std::string_view{path}.substr(path.rfind('/') + 1); // npos + 1: all of it
+    if (!skip_dependencies_ || !is_dependency(name))
+      to_scan_.push_back({std::move(path), announce});
+  }
+
   void scan_one() {
     auto [path, announce] = std::move(to_scan_.front());
     to_scan_.pop_front();
@@ -109,7 +116,7 @@ private:
       if (announce)
         report({change_kind::created, found, {}, is_directory});
       if (is_directory && directory.size() + name.size() + 2 < PATH_MAX)
-        to_scan_.push_back({std::move(found), announce});
+        look_into(std::move(found), announce);
     }
     ::closedir(listing);
   }
@@ -179,7 +186,7 @@ private:
 
   void on_created(std::string path, bool directory) {
     if (directory && recursive_)
-      to_scan_.push_back({path, true});
+      look_into(path, true);
     report({change_kind::created, std::move(path), {}, directory});
   }
 
@@ -195,7 +202,7 @@ private:
     if (directory && paired)
       rename_watches(from.path, path);
     else if (directory && recursive_)
-      to_scan_.push_back({path, true});
+      look_into(path, true);
     report({change_kind::moved, std::move(path), paired ? std::move(from.path) : std::string{}, directory});
   }
 
@@ -244,7 +251,7 @@ private:
   registration registration_;
   timer pairing_;
   std::string root_;
-  bool recursive_, answered_ = false, over_ = false;
+  bool recursive_, skip_dependencies_, answered_ = false, over_ = false;
   std::map<int, std::string> paths_; ///< by watch, relative to the root
   std::deque<scan> to_scan_;
   half_move moving_;
@@ -271,7 +278,7 @@ std::unique_ptr<operation> start_watch(connection& link, const watch_request& re
   auto root = request.path;
   while (root.size() > 1 && root.back() == '/')
     root.pop_back();
-  return std::make_unique<watch_operation>(link, std::move(inotify), std::move(root), request.recursive);
+  return std::make_unique<watch_operation>(link, std::move(inotify), std::move(root), request);
 }
 
 } // namespace sandy::guest

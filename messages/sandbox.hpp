@@ -284,6 +284,11 @@ struct pause_sandbox; // messages/pause.hpp
 struct resume_sandbox;
 struct keep_layer; // messages/image.hpp
 struct layer_kept;
+struct run_agent; // messages/agent.hpp
+struct agent_run_started;
+struct cancel_agent;
+struct get_agent_run;
+struct agent_run_info;
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
 using sandbox_actor = caf::typed_actor<
@@ -292,6 +297,8 @@ using sandbox_actor = caf::typed_actor<
     caf::replies_to<refresh_sandbox>::with<sandbox_info>, caf::replies_to<open_sandbox>::with<sandbox_opened>,
     caf::replies_to<get_stats>::with<sandbox_stats>, caf::replies_to<get_logs>::with<std::vector<log_line>>,
     caf::replies_to<probe_port>::with<bool>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
-    caf::replies_to<resume_sandbox>::with<sandbox_info>, caf::replies_to<keep_layer>::with<layer_kept>>;
+    caf::replies_to<resume_sandbox>::with<sandbox_info>, caf::replies_to<keep_layer>::with<layer_kept>,
+    caf::replies_to<run_agent>::with<agent_run_started>, caf::replies_to<cancel_agent>::with<bool>,
+    caf::replies_to<get_agent_run>::with<agent_run_info>>;
 
 } // namespace sandy

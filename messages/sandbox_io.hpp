@@ -36,7 +36,9 @@ struct process_spec {
   std::uint64_t ring_bytes = 0;        ///< bound of the kept output, background only; 0: 1 MiB
   bool open_stdin = false;             ///< else standard input is empty
   bool kill_on_disconnect =
-      false; ///< foreground: when the reader goes away kill it, else it runs to its timeout
+      false;       ///< foreground: when the reader goes away kill it, else it runs to its timeout
+  std::string run; ///< names what it starts: `signal` with `tree` reaches all of that, even after its end.
+                   ///< Empty: no name
 };
 
 /// How a process ended. Exactly one per process, and true.
@@ -165,6 +167,12 @@ struct list_options {
   std::uint32_t max_entries = 100'000; ///< limit_reached beyond
 };
 
+struct watch_options {
+  std::string path;
+  bool recursive = true;
+  bool skip_dependencies = false; ///< what is in node_modules and .git is nobody's news
+};
+
 /// Everything the edge can do with the bytes of one sandbox. All of it fails with sandbox_ended when the
 /// sandbox goes, with limit_reached when a limit inside is hit, and file operations with the file codes.
 /// Paths are resolved inside the sandbox.
@@ -198,7 +206,7 @@ public:
   /// @param gzip compress it inside the sandbox.
   virtual io_task<result<std::unique_ptr<byte_source>>> archive(std::string directory, bool gzip) = 0;
   virtual io_task<result<std::unique_ptr<archive_sink>>> unarchive(std::string directory) = 0;
-  virtual io_task<result<std::unique_ptr<watch_stream>>> watch(std::string directory, bool recursive) = 0;
+  virtual io_task<result<std::unique_ptr<watch_stream>>> watch(watch_options options) = 0;
 };
 
 /// Finds the data plane of a sandbox that was opened. Thread safe.

@@ -2,6 +2,7 @@
 
 // Conversation: edge -> worker. The worker owns everything that lives on this machine.
 
+#include "messages/agent.hpp"
 #include "messages/connection.hpp"
 #include "messages/image.hpp"
 #include "messages/pause.hpp"
@@ -131,7 +132,10 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<resume_sandbox>::with<sandbox_info>,
     caf::replies_to<connect_sandboxes>::with<sandbox_connection>,
     caf::replies_to<disconnect_sandboxes>::with<void>,
-    caf::replies_to<list_connections>::with<std::vector<sandbox_connection>>>;
+    caf::replies_to<list_connections>::with<std::vector<sandbox_connection>>,
+    caf::replies_to<run_agent>::with<agent_run_started>, caf::replies_to<cancel_agent>::with<bool>,
+    caf::replies_to<get_agent_run>::with<agent_run_info>,
+    caf::replies_to<list_agents>::with<std::vector<agent_info>>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.
 using janitor_actor = caf::typed_actor<caf::replies_to<sweep>::with<std::uint32_t>>;

@@ -90,6 +90,9 @@ public:
   /// Every image that sandboxes can be made from, by name.
   virtual result<std::vector<installed_image>> images() = 0;
 
+  /// Whether a program of this name is where commands look for programs, in any image.
+  virtual bool has_program(const std::string& name) = 0;
+
   /// Use as the cgroups count it; limits and rates are the caller's to fill in.
   struct usage {
     std::uint64_t cpu_usec = 0; ///< since the start

@@ -58,4 +58,16 @@ std::vector<std::string> image_store::list() const {
   return names;
 }
 
+bool image_store::has_program(const std::string& name) const {
+  if (name.empty() || name.find('/') != std::string::npos)
+    return false;
+  for (const auto& each : list())
+    for (const auto* directory : {"usr/local/bin", "usr/bin", "root/.local/bin"}) {
+      struct stat about{}; // a link means what it does inside: that it is there is enough
+      if (::lstat((directory_ + "/" + each + "/rootfs/" + directory + "/" + name).c_str(), &about) == 0)
+        return true;
+    }
+  return false;
+}
+
 } // namespace sandy::runtime

@@ -34,6 +34,9 @@ public:
   /// Complete images, by name.
   std::vector<std::string> list() const;
 
+  /// Whether a program of this name is in a directory of programs of any image. False for names with a slash.
+  bool has_program(const std::string& name) const;
+
 private:
   bool complete(const std::string& name) const;
 

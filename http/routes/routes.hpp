@@ -19,6 +19,7 @@ namespace routes {
 // One function per file of this folder: the routes it holds.
 void add_sandbox_routes(std::vector<route>& table);
 void add_image_routes(std::vector<route>& table);
+void add_agent_routes(std::vector<route>& table);
 void add_exec_routes(std::vector<route>& table);
 void add_process_routes(std::vector<route>& table);
 void add_file_routes(std::vector<route>& table);

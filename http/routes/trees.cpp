@@ -154,10 +154,14 @@ io_task<result<void>> watch(exchange& ex) {
   auto recursive = query_flag(ex, "recursive");
   if (!recursive)
     co_return recursive.error();
+  auto skip = query_flag(ex, "skip_dependencies");
+  if (!skip)
+    co_return skip.error();
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
-  auto stream = co_await soon(ex, (*io)->watch(std::move(*path), recursive->value_or(true)));
+  watch_options options{std::move(*path), recursive->value_or(true), skip->value_or(false)};
+  auto stream = co_await soon(ex, (*io)->watch(std::move(options)));
   if (!stream)
     co_return stream.error();
   watch_event_text format;

@@ -57,6 +57,7 @@ public:
     return images_.changed_at(image);
   }
   result<std::vector<installed_image>> images() override;
+  bool has_program(const std::string& name) override { return images_.has_program(name); }
   result<unique_fd> connect(const instance& where, std::uint16_t port) override;
   result<unique_fd> listen(const instance& where, std::uint16_t port) override;
   result<unique_fd> open_socket(const instance& where, int family) override;

@@ -228,11 +228,12 @@ io_task<result<void>> guest_io::remove(std::string path, bool recursive) {
   co_return std::move(outcome);
 }
 
-io_task<result<std::unique_ptr<watch_stream>>> guest_io::watch(std::string directory, bool recursive) {
-  auto full = absolute_path(std::move(directory));
+io_task<result<std::unique_ptr<watch_stream>>> guest_io::watch(watch_options options) {
+  auto full = absolute_path(std::move(options.path));
   if (!full)
     co_return std::move(full.error());
-  auto asked = co_await ask_with(watch_request{std::move(*full), recursive});
+  auto asked =
+      co_await ask_with(watch_request{std::move(*full), options.recursive, options.skip_dependencies});
   if (!asked)
     co_return std::move(asked.error());
   auto begun = co_await (*asked)->expect(frame_type::done);

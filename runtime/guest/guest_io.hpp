@@ -36,7 +36,7 @@ public:
   io_task<result<void>> remove(std::string path, bool recursive) override;
   io_task<result<std::unique_ptr<byte_source>>> archive(std::string directory, bool gzip) override;
   io_task<result<std::unique_ptr<archive_sink>>> unarchive(std::string directory) override;
-  io_task<result<std::unique_ptr<watch_stream>>> watch(std::string directory, bool recursive) override;
+  io_task<result<std::unique_ptr<watch_stream>>> watch(watch_options options) override;
 
 private:
   using link = std::unique_ptr<connection>;

@@ -113,6 +113,8 @@ io_task<result<guest_io::link>> guest_io::spawn(process_spec spec, std::uint8_t 
     request.directory = spec.cwd.front() == '/' ? spec.cwd : workdir_ + "/" + spec.cwd;
   }
   request.env = std::move(*env);
+  if (!spec.run.empty())
+    request.env.push_back(std::string{run_variable} + "=" + spec.run);
   request.argv = std::move(spec.argv);
   request.timeout_ms = static_cast<std::uint64_t>(spec.timeout.count());
   request.ring_bytes = spec.ring_bytes;

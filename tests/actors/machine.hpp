@@ -115,6 +115,7 @@ public:
     kept_layers.insert(to);
     return runtime::layer_copy{below[id], 4096};
   }
+  bool has_program(const std::string& name) override { return programs.contains(name); }
   result<void> end_copies() override {
     ++copies_ended;
     return caf::unit;
@@ -142,6 +143,7 @@ public:
   std::map<sandbox_id, layer_id> below; ///< what each was made from
   bool fail_copy = false;
   int copies_ended = 0;
+  std::set<std::string> programs; ///< that images have
   runtime::sandbox_spec last;
   bool fail_create = false;
   bool fail_listen = false;

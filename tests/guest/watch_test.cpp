@@ -12,7 +12,7 @@ namespace {
 struct watched : guest_fixture {
   watched() {
     REQUIRE(run(io->make_directory(directory + "/w/old", 0755)));
-    auto watch = run(io->watch(directory + "/w", true));
+    auto watch = run(io->watch({directory + "/w"}));
     REQUIRE(watch);
     stream = std::move(*watch);
   }
@@ -53,9 +53,28 @@ TEST_CASE_METHOD(watched, "changes are told in their order, also in a new direct
   CHECK(has(until("deleted sub/g"), "moved sub/g from sub/f"));
 }
 
+TEST_CASE_METHOD(guest_fixture, "what is in dependencies is no news to who does not want it", "[guest]") {
+  REQUIRE(run(io->make_directory(directory + "/w/node_modules/old", 0755)));
+  auto stream = run(io->watch({directory + "/w", true, true}));
+  REQUIRE(stream);
+  REQUIRE(shell("cd " + directory +
+                "/w && mkdir -p .git src node_modules/new && echo 1 > node_modules/old/f && "
+                "echo 1 > .git/index && echo 1 > src/last")
+              ->exit.exit_code == 0);
+  std::vector<std::string> seen;
+  while (seen.empty() || seen.back() != "src/last") {
+    auto event = run((*stream)->next());
+    REQUIRE(event);
+    seen.push_back(event->path);
+  }
+  CHECK(std::none_of(seen.begin(), seen.end(), [](const auto& path) {
+    return path.starts_with("node_modules/") || path.starts_with(".git/");
+  }));
+}
+
 TEST_CASE_METHOD(guest_fixture, "what is no directory cannot be watched", "[guest]") {
-  CHECK(code_of(run(io->watch(directory + "/none", true)).error()) == errc::file_not_found);
-  CHECK(code_of(run(io->watch("/etc/passwd", true)).error()) == errc::not_a_directory);
+  CHECK(code_of(run(io->watch({directory + "/none"})).error()) == errc::file_not_found);
+  CHECK(code_of(run(io->watch({"/etc/passwd"})).error()) == errc::not_a_directory);
 }
 
 TEST_CASE_METHOD(watched, "a directory that is renamed is followed under its new name", "[guest]") {

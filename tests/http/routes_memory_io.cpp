@@ -239,7 +239,7 @@ io_task<result<std::unique_ptr<archive_sink>>> memory_io::unarchive(std::string)
   co_return std::make_unique<memory_archive>(*this);
 }
 
-io_task<result<std::unique_ptr<watch_stream>>> memory_io::watch(std::string, bool) {
+io_task<result<std::unique_ptr<watch_stream>>> memory_io::watch(watch_options) {
   co_return std::make_unique<played_changes>(*this, changes);
 }
 

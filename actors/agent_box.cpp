@@ -1,0 +1,136 @@
+#include "actors/agent_box.hpp"
+
+#include "coro/io.hpp"
+#include "coro/pool.hpp"
+
+#include <boost/asio/post.hpp>
+
+namespace sandy {
+
+namespace {
+
+/// A stream belongs to the io_context on which it was made, and has to end there.
+template <class Stream>
+std::shared_ptr<Stream> living_on(boost::asio::io_context& context, std::unique_ptr<Stream> stream) {
+  return {stream.release(), [&context](Stream* owned) {
+            boost::asio::post(context, [last = std::unique_ptr<Stream>{owned}] {});
+          }};
+}
+
+template <class Item, class Stream>
+io_task<result<Item>> next_of(std::shared_ptr<Stream> stream) {
+  auto item = co_await stream->next();
+  co_return item;
+}
+
+io_task<result<void>> write_file(std::shared_ptr<sandbox_io> io, std::string path, std::string content) {
+  auto sink = co_await io->write_file({std::move(path), 0600, false});
+  if (!sink)
+    co_return std::move(sink.error());
+  auto written = co_await (*sink)->write(content);
+  if (!written)
+    co_return std::move(written.error());
+  auto placed = co_await (*sink)->commit(false);
+  if (!placed)
+    co_return std::move(placed.error());
+  co_return caf::unit;
+}
+
+io_task<result<std::string>> read_file(std::shared_ptr<sandbox_io> io, std::string path, std::uint64_t most) {
+  auto file = co_await io->read_file(std::move(path), 0, most);
+  if (!file)
+    co_return std::move(file.error());
+  std::string content;
+  for (;;) {
+    auto piece = co_await file->bytes->read();
+    if (!piece)
+      co_return std::move(piece.error());
+    if (piece->empty())
+      co_return std::move(content);
+    content += *piece;
+  }
+}
+
+class guest_agent_box final : public agent_box {
+public:
+  guest_agent_box(boost::asio::io_context& context, std::shared_ptr<sandbox_io> io)
+      : context_(context)
+      , io_(std::move(io)) {}
+
+  coro::task<void> make_directory(std::string path) override {
+    auto made = co_await coro::io<void>(context_, io_->make_directory(std::move(path), 0700));
+    co_return std::move(made);
+  }
+
+  coro::task<void> write(std::string path, std::string content) override {
+    auto written = co_await coro::io<void>(context_, write_file(io_, std::move(path), std::move(content)));
+    co_return std::move(written);
+  }
+
+  coro::task<std::string> read(std::string path, std::uint64_t most) override {
+    auto content = co_await coro::io<std::string>(context_, read_file(io_, std::move(path), most));
+    co_return std::move(content);
+  }
+
+  coro::task<file_info> stat(std::string path) override {
+    auto info = co_await coro::io<file_info>(context_, io_->stat(std::move(path)));
+    co_return std::move(info);
+  }
+
+  coro::task<void> watch(std::string directory) override {
+    auto stream = co_await coro::io<std::unique_ptr<watch_stream>>(
+        context_, io_->watch({std::move(directory), true, true}));
+    if (!stream)
+      co_return std::move(stream.error());
+    changes_ = living_on(context_, std::move(*stream));
+    co_return caf::unit;
+  }
+
+  coro::task<watch_event> next_change() override {
+    auto change = co_await coro::io<watch_event>(context_, next_of<watch_event>(changes_));
+    co_return std::move(change);
+  }
+
+  coro::task<void> start(process_spec spec) override {
+    auto started = co_await coro::io<process_info>(context_, io_->start(std::move(spec)));
+    if (!started)
+      co_return std::move(started.error());
+    process_ = started->process_id;
+    auto stream =
+        co_await coro::io<std::unique_ptr<process_stream>>(context_, io_->output(process_, 0, true));
+    if (!stream)
+      co_return std::move(stream.error());
+    output_ = living_on(context_, std::move(*stream));
+    co_return caf::unit;
+  }
+
+  coro::task<void> feed(std::string bytes) override {
+    auto fed = co_await coro::io<void>(context_, io_->write_stdin(process_, std::move(bytes), true));
+    co_return std::move(fed);
+  }
+
+  coro::task<process_event> next_event() override {
+    auto event = co_await coro::io<process_event>(context_, next_of<process_event>(output_));
+    co_return std::move(event);
+  }
+
+  coro::task<void> signal(int number, bool tree) override {
+    auto sent = co_await coro::io<void>(context_, io_->signal(process_, number, tree));
+    co_return std::move(sent);
+  }
+
+private:
+  boost::asio::io_context& context_;
+  std::shared_ptr<sandbox_io> io_;
+  std::uint32_t process_ = 0;
+  std::shared_ptr<process_stream> output_;
+  std::shared_ptr<watch_stream> changes_;
+};
+
+} // namespace
+
+std::shared_ptr<agent_box> make_agent_box(coro::pool& threads, std::shared_ptr<sandbox_io> io) {
+  return std::make_shared<guest_agent_box>(threads.here(), std::move(io));
+}
+
+} // namespace sandy

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "coro/task.hpp"
+#include "messages/sandbox_io.hpp"
+
+#include <memory>
+#include <string>
+
+namespace sandy {
+
+namespace coro {
+class pool;
+}
+
+/// What an agent run does with its sandbox, as tasks of the run's actor. One process, one watch.
+class agent_box {
+public:
+  virtual ~agent_box() = default;
+
+  virtual coro::task<void> make_directory(std::string path) = 0;
+  /// Writes a file, for its owner alone, and makes the directories it needs.
+  virtual coro::task<void> write(std::string path, std::string content) = 0;
+  /// The first bytes of a file, at most `most`.
+  virtual coro::task<std::string> read(std::string path, std::uint64_t most) = 0;
+  virtual coro::task<file_info> stat(std::string path) = 0;
+
+  /// Begins to watch a directory and all below, but for directories of dependencies.
+  virtual coro::task<void> watch(std::string directory) = 0;
+  virtual coro::task<watch_event> next_change() = 0;
+
+  /// Starts the process and follows its output.
+  virtual coro::task<void> start(process_spec spec) = 0;
+  /// Writes to its standard input, and closes it.
+  virtual coro::task<void> feed(std::string bytes) = 0;
+  virtual coro::task<process_event> next_event() = 0;
+  /// @param tree everything that it started as well, also what outlived it.
+  virtual coro::task<void> signal(int number, bool tree) = 0;
+};
+
+/// The real one. @param io of the sandbox, which counts as used while the box is there.
+std::shared_ptr<agent_box> make_agent_box(coro::pool& threads, std::shared_ptr<sandbox_io> io);
+
+} // namespace sandy

@@ -1,0 +1,436 @@
+#include "actors/agent_run.hpp"
+
+#include "agents/progress.hpp"
+#include "agents/prompt.hpp"
+#include "coro/request.hpp"
+#include "coro/timer.hpp"
+#include "metrics/log.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+
+namespace sandy {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view workspace = "/workspace";
+/// What an agent keeps between runs (sessions, settings) is here, below its id.
+constexpr std::string_view homes = "/root/.agents/";
+/// Pieces of the stream that wait for the reader; then the agent's output waits in the sandbox.
+constexpr std::size_t queued_events = 16;
+/// What the sandbox keeps of output that nobody has read yet.
+constexpr std::uint64_t ring_bytes = 8ull << 20;
+constexpr std::uint64_t most_system_prompt = 100 * 1024;
+constexpr std::size_t most_output = 1 << 20;
+constexpr auto heartbeat_period = 5s;
+/// Between two looks at which files changed: editors write a file in several steps.
+constexpr auto files_period = 1s;
+constexpr std::size_t files_per_event = 50;
+constexpr auto last_changes = 20ms;
+/// For a program that was asked to end, before it is killed.
+constexpr auto interrupt_grace = 3s;
+/// For a sandbox to do what it is told at once; a paused one does not.
+constexpr auto control_patience = 5s;
+/// A client that breaks off may only have lost its connection for good: its run ends after this.
+constexpr auto reader_grace = 5s;
+
+/// A line of an error output, without its end.
+std::string trimmed(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
+    text.pop_back();
+  return text;
+}
+
+coro::task<void> wait_for(coro::event& what) {
+  co_await what.wait();
+  co_return caf::unit;
+}
+
+bool is_missing_program(const caf::error& error) {
+  return code_of(error) == errc::invalid_argument && text_of(error).starts_with("The program does not exist");
+}
+
+} // namespace
+
+agent_run_state::agent_run_state(self_pointer self, services* env, agents::definition agent,
+                                 agent_order order, std::shared_ptr<agent_box> box)
+    : self_(self)
+    , env_(*env)
+    , agent_(std::move(agent))
+    , order_(std::move(order))
+    , box_(std::move(box))
+    , reader_(agent_)
+    , events_(queued_events)
+    , outcome_(fail(errc::sandbox_failed, "The sandbox did not end the agent in time")) {
+  info_.agent = agent_.id;
+  info_.model = order_.model;
+}
+
+agent_run_actor::behavior_type agent_run_state::make_behavior() {
+  return {
+      [this](start_agent_run message) { return start(message); },
+      [this](read_agent_events message) { return read(message); },
+      [this](get_agent_run) { return info_; },
+      [this](cancel_agent_run) { return stop(agents::ending::cancelled); },
+      [this](leave_agent_run) {
+        events_.close();
+        if (info_.status == run_status::running)
+          coro::spawn(watch_reader());
+      },
+  };
+}
+
+// -- the reader
+// -----------------------------------------------------------------------------------------------------------
+
+caf::result<agent_events> agent_run_state::read(read_agent_events) {
+  auto batch = co_await events_.take(queued_events);
+  agent_events answer;
+  for (auto& each : *batch)
+    answer.text += each;
+  answer.last = batch->empty();
+  co_return std::move(answer);
+}
+
+/// Waits while the reader has enough to read. Without a reader there is nobody to tell.
+coro::task<void> agent_run_state::say(std::string event) {
+  co_await events_.push(std::move(event));
+  co_return caf::unit;
+}
+
+coro::task<void> agent_run_state::watch_reader() {
+  co_await coro::sleep_for(reader_grace);
+  stop(agents::ending::cancelled);
+  co_return caf::unit;
+}
+
+coro::task<void> agent_run_state::beat() {
+  while (info_.status == run_status::running) {
+    co_await coro::sleep_for(heartbeat_period);
+    auto event = agents::heartbeat_event(elapsed());
+    if (info_.status == run_status::running)
+      events_.try_push(event); // a reader with so much to read needs no sign of life
+  }
+  co_return caf::unit;
+}
+
+// -- the run
+// -----------------------------------------------------------------------------------------------------------
+
+caf::result<void> agent_run_state::start(start_agent_run) {
+  auto command = co_await prepare();
+  if (!command)
+    co_return std::move(command.error());
+  begun_ = self_->clock().now();
+  info_.status = run_status::running;
+  info_.started_at = env_.wall_clock();
+  log("agent_started");
+  coro::spawn(run());
+  coro::spawn(drive(std::move(*command)));
+  coro::spawn(beat());
+  coro::spawn(watch_deadline());
+  co_return caf::unit;
+}
+
+/// What has to be known before the stream begins.
+coro::task<agents::rendered> agent_run_state::prepare() {
+  agents::wanted wanted;
+  wanted.model = order_.model;
+  wanted.base_url = order_.base_url;
+  wanted.api_key = order_.api_key;
+  wanted.system_prompt = order_.system_prompt;
+  wanted.system_prompt_path = order_.system_prompt_path;
+  wanted.session_id = order_.session_id;
+  for (const auto& [variable, value] : order_.env)
+    wanted.env[variable] = value;
+  wanted.home = std::string{homes} + agent_.id;
+  wanted.workspace = order_.directory.empty() ? std::string{workspace} : order_.directory;
+  if (auto path = agents::system_prompt_to_read(agent_, wanted); !path.empty()) {
+    auto text = co_await box_->read(path, most_system_prompt);
+    if (!text)
+      co_return fail(errc::invalid_argument, "The system prompt cannot be read: " + text_of(text.error()));
+    wanted.system_prompt = std::move(*text);
+  }
+  wanted.prompt = std::move(order_.prompt);
+  if (!order_.raw_prompt) {
+    auto project = co_await box_->stat(wanted.workspace + "/package.json");
+    if (project)
+      wanted.prompt = agents::wrapped_for_web_project(wanted.prompt, wanted.workspace);
+  }
+  auto command = agents::render(agent_, wanted);
+  if (!command)
+    co_return std::move(command.error());
+  co_return std::move(*command);
+}
+
+coro::task<void> agent_run_state::run() {
+  co_await over_.wait();
+  if (stopping_ && started_)
+    co_await swept_.wait();
+  co_await last_files();
+  co_await finish();
+  co_return caf::unit;
+}
+
+coro::task<void> agent_run_state::drive(agents::rendered command) {
+  auto outcome = co_await work(std::move(command));
+  if (!over_.is_set())
+    outcome_ = std::move(outcome);
+  over_.set();
+  co_return caf::unit;
+}
+
+coro::task<process_exit> agent_run_state::work(agents::rendered command) {
+  co_await say(agents::status_event("Starting " + agent_.name + "..."));
+  auto placed = co_await place_files(command);
+  if (!placed)
+    co_return std::move(placed.error());
+  auto watching = co_await box_->watch(std::string{workspace});
+  if (watching) { // else the run is told without its files
+    watching_.emplace(watch_files());
+    watching_->start();
+    telling_.emplace(tell_files());
+    telling_->start();
+  }
+  process_spec spec;
+  spec.argv = std::move(command.arguments);
+  spec.cwd = order_.directory;
+  spec.env.assign(command.env.begin(), command.env.end());
+  spec.run = make_sandbox_id().value;
+  spec.ring_bytes = ring_bytes;
+  spec.open_stdin = !command.standard_input.empty();
+  if (stopping_)
+    co_return fail(errc::cancelled, "The run was cancelled before the agent started");
+  auto started = co_await box_->start(std::move(spec));
+  if (!started)
+    co_return std::move(started.error());
+  started_ = true;
+  if (stopping_)
+    coro::spawn(end_process());
+  co_await say(agents::status_event("Running " + agent_.name + " with model " + order_.model + "..."));
+  if (!command.standard_input.empty())
+    coro::spawn(feed(std::move(command.standard_input)));
+  co_return co_await follow();
+}
+
+/// Makes its HOME and what its definition wants in there.
+coro::task<void> agent_run_state::place_files(agents::rendered& command) {
+  auto made = co_await box_->make_directory(command.env["HOME"]);
+  if (!made)
+    co_return std::move(made.error());
+  for (auto& file : command.files) {
+    auto written = co_await box_->write(std::move(file.path), std::move(file.content));
+    if (!written)
+      co_return std::move(written.error());
+  }
+  co_return caf::unit;
+}
+
+/// A program that ends without reading its input is no failure of ours.
+coro::task<void> agent_run_state::feed(std::string input) {
+  auto fed = co_await box_->feed(std::move(input));
+  if (!fed)
+    log("agent_prompt_not_read", text_of(fed.error()));
+  co_return caf::unit;
+}
+
+coro::task<process_exit> agent_run_state::follow() {
+  for (;;) {
+    auto event = co_await box_->next_event();
+    if (!event)
+      co_return std::move(event.error());
+    if (auto* end = std::get_if<process_exit>(&*event))
+      co_return *end;
+    if (auto* chunk = std::get_if<output_chunk>(&*event)) {
+      if (chunk->stream == output_stream::standard_output)
+        co_await take(std::move(chunk->bytes));
+      else
+        co_await say(agents::stderr_event(trimmed(std::move(chunk->bytes))));
+    } else if (auto* gap = std::get_if<output_gap>(&*event)) {
+      co_await say(agents::status_event("Output was lost, because it was not read in time: " +
+                                        std::to_string(gap->to - gap->from) + " bytes"));
+    }
+  }
+}
+
+coro::task<void> agent_run_state::take(std::string bytes) {
+  co_await tell(reader_.read(bytes));
+  co_return caf::unit;
+}
+
+/// What came together goes out together.
+coro::task<void> agent_run_state::tell(const std::vector<agents::event>& events) {
+  std::string text;
+  for (const auto& each : events) {
+    note(each);
+    text += agents::event_text(each);
+  }
+  info_.session_id = reader_.said().session_id();
+  if (!text.empty())
+    co_await say(std::move(text));
+  co_return caf::unit;
+}
+
+/// Keeps what callers ask for who do not read the stream.
+void agent_run_state::note(const agents::event& event) {
+  if (const auto* plain = std::get_if<agents::output>(&event)) {
+    printed_ += plain->text + "\n";
+    if (printed_.size() > 2 * most_output)
+      printed_.erase(0, printed_.size() - most_output);
+    return;
+  }
+  const auto& json = std::get<agents::agent_output>(event).json;
+  if (auto tools = agents::tools_used(json); !tools.empty()) {
+    info_.steps += static_cast<std::uint32_t>(tools.size());
+    info_.current = std::move(tools.back());
+  }
+}
+
+// -- files
+// -----------------------------------------------------------------------------------------------------------
+
+coro::task<void> agent_run_state::watch_files() {
+  for (;;) {
+    auto change = co_await box_->next_change();
+    if (!change)
+      co_return std::move(change.error());
+    files_.note(*change);
+  }
+}
+
+coro::task<void> agent_run_state::tell_files() {
+  while (!over_.is_set()) {
+    co_await coro::with_timeout(files_period, wait_for(over_));
+    co_await report_files();
+  }
+  co_return caf::unit;
+}
+
+/// Tells what the run wrote last, and looks no longer.
+coro::task<void> agent_run_state::last_files() {
+  if (!watching_)
+    co_return caf::unit;
+  // What happened before the guest answers a question has been sent by then, and arrives soon.
+  co_await coro::with_timeout(control_patience, box_->stat(std::string{workspace}));
+  co_await coro::sleep_for(last_changes);
+  co_await *telling_;
+  co_await report_files();
+  watching_.reset();
+  co_return caf::unit;
+}
+
+coro::task<void> agent_run_state::report_files() {
+  while (files_.any()) {
+    std::vector<agents::changed_file> shown;
+    for (auto& each : files_.take(files_per_event)) {
+      auto content = co_await box_->read(std::string{workspace} + "/" + each.path, agents::most_content);
+      if (content) // else it is gone again, or no file
+        shown.push_back({std::move(each.path), std::move(*content), each.created});
+    }
+    info_.files = files_.names();
+    if (!shown.empty())
+      co_await say(agents::files_update_event(shown, files_.total()));
+  }
+  co_return caf::unit;
+}
+
+// -- the end
+// -----------------------------------------------------------------------------------------------------------
+
+coro::task<void> agent_run_state::watch_deadline() {
+  co_await coro::sleep_for(std::chrono::milliseconds{order_.max_ms});
+  if (info_.status != run_status::running || stopping_)
+    co_return caf::unit;
+  // No `error`: a client repeats the whole run when that names a timeout.
+  auto text = agents::status_event("The run reached its maximum duration of " +
+                                   std::to_string(order_.max_ms / 1000) + " s and is ended");
+  stop(agents::ending::max_duration);
+  co_await say(std::move(text));
+  co_return caf::unit;
+}
+
+bool agent_run_state::stop(agents::ending why) {
+  if (info_.status != run_status::running || over_.is_set())
+    return false;
+  if (!stopping_ && started_)
+    coro::spawn(end_process());
+  if (!stopping_)
+    stopping_ = why;
+  return true;
+}
+
+/// Asks the program to end, then kills it and all that it started. Does not stop trying: a paused sandbox
+/// obeys later.
+coro::task<void> agent_run_state::end_process() {
+  auto box = box_;
+  co_await coro::with_timeout(control_patience, box->signal(agent_.interrupt, false));
+  co_await coro::with_timeout(interrupt_grace, wait_for(over_));
+  for (;;) {
+    auto killed = co_await coro::with_timeout(control_patience, box->signal(SIGKILL, true));
+    auto again = !killed && code_of(killed.error()) == errc::deadline_exceeded;
+    if (!again) // its end comes with the output that is left
+      co_await coro::with_timeout(control_patience, wait_for(over_));
+    over_.set();
+    swept_.set();
+    if (!again)
+      co_return caf::unit;
+  }
+}
+
+coro::task<void> agent_run_state::finish() {
+  co_await tell(reader_.finish());
+  const auto& outcome = outcome_;
+  const auto& said = reader_.said();
+  auto how = stopping_.value_or(agents::ending::by_itself);
+  std::string failure;
+  if (!outcome && code_of(outcome.error()) == errc::sandbox_ended) {
+    how = agents::ending::sandbox_ended;
+    failure = text_of(outcome.error());
+  } else if (!outcome && !stopping_) {
+    failure = text_of(outcome.error());
+    if (is_missing_program(outcome.error())) {
+      how = agents::ending::not_installed;
+      failure = agent_.name + " is not installed in this sandbox";
+    }
+  } else if (!stopping_) {
+    failure = said.failure();
+  }
+  const auto exit_code = outcome ? outcome->exit_code : 1;
+  const auto end = agents::completion_of(how, exit_code, outcome && said.succeeded(exit_code), elapsed());
+  if (failure.empty() && how == agents::ending::by_itself && !end.success)
+    failure = agent_.name + " ended with exit code " + std::to_string(exit_code);
+  info_.error = failure;
+  info_.output = said.answer().empty() ? std::move(printed_) : said.answer();
+  if (info_.output.size() > most_output)
+    info_.output.erase(0, info_.output.size() - most_output);
+  info_.files = files_.names();
+  info_.exit_code = end.exit_code;
+  info_.ended_at = env_.wall_clock();
+  info_.current.clear();
+  info_.status = end.success                            ? run_status::succeeded
+                 : end.cancelled                        ? run_status::cancelled
+                 : how == agents::ending::max_duration  ? run_status::timed_out
+                 : how == agents::ending::sandbox_ended ? run_status::sandbox_ended
+                                                        : run_status::failed;
+  log("agent_ended", to_string(info_.status));
+  if (!failure.empty())
+    co_await say(agents::error_event(failure));
+  co_await say(agents::complete_event(end));
+  events_.close();
+  box_.reset(); // the sandbox is not in use by us any more
+  co_return caf::unit;
+}
+
+std::chrono::milliseconds agent_run_state::elapsed() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(self_->clock().now() - begun_);
+}
+
+void agent_run_state::log(std::string_view what, std::string_view detail) const {
+  log_event(log_level::info, what,
+            {{"agent", agent_.id}, {"model", order_.model}, {"detail", std::string{detail}}});
+}
+
+} // namespace sandy

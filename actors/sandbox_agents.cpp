@@ -1,0 +1,65 @@
+#include "actors/agent_run.hpp"
+#include "actors/sandbox.hpp"
+#include "agents/catalog.hpp"
+#include "coro/request.hpp"
+#include "runtime/guest/local_data_plane.hpp"
+
+namespace sandy {
+
+// The agent that works in a sandbox: one at a time.
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A run answers at once, but for its beginning, which reads files of the sandbox.
+constexpr auto begin_timeout = 30s;
+constexpr auto question_timeout = 5s;
+
+} // namespace
+
+caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
+  auto usable = co_await wake();
+  if (!usable)
+    co_return std::move(usable.error());
+  const auto* agent = env_.agent_catalog ? env_.agent_catalog->find(message.order.agent) : nullptr;
+  if (agent == nullptr)
+    co_return fail(errc::invalid_argument, "Unknown agent: " + message.order.agent);
+  auto turn = co_await beginning_run_.acquire();
+  if (run_) {
+    auto last = co_await coro::request(run_, question_timeout, get_agent_run{});
+    if (last && last->status == run_status::running)
+      co_return fail(errc::conflict, "An agent runs in this sandbox already");
+  }
+  auto io = env_.data.find(record_.info.id);
+  if (life_.state() != sandbox_state::ready || !io)
+    co_return no_such_sandbox();
+  auto started = self_->spawn<coro::actor<agent_run_state, agent_run_actor>>(
+      &env_, *agent, std::move(message.order), make_agent_box(env_.threads, std::move(io)));
+  auto begun = co_await coro::request(started, begin_timeout, start_agent_run{});
+  if (!begun)
+    co_return std::move(begun.error());
+  log("agent started: " + agent->id);
+  run_ = started;
+  co_return agent_run_started{caf::actor_cast<caf::strong_actor_ptr>(run_)};
+}
+
+caf::result<bool> sandbox_state_machine::cancel(cancel_agent) {
+  if (life_.state() != sandbox_state::ready)
+    co_return no_such_sandbox();
+  if (!run_)
+    co_return false;
+  auto cancelled = co_await coro::request(run_, question_timeout, cancel_agent_run{});
+  co_return std::move(cancelled);
+}
+
+caf::result<agent_run_info> sandbox_state_machine::describe_run(get_agent_run) {
+  if (life_.state() != sandbox_state::ready)
+    co_return no_such_sandbox();
+  if (!run_)
+    co_return agent_run_info{};
+  auto info = co_await coro::request(run_, question_timeout, get_agent_run{});
+  co_return std::move(info);
+}
+
+} // namespace sandy

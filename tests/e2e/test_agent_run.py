@@ -1,0 +1,208 @@
+"""Agents at work: real programs in a real sandbox, with a stand-in model."""
+
+import json
+import threading
+
+import agents
+import pytest
+from service import Service, answer, refusal
+from waiting import wait_until
+
+INSTALLED = ["claude-code", "codex", "opencode", "gemini", "qwen", "aider"]
+
+
+@pytest.fixture(scope="module")
+def box(api):
+    with api.box(image="agent-ready") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def port(api, box):
+    return agents.start_model(api, box)
+
+
+@pytest.fixture(autouse=True)
+def clean(api, request):
+    if "box" in request.fixturenames:
+        api.output(request.getfixturevalue("box"), "rm -rf /workspace/* /tmp/model.log; touch /tmp/model.log")
+
+
+def status(api, box: str) -> dict:
+    return answer(api.http.get(f"/api/sandboxes/{box}/agent/status"))
+
+
+def cancel(api, box: str) -> dict:
+    return answer(api.http.post(f"/api/sandboxes/{box}/agent/cancel"))
+
+
+def first_of(events, kind: str) -> dict:
+    return next(each for each in events if each["type"] == kind)
+
+
+@pytest.mark.parametrize("agent", INSTALLED)
+def test_an_agent_writes_its_file_and_its_stream_tells(api, box, port, agent):
+    events = agents.all_events(api, box, agents.order(port, agent))
+    end = agents.end_of(events)
+    assert (end["exitCode"], end["success"], end["cancelled"]) == (0, True, False), events
+    assert api.output(box, "cat result.txt") == "written by an agent\n"
+    assert events[0]["type"] == "status" and events[0]["message"].startswith("Starting ")
+    assert events[1]["type"] == "status" and agents.MODEL in events[1]["message"]
+    assert not any(each["type"] == "error" for each in events), events
+    changed = {file["path"]: file for each in events if each["type"] == "files-update" for file in each["files"]}
+    assert changed["result.txt"]["content"] == "written by an agent\n"
+    assert changed["result.txt"]["changeType"] == "created"
+    assert agents.texts(events)
+    after = status(api, box)
+    assert after["running"] is False and after["status"] == "succeeded" and after["agent"] == agent
+    assert "result.txt" in after["filesModified"]
+
+
+def test_claudes_own_objects_pass_unchanged(api, box, port):
+    events = agents.all_events(api, box, agents.order(port, "claude"))
+    said = [each["data"] for each in events if each["type"] == "agent-output"]
+    assert said[0]["type"] == "system" and said[0]["subtype"] == "init"
+    assert any(each["type"] == "stream_event" and "event" in each for each in said)
+    used = [block for each in said if each["type"] == "assistant" for block in each["message"]["content"] if block["type"] == "tool_use"]
+    assert used and "input" in used[0]
+    assert said[-1]["type"] == "result" and said[-1]["is_error"] is False
+
+
+@pytest.mark.parametrize("agent", INSTALLED)
+def test_a_run_that_is_cancelled_leaves_nothing_of_it(api, box, port, agent):
+    mode = "slow" if agent == "aider" else "forever"  # aider has no tool that runs for ever
+    before = agents.processes(api, box)
+    with agents.run(api, box, agents.order(port, agent, mode)) as stream:
+        events = [first_of(stream, "status")]
+        wait_until(lambda: api.output(box, "cat /tmp/model.log"), "the model was asked")
+        if mode == "forever":
+            wait_until(lambda: "tail -f /dev/null" in agents.processes(api, box), "the tool runs")
+        assert status(api, box)["running"] is True
+        assert cancel(api, box) == {"success": True, "cancelled": True}
+        events += list(stream)
+    end = agents.end_of(events)
+    assert (end["exitCode"], end["success"], end["cancelled"]) == (130, False, True)
+    assert agents.processes(api, box) == before
+    assert status(api, box)["status"] == "cancelled"
+    assert cancel(api, box) == {"success": True, "cancelled": False}
+
+
+@pytest.mark.parametrize("agent", INSTALLED)
+@pytest.mark.parametrize("mode", ["401", "500", "hang", "cut"])
+def test_a_model_that_fails_ends_the_run_in_its_time_with_the_truth(api, box, port, agent, mode):
+    events = agents.all_events(api, box, agents.order(port, agent, mode, maxDuration=8))
+    end = agents.end_of(events)
+    assert end["success"] is False and end["cancelled"] is False
+    assert end["duration"] < 8 + 12
+    assert api.output(box, "ls") == ""
+    if end["exitCode"] == 124:  # it still tried
+        told = [each for each in events if each["type"] == "error"]
+        assert not any("time" in each["error"] for each in told)
+        assert any("maximum duration" in each.get("message", "") for each in events)
+    else:
+        assert any(each["type"] == "error" for each in events), events
+
+
+def test_one_agent_at_a_time_works_in_a_sandbox(api, box, port):
+    with agents.run(api, box, agents.order(port, "claude-code", "slow")) as stream:
+        first_of(stream, "status")
+        refused = api.http.post(f"/api/sandboxes/{box}/agent/run", json=agents.order(port, "codex"))
+        assert "already" in refusal(refused, 409)
+        cancel(api, box)
+        assert list(stream)[-1]["exitCode"] == 130
+    assert agents.end_of(agents.all_events(api, box, agents.order(port, "codex")))["success"] is True
+
+
+def test_a_client_that_goes_away_ends_its_run(api, box, port):
+    with agents.run(api, box, agents.order(port, "claude-code", "slow")) as stream:
+        first_of(stream, "agent-output")
+    wait_until(lambda: status(api, box)["running"] is False, "the run ended")
+    assert status(api, box)["status"] == "cancelled"
+    assert "claude" not in agents.processes(api, box)
+
+
+def test_the_end_of_the_sandbox_is_told(api):
+    with api.box(image="agent-ready") as box:
+        port = agents.start_model(api, box)
+        with agents.run(api, box, agents.order(port, "codex", "slow")) as stream:
+            events = [first_of(stream, "agent-output")]
+            api.terminate(box)
+            events += list(stream)
+    assert (events[-1]["type"], events[-1]["exitCode"], events[-1]["success"]) == ("complete", 137, False)
+    assert events[-2] == {"type": "error", "error": "sandbox terminated"}
+
+
+def test_an_agent_that_is_not_installed_says_so(api):
+    with api.box(image="basic") as box:
+        events = agents.all_events(api, box, agents.order(1, "claude-code"))
+    end = agents.end_of(events)
+    assert (end["exitCode"], end["success"]) == (127, False)
+    assert "not installed" in first_of(events, "error")["error"]
+
+
+def test_without_a_stream_one_object_tells_all(api, box, port):
+    done = answer(api.http.post(f"/api/sandboxes/{box}/agent/run", json=agents.order(port, "codex", stream=False), timeout=120))
+    assert done["status"] == "completed" and done["success"] is True and done["exit_code"] == 0
+    assert done["output"] and done["error"] is None and done["duration_ms"] > 0
+    assert done["files_modified"] == ["result.txt"]
+
+
+def test_a_session_is_taken_up_again(api, box, port):
+    first = answer(api.http.post(f"/api/sandboxes/{box}/agent/run", json=agents.order(port, "claude-code", stream=False), timeout=120))
+    assert first["sessionId"]
+    again = agents.order(port, "claude-code", prompt="Again.", sessionId=first["sessionId"], stream=False)
+    assert answer(api.http.post(f"/api/sandboxes/{box}/agent/run", json=again, timeout=120))["success"] is True
+    asked = [json.loads(line) for line in api.output(box, "cat /tmp/model.log").splitlines()]
+    assert asked[-1]["history"] >= 1
+
+
+@pytest.mark.parametrize("agent", INSTALLED)
+def test_a_long_prompt_arrives_whole(api, box, port, agent):
+    prompt = "Write the file result.txt. " + "quoted ' \" $HOME `id` \\ é\n" * 4000
+    done = answer(api.http.post(f"/api/sandboxes/{box}/agent/run", json=agents.order(port, agent, prompt=prompt, stream=False), timeout=120))
+    assert done["success"] is True, done
+    assert api.output(box, "cat result.txt") == "written by an agent\n"
+
+
+def test_the_program_is_searched_in_the_path_of_the_request(api, box, port):
+    api.write(box, "/workspace/agent-pack/bin/claude", "#!/bin/sh\necho \"wrapped with $EXTRA and $MORE\"\nexit 3\n", mode="0755")
+    env = {"PATH": "/workspace/agent-pack/bin:/usr/local/bin:/usr/bin:/bin", "EXTRA": "env"}
+    events = agents.all_events(api, box, agents.order(port, "claude-code", env=env, envVars={"EXTRA": "lost", "MORE": "envVars"}))
+    end = agents.end_of(events)
+    assert (end["exitCode"], end["success"]) == (3, False)
+    assert first_of(events, "output")["text"] == "wrapped with env and envVars"
+
+
+@pytest.mark.parametrize("change,words", [
+    ({"agent": None}, "agent"), ({"model": None}, "model"), ({"prompt": None}, "prompt"), ({"agent": "nobody"}, "nobody"),
+    ({"model": "janus-router", "apiBaseUrl": None}, "router"), ({"env": {"A": 1, "B=": "x"}}, "env")])
+def test_what_cannot_run_is_refused_before_a_stream(api, box, port, change, words):
+    body = {**agents.order(port, "claude-code"), **change}
+    assert words in refusal(api.http.post(f"/api/sandboxes/{box}/agent/run", json=body), (400, 422))
+    assert status(api, box)["running"] is False
+
+
+def test_a_sandbox_that_nobody_knows_has_no_agent(api):
+    stranger = "/api/sandboxes/0123456789abcdef01234567/agent"
+    assert refusal(api.http.post(f"{stranger}/run", json=agents.order(1, "codex")), 404) == "Sandbox not found"
+    assert refusal(api.http.post(f"{stranger}/cancel"), 404) == "Sandbox not found"
+    assert refusal(api.http.get(f"{stranger}/status"), 404) == "Sandbox not found"
+
+
+def test_the_list_tells_what_is_installed(api):
+    known = answer(api.http.get("/api/agents"))
+    assert isinstance(known["models"], list)
+    by_id = {each["id"]: each for each in known["agents"]}
+    assert all(by_id[agent]["installed"] for agent in INSTALLED)
+    assert by_id["claude-code"]["name"] == "Claude Code"
+
+
+def test_a_run_outlives_a_pause_of_its_sandbox_and_can_be_cancelled_in_it(api, box, port):
+    with agents.run(api, box, agents.order(port, "claude-code", "slow")) as stream:
+        events = [first_of(stream, "agent-output")]
+        answer(api.http.post(f"/api/sandboxes/{box}/pause"))
+        cancel(api, box)
+        events += list(stream)
+        assert events[-1]["exitCode"] == 130
+        answer(api.http.post(f"/api/sandboxes/{box}/resume"))
+    wait_until(lambda: "claude" not in agents.processes(api, box), "what was cancelled is gone")
