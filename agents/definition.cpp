@@ -60,6 +60,7 @@ public:
                                                     {"pi", dialect_kind::pi},
                                                     {"cline", dialect_kind::cline},
                                                     {"droid", dialect_kind::droid},
+                                                    {"openhands", dialect_kind::openhands},
                                                     {"lines", dialect_kind::lines}});
     made.api = one_of<api_kind>("api", {{"anthropic", api_kind::anthropic},
                                         {"openai", api_kind::openai},

@@ -11,7 +11,7 @@
 namespace sandy::agents {
 
 /// How an agent's standard output reads; see dialect.hpp.
-enum class dialect_kind { claude, codex, opencode, gemini, copilot, pi, cline, droid, lines };
+enum class dialect_kind { claude, codex, opencode, gemini, copilot, pi, cline, droid, openhands, lines };
 
 /// The family of interfaces through which an agent reaches its model.
 enum class api_kind { anthropic, openai, responses, gemini };

@@ -8,6 +8,7 @@
 #include "agents/dialects/gemini.hpp"
 #include "agents/dialects/lines.hpp"
 #include "agents/dialects/opencode.hpp"
+#include "agents/dialects/openhands.hpp"
 #include "agents/dialects/pi.hpp"
 
 namespace sandy::agents {
@@ -30,6 +31,8 @@ std::unique_ptr<dialect> make_dialect(const definition& agent) {
     return std::make_unique<cline_dialect>();
   case dialect_kind::droid:
     return std::make_unique<droid_dialect>();
+  case dialect_kind::openhands:
+    return std::make_unique<openhands_dialect>();
   case dialect_kind::lines:
     break;
   }

@@ -33,8 +33,8 @@ const std::initializer_list<tool> tools{
      {"write", "write_file", "create", "create_file", "write_to_file", "new_file"},
      {{"file_path", paths}, {"content", texts}}},
     {"Edit",
-     {"edit", "edit_file", "replace", "str_replace", "str_replace_editor", "replace_in_file", "multiedit",
-      "editor", "apply_patch", "patch", "applypatch"},
+     {"edit", "edit_file", "replace", "str_replace", "replace_in_file", "multiedit", "editor", "apply_patch",
+      "patch", "applypatch"},
      {{"file_path", paths}}},
     {"Read", {"read", "read_file", "read_files", "view", "view_file", "cat"}, {{"file_path", paths}}},
     {"Glob",
@@ -66,13 +66,22 @@ json as_text(const json& value) {
   return joined;
 }
 
+/// The name to look for. Some editors are one tool whose input says what is to be done.
+std::string called(const std::string& name, const json& input) {
+  auto wanted = lower(name);
+  if (wanted != "file_editor" && wanted != "str_replace_editor")
+    return wanted;
+  auto command = text_at(input, "command");
+  return command == "view" ? "read" : command == "create" ? "write" : "edit";
+}
+
 } // namespace
 
 tool_use as_claude_tool(const std::string& name, const json& input) {
   tool_use made{name, input.is_object() ? input : json::object()};
   if (!input.is_object() && !input.is_null())
     made.input["input"] = input;
-  auto wanted = lower(name);
+  auto wanted = called(name, made.input);
   auto known = std::find_if(tools.begin(), tools.end(), [&](const tool& one) {
     return lower(one.name) == wanted ||
            std::find(one.others.begin(), one.others.end(), wanted) != one.others.end();
@@ -80,10 +89,10 @@ tool_use as_claude_tool(const std::string& name, const json& input) {
   if (known == tools.end())
     return made;
   made.name = known->name;
-  for (const auto& [called, others] : known->members)
+  for (const auto& [member_name, others] : known->members)
     for (auto other : others)
-      if (!made.input.contains(called) && made.input.contains(other))
-        made.input[std::string(called)] = as_text(at(input, other));
+      if (!made.input.contains(member_name) && made.input.contains(other))
+        made.input[std::string(member_name)] = as_text(at(input, other));
   return made;
 }
 

@@ -17,12 +17,14 @@ constexpr std::size_t most_collected = 256 * 1024;
 void translator::read(std::string_view line, std::vector<event>& into) {
   if (is_blank(line))
     return;
+  into_ = &into;
   auto said = read_object(line);
   if (!said) {
-    into.push_back(output{std::string(line)});
+    if (!hear(line))
+      into.push_back(output{std::string(line)});
+    into_ = nullptr;
     return;
   }
-  into_ = &into;
   raw_ = said->text.size() <= longest_raw ? std::string_view(said->text) : std::string_view();
   if (!translate(said->object)) {
     if (raw_.empty())
@@ -33,6 +35,8 @@ void translator::read(std::string_view line, std::vector<event>& into) {
   raw_ = {};
   into_ = nullptr;
 }
+
+bool translator::hear(std::string_view) { return false; }
 
 void translator::finish(std::vector<event>& into) {
   into_ = &into;

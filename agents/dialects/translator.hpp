@@ -26,6 +26,9 @@ protected:
   /// @returns false if it is not understood; nothing was said then.
   virtual bool translate(const json& said) = 0;
 
+  /// The same for a line that is no object. Most programs print none; those are outputs.
+  virtual bool hear(std::string_view line);
+
   /// The session began. Says so once; later calls only take an id that was not known.
   void begin(const std::string& session_id, const std::string& model = {});
   void say(const std::string& text);   ///< a complete text of the agent

@@ -230,6 +230,41 @@ TEST_CASE("droid's first error is why it failed", "[agents][droid]") {
   CHECK_FALSE(read.said().succeeded(0));
 }
 
+TEST_CASE("openhands is said again in claude's words, without its summary", "[agents][openhands]") {
+  reading read(dialect_kind::openhands, recorded("openhands-ok.txt"));
+  auto first = std::find(read.briefs.begin(), read.briefs.end(), "init");
+  CHECK(std::all_of(read.briefs.begin(), first, [](const auto& one) { return one.starts_with("output "); }));
+  CHECK(texts(first, read.briefs.end()) == texts{"init", "text I will write the file now.",
+                                                 "tool Bash echo 'written by an agent' > result.txt", "done ",
+                                                 "text The work is done.", "result The work is done."});
+  CHECK(read.said().succeeded(0));
+  CHECK(read.said().session_id().size() == 32);
+}
+
+TEST_CASE("openhands that fails exits with 0, and is not believed", "[agents][openhands]") {
+  reading read(dialect_kind::openhands, recorded("openhands-401.txt"));
+  std::string why =
+      "litellm.AuthenticationError: AuthenticationError: OpenAIException - The key is not valid.";
+  CHECK(read.said().failure() == why);
+  CHECK_FALSE(read.said().succeeded(0));
+  CHECK(texts(read.briefs.end() - 2, read.briefs.end()) == texts{"error " + why, "failed " + why});
+  CHECK(read.said().session_id() == "0a70c896c274478d8bc824c2d14d0fe7");
+}
+
+TEST_CASE("openhands' last tool is its answer", "[agents][openhands]") {
+  reading read(dialect_kind::openhands,
+               R"({"kind":"ActionEvent","tool_name":"think","thought":[],"action":{"thought":"hm"}})"
+               "\n"
+               R"({"kind":"AgentErrorEvent","tool_call_id":"c","error":"no such tool"})"
+               "\n"
+               R"({"kind":"ActionEvent","tool_name":"file_editor","action":{"command":"create","path":"/a"}})"
+               "\n"
+               R"({"kind":"ActionEvent","tool_name":"finish","action":{"message":"All done."}})"
+               "\nAgent finished\n");
+  CHECK(read.briefs == texts{"thinking hm", "refused no such tool", "tool Write create", "text All done.",
+                             "result All done."});
+}
+
 TEST_CASE("a stream that breaks off has no good ending", "[agents]") {
   reading cut(dialect_kind::gemini, recorded("gemini-cut.jsonl"));
   CHECK(without_parts(cut.briefs) ==

@@ -12,7 +12,8 @@ namespace {
 
 const std::array every_kind{dialect_kind::claude, dialect_kind::codex,   dialect_kind::opencode,
                             dialect_kind::gemini, dialect_kind::copilot, dialect_kind::pi,
-                            dialect_kind::cline,  dialect_kind::droid,   dialect_kind::lines};
+                            dialect_kind::cline,  dialect_kind::droid,   dialect_kind::openhands,
+                            dialect_kind::lines};
 
 /// Whether an event can be sent: one line, then an empty one, of JSON that a strict parser reads.
 bool is_sound(const std::string& bytes) {
@@ -115,10 +116,10 @@ TEST_CASE("real output that was damaged is read without an exception, and no lin
                               std::string(1, '\0'),
                               "99999999999999999999",
                               "true"};
-  for (auto name :
-       {"claude-code-ok.jsonl", "codex-ok.jsonl", "codex-500.jsonl", "opencode-ok.jsonl",
-        "opencode-401.jsonl", "gemini-ok.jsonl", "gemini-401.jsonl", "copilot-401.jsonl", "pi-401.jsonl",
-        "cline-ok.jsonl", "cline-401.jsonl", "droid-ok.jsonl", "droid-401.jsonl", "aider-ok.txt"})
+  for (auto name : {"claude-code-ok.jsonl", "codex-ok.jsonl", "codex-500.jsonl", "opencode-ok.jsonl",
+                    "opencode-401.jsonl", "gemini-ok.jsonl", "gemini-401.jsonl", "copilot-401.jsonl",
+                    "pi-401.jsonl", "cline-ok.jsonl", "cline-401.jsonl", "droid-ok.jsonl", "droid-401.jsonl",
+                    "openhands-ok.txt", "openhands-401.txt", "aider-ok.txt"})
     for (auto kind : every_kind)
       for (auto round = 0; round < 60; ++round) {
         auto text = recorded(name);
@@ -131,7 +132,7 @@ TEST_CASE("real output that was damaged is read without an exception, and no lin
         }
         // The marker stands in no object, so nothing may take it for something that needs no saying.
         auto marker = "marker-" + std::to_string(round);
-        text += "\n" + marker + " {\"type\":\n";
+        text.insert(0, marker + " {\"type\":\n");
         reading read(kind);
         for (std::string_view rest = text; !rest.empty();) {
           auto part = rest.substr(0, below(300) + 1);
@@ -162,6 +163,9 @@ TEST_CASE("text inside a damaged line is still in what is passed on", "[agents][
           R"({"type":"message_end","message":{"role":"assistant","content":[{"type":"text","text":"T"}]}})"),
       std::pair(dialect_kind::cline,
                 R"({"type":"agent_event","event":{"type":"content_end","contentType":"text","text":"T"}})"),
+      std::pair(
+          dialect_kind::openhands,
+          R"({"source":"agent","llm_message":{"role":"assistant","content":[{"type":"text","text":"T"}]},"kind":"MessageEvent"})"),
       std::pair(dialect_kind::droid, R"({"type":"message","role":"assistant","text":"T"})"),
       std::pair(dialect_kind::claude,
                 R"({"type":"assistant","message":{"content":[{"type":"text","text":"T"}]}})")};
