@@ -14,6 +14,9 @@ class Caller:
         outcome = getattr(self.client, name)(*args, **kwargs)
         return self._run(outcome) if inspect.iscoroutine(outcome) else outcome
 
+    def next(self, iterator):
+        return self._run(iterator.__anext__()) if hasattr(iterator, "__anext__") else next(iterator)
+
     def pieces(self, iterable):
         if hasattr(iterable, "__aiter__"):
             async def collect():

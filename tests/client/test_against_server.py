@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 
 import pytest
 import sandy
@@ -119,6 +120,41 @@ def test_background_processes_are_listed(caller, box):
     process = caller.call("start_process", box, "sleep 100")
     assert process["status"] == "running"
     assert [each["status"] for each in caller.call("list_processes", box)] == ["running"]
+
+
+def order_agent(caller, box, script, prompt="Do it."):
+    """Lets a script be Claude Code: its program is looked up in the PATH of the run."""
+    caller.call("write_file", box, "/workspace/bin/claude", f"#!/bin/bash\n{script}\n")
+    assert caller.call("exec_command", box, "chmod +x /workspace/bin/claude").exit_code == 0
+    return caller.client.run_agent(box, "claude", "some/model", prompt, env={"PATH": "/workspace/bin:/usr/bin:/bin"}, maxDuration=60)
+
+
+def test_an_agents_events_come_and_end_with_its_outcome(caller, box):
+    said = {"type": "result", "subtype": "success", "is_error": False, "result": "done"}
+    script = f"cat >prompt.txt; echo '{json.dumps(said)}'"
+    events = caller.pieces(order_agent(caller, box, script, "grüße" * 100_000))
+    assert said in [event["data"] for event in events if event["type"] == "agent-output"]
+    assert (events[-1]["type"], events[-1]["exitCode"], events[-1]["success"]) == ("complete", 0, True)
+    assert caller.call("read_file", box, "prompt.txt").decode() == "grüße" * 100_000
+    after = caller.call("agent_status", box)
+    assert (after["running"], after["status"], after["agent"]) == (False, "succeeded", "claude-code")
+
+
+def test_an_agent_that_is_cancelled_ends_its_stream_in_order(caller, box):
+    events = order_agent(caller, box, "echo begun; exec sleep 1000")
+    while caller.next(events).get("text") != "begun":
+        pass
+    with pytest.raises(sandy.SandyError, match="conflict"):
+        caller.pieces(caller.client.run_agent(box, "codex", "m", "p"))
+    assert caller.call("cancel_agent", box) is True
+    end = caller.pieces(events)[-1]
+    assert (end["type"], end["exitCode"], end["success"], end["cancelled"]) == ("complete", 130, False, True)
+    assert caller.call("cancel_agent", box) is False
+
+
+def test_the_agents_of_the_server_are_listed(caller):
+    assert {"id", "name", "installed"} <= caller.call("agents")[0].keys()
+    assert "claude-code" in [agent["id"] for agent in caller.call("agents")]
 
 
 def test_many_commands_at_once(server):

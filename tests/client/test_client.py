@@ -120,6 +120,52 @@ def test_awaiting_a_stream_gives_the_stream():
     assert asyncio.run(scenario()) == 0
 
 
+AGENT_EVENTS = [
+    {"type": "status", "message": "Starting Claude Code..."},
+    {"type": "agent-output", "data": {"type": "assistant", "message": {"content": [{"type": "text", "text": "grüße"}]}}},
+    {"type": "heartbeat", "elapsed": 5.0},
+    {"type": "error", "error": "no luck"},
+    {"type": "complete", "exitCode": 1, "success": False, "duration": 6.5, "cancelled": False},
+]
+
+
+def agent_stream(events, pieces=1):
+    return stream_of("".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events).encode(), pieces)
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 10_000])
+def test_the_events_of_an_agent_come_as_they_were_sent_however_they_are_cut(caller, stand_in, pieces):
+    stand_in.answers[f"POST {BOX}/agent/run"] = agent_stream(AGENT_EVENTS, pieces)
+    events = caller.client.run_agent("0123456789abcdef", "claude-code", "some/model", "Do it.", maxDuration=60, stream=False)
+    assert caller.pieces(events) == AGENT_EVENTS
+    assert stand_in.body() == {"agent": "claude-code", "model": "some/model", "prompt": "Do it.", "maxDuration": 60, "stream": True}
+    assert stand_in.requests[0].extensions["timeout"]["read"] == 60
+
+
+def test_an_agents_stream_that_ends_without_complete_is_an_error(caller, stand_in):
+    stand_in.answers[f"POST {BOX}/agent/run"] = agent_stream(AGENT_EVENTS[:-1])
+    with pytest.raises(sandy.SandyError, match="stream_broken"):
+        caller.pieces(caller.client.run_agent("0123456789abcdef", "codex", "m", "p"))
+
+
+def test_an_agent_that_is_refused_tells_why(caller, stand_in):
+    text = "An agent runs in this sandbox already"
+    stand_in.answers[f"POST {BOX}/agent/run"] = httpx.Response(409, json={"detail": text, "error": {"code": "conflict", "message": text}})
+    with pytest.raises(sandy.SandyError, match=text) as caught:
+        caller.pieces(caller.client.run_agent("0123456789abcdef", "codex", "m", "p"))
+    assert (caught.value.status, caught.value.code) == (409, "conflict")
+
+
+def test_agents_are_listed_described_and_cancelled(caller, stand_in):
+    codex = {"id": "codex", "name": "OpenAI Codex", "installed": True}
+    stand_in.answers["GET /api/agents"] = {"agents": [codex], "models": []}
+    stand_in.answers[f"GET {BOX}/agent/status"] = {"running": True, "status": "running", "agent": "codex"}
+    stand_in.answers[f"POST {BOX}/agent/cancel"] = {"success": True, "cancelled": True}
+    assert caller.call("agents") == [codex]
+    assert caller.call("agent_status", "0123456789abcdef")["running"] is True
+    assert caller.call("cancel_agent", "0123456789abcdef") is True
+
+
 @pytest.mark.parametrize("content", ["grüße", b"\x00\xff", ""])
 def test_files_are_written_as_base64(caller, stand_in, content):
     stand_in.answers[f"POST {BOX}/files/write"] = {"success": True}

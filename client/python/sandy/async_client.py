@@ -24,7 +24,7 @@ import httpx
 
 from . import protocol
 from .errors import error_from, error_from_transport
-from .events import OutputDecoder
+from .events import AgentDecoder, OutputDecoder
 from .models import Connection, ExecResult, OutputChunk, Sandbox
 
 
@@ -213,6 +213,43 @@ class SandyClient:
     async def list_processes(self, sandbox_id: str) -> List[Dict[str, Any]]:
         """Describes the background processes of a sandbox, the finished ones too."""
         return list((await self._object(protocol.sandbox(sandbox_id, rest="/processes"))).get("processes") or [])
+
+    async def run_agent(
+        self, sandbox_id: str, agent: str, model: str, prompt: str, **options: Any
+    ) -> AsyncGenerator[Dict[str, Any], None]:
+        """Lets a command-line agent work in a sandbox: `async for event in client.run_agent(...)`.
+
+        Leaving it early (`aclose`) ends the run after some seconds.
+
+        Args:
+            agent: id of an agent, for example `claude-code`; see `agents`.
+            model: name of a model, passed on as it is.
+            prompt: what it is to do, of any length.
+            options: further fields of the API, for example `maxDuration`, `apiBaseUrl`, `apiKey`, `env`.
+
+        Yields:
+            The events as they come, each with a `type`. The last one is `complete`, with `exitCode`, `success`, `cancelled`
+            and `duration`.
+        """
+        decoder = AgentDecoder()
+        async with self._stream(protocol.run_agent(sandbox_id, agent, model, prompt, options)) as response:
+            async for piece in response.aiter_bytes():
+                for event in decoder.feed(piece):
+                    yield event
+        decoder.check_end()
+
+    async def cancel_agent(self, sandbox_id: str) -> bool:
+        """Ends the run of a sandbox's agent; its stream ends in order. Returns whether one was running."""
+        answer = await self._object(protocol.sandbox(sandbox_id, "POST", "/agent/cancel", json={}))
+        return bool(answer.get("cancelled"))
+
+    async def agent_status(self, sandbox_id: str) -> Dict[str, Any]:
+        """Describes what the agent of a sandbox does, or did last."""
+        return await self._object(protocol.sandbox(sandbox_id, rest="/agent/status"))
+
+    async def agents(self) -> List[Dict[str, Any]]:
+        """Describes the agents that the server knows: `id`, `name`, and whether one of its images has it (`installed`)."""
+        return list((await self._object(protocol.Call("GET", "/api/agents"))).get("agents") or [])
 
     async def write_file(self, sandbox_id: str, path: str, content: Union[str, bytes]) -> None:
         """Writes a file (text as UTF-8), making its directories. `path` is absolute or relative to /workspace."""

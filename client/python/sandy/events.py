@@ -79,6 +79,26 @@ class OutputDecoder:
         return bool(outcome.get("timed_out") or outcome.get("timedOut"))
 
 
+class AgentDecoder:
+    """Turns the bytes of an agent's stream into its events, as the server sent them, and remembers how the run ended."""
+
+    def __init__(self) -> None:
+        self._events = EventDecoder()
+        self.end: Optional[Dict[str, Any]] = None
+
+    def feed(self, piece: bytes) -> Iterator[Dict[str, Any]]:
+        """The events that `piece` completes."""
+        for event in self._events.feed(piece):
+            if event.data.get("type") == "complete":
+                self.end = event.data
+            yield event.data
+
+    def check_end(self) -> None:
+        """Raises SandyError when the stream ended before the run did, because then nobody knows how it went."""
+        if self.end is None:
+            raise SandyError(0, "stream_broken", "the stream ended before the agent did")
+
+
 def error_from_event(data: Dict[str, Any]) -> SandyError:
     """The failure an `error` event tells: `{"detail", "error": {"code", "message"}}`, or `{"code", "message"}` flat."""
     error = data.get("error")

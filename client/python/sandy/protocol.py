@@ -89,6 +89,12 @@ def execute(sandbox_id: str, command: str, timeout: float, options: Dict[str, An
     return sandbox(sandbox_id, "POST", "/exec", json=body, headers=headers, read_seconds=read_seconds)
 
 
+def run_agent(sandbox_id: str, agent: str, model: str, prompt: str, options: Dict[str, Any]) -> Call:
+    body = {"agent": agent, "model": model, "prompt": prompt, **options, "stream": True}
+    headers = {"Accept": "text/event-stream"}
+    return sandbox(sandbox_id, "POST", "/agent/run", json=body, headers=headers, read_seconds=STREAM_SILENCE_SECONDS)
+
+
 def write(sandbox_id: str, path: str, content: Union[str, bytes]) -> Call:
     data = content.encode("utf-8") if isinstance(content, str) else bytes(content)
     if len(data) > LARGEST_JSON_FILE:

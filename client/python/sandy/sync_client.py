@@ -21,7 +21,7 @@ import httpx
 
 from . import protocol
 from .errors import error_from, error_from_transport
-from .events import OutputDecoder
+from .events import AgentDecoder, OutputDecoder
 from .models import Connection, ExecResult, OutputChunk, Sandbox
 
 
@@ -204,6 +204,43 @@ class SyncSandyClient:
     def list_processes(self, sandbox_id: str) -> List[Dict[str, Any]]:
         """Describes the background processes of a sandbox, the finished ones too."""
         return list((self._object(protocol.sandbox(sandbox_id, rest="/processes"))).get("processes") or [])
+
+    def run_agent(
+        self, sandbox_id: str, agent: str, model: str, prompt: str, **options: Any
+    ) -> Generator[Dict[str, Any], None, None]:
+        """Lets a command-line agent work in a sandbox: `for event in client.run_agent(...)`.
+
+        Leaving it early (`close`) ends the run after some seconds.
+
+        Args:
+            agent: id of an agent, for example `claude-code`; see `agents`.
+            model: name of a model, passed on as it is.
+            prompt: what it is to do, of any length.
+            options: further fields of the API, for example `maxDuration`, `apiBaseUrl`, `apiKey`, `env`.
+
+        Yields:
+            The events as they come, each with a `type`. The last one is `complete`, with `exitCode`, `success`, `cancelled`
+            and `duration`.
+        """
+        decoder = AgentDecoder()
+        with self._stream(protocol.run_agent(sandbox_id, agent, model, prompt, options)) as response:
+            for piece in response.iter_bytes():
+                for event in decoder.feed(piece):
+                    yield event
+        decoder.check_end()
+
+    def cancel_agent(self, sandbox_id: str) -> bool:
+        """Ends the run of a sandbox's agent; its stream ends in order. Returns whether one was running."""
+        answer = self._object(protocol.sandbox(sandbox_id, "POST", "/agent/cancel", json={}))
+        return bool(answer.get("cancelled"))
+
+    def agent_status(self, sandbox_id: str) -> Dict[str, Any]:
+        """Describes what the agent of a sandbox does, or did last."""
+        return self._object(protocol.sandbox(sandbox_id, rest="/agent/status"))
+
+    def agents(self) -> List[Dict[str, Any]]:
+        """Describes the agents that the server knows: `id`, `name`, and whether one of its images has it (`installed`)."""
+        return list((self._object(protocol.Call("GET", "/api/agents"))).get("agents") or [])
 
     def write_file(self, sandbox_id: str, path: str, content: Union[str, bytes]) -> None:
         """Writes a file (text as UTF-8), making its directories. `path` is absolute or relative to /workspace."""
