@@ -37,13 +37,6 @@ constexpr auto control_patience = 5s;
 /// A client that breaks off may only have lost its connection for good: its run ends after this.
 constexpr auto reader_grace = 5s;
 
-/// A line of an error output, without its end.
-std::string trimmed(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
-    text.pop_back();
-  return text;
-}
-
 coro::task<void> wait_for(coro::event& what) {
   co_await what.wait();
   co_return caf::unit;
@@ -56,11 +49,12 @@ bool is_missing_program(const caf::error& error) {
 } // namespace
 
 agent_run_state::agent_run_state(self_pointer self, services* env, agents::definition agent,
-                                 agent_order order, std::shared_ptr<agent_box> box)
+                                 agent_order order, std::string directory, std::shared_ptr<agent_box> box)
     : self_(self)
     , env_(*env)
     , agent_(std::move(agent))
     , order_(std::move(order))
+    , directory_(std::move(directory))
     , box_(std::move(box))
     , reader_(agent_)
     , events_(queued_events)
@@ -147,7 +141,7 @@ coro::task<agents::rendered> agent_run_state::prepare() {
   for (const auto& [variable, value] : order_.env)
     wanted.env[variable] = value;
   wanted.home = std::string{homes} + agent_.id;
-  wanted.workspace = order_.directory.empty() ? std::string{workspace} : order_.directory;
+  wanted.workspace = directory_;
   if (auto path = agents::system_prompt_to_read(agent_, wanted); !path.empty()) {
     auto text = co_await box_->read(path, most_system_prompt);
     if (!text)
@@ -156,7 +150,7 @@ coro::task<agents::rendered> agent_run_state::prepare() {
   }
   wanted.prompt = std::move(order_.prompt);
   if (!order_.raw_prompt) {
-    auto project = co_await box_->stat(wanted.workspace + "/package.json");
+    auto project = co_await box_->stat(directory_ + "/package.json");
     if (project)
       wanted.prompt = agents::wrapped_for_web_project(wanted.prompt, wanted.workspace);
   }
@@ -248,7 +242,7 @@ coro::task<process_exit> agent_run_state::follow() {
       if (chunk->stream == output_stream::standard_output)
         co_await take(std::move(chunk->bytes));
       else
-        co_await say(agents::stderr_event(trimmed(std::move(chunk->bytes))));
+        co_await take_errors(std::move(chunk->bytes));
     } else if (auto* gap = std::get_if<output_gap>(&*event)) {
       co_await say(agents::status_event("Output was lost, because it was not read in time: " +
                                         std::to_string(gap->to - gap->from) + " bytes"));
@@ -258,6 +252,19 @@ coro::task<process_exit> agent_run_state::follow() {
 
 coro::task<void> agent_run_state::take(std::string bytes) {
   co_await tell(reader_.read(bytes));
+  co_return caf::unit;
+}
+
+/// @param bytes of standard error; empty at its end.
+coro::task<void> agent_run_state::take_errors(std::string bytes) {
+  std::string text;
+  auto add = [&text](agents::line_splitter::line line) { text += agents::stderr_event(line.text); };
+  if (bytes.empty())
+    errors_.finish(add);
+  else
+    errors_.feed(bytes, add);
+  if (!text.empty())
+    co_await say(std::move(text));
   co_return caf::unit;
 }
 
@@ -382,6 +389,7 @@ coro::task<void> agent_run_state::end_process() {
 
 coro::task<void> agent_run_state::finish() {
   co_await tell(reader_.finish());
+  co_await take_errors({});
   const auto& outcome = outcome_;
   const auto& said = reader_.said();
   auto how = stopping_.value_or(agents::ending::by_itself);
@@ -401,7 +409,8 @@ coro::task<void> agent_run_state::finish() {
   const auto exit_code = outcome ? outcome->exit_code : 1;
   const auto end = agents::completion_of(how, exit_code, outcome && said.succeeded(exit_code), elapsed());
   if (failure.empty() && how == agents::ending::by_itself && !end.success)
-    failure = agent_.name + " ended with exit code " + std::to_string(exit_code);
+    failure = agent_.name + (exit_code == 0 ? " ended without saying that it succeeded"
+                                            : " ended with exit code " + std::to_string(exit_code));
   info_.error = failure;
   info_.output = said.answer().empty() ? std::move(printed_) : said.answer();
   if (info_.output.size() > most_output)

@@ -27,8 +27,9 @@ public:
   static inline const char* name = "agent_run";
   using self_pointer = coro::actor<agent_run_state, agent_run_actor>*;
 
+  /// @param directory where it works, absolute.
   agent_run_state(self_pointer self, services* env, agents::definition agent, agent_order order,
-                  std::shared_ptr<agent_box> box);
+                  std::string directory, std::shared_ptr<agent_box> box);
   agent_run_actor::behavior_type make_behavior();
 
 private:
@@ -43,6 +44,7 @@ private:
   coro::task<process_exit> follow();
   coro::task<void> feed(std::string input);
   coro::task<void> take(std::string bytes);
+  coro::task<void> take_errors(std::string bytes);
   coro::task<void> tell(const std::vector<agents::event>& events);
   coro::task<void> watch_files();
   coro::task<void> tell_files();
@@ -66,8 +68,10 @@ private:
   services& env_;
   agents::definition agent_;
   agent_order order_;
+  std::string directory_;
   std::shared_ptr<agent_box> box_;
   agents::output_reader reader_;
+  agents::line_splitter errors_;
   agent_files files_;
   coro::channel<std::string> events_;
   agent_run_info info_;

@@ -16,6 +16,15 @@ using namespace std::chrono_literals;
 constexpr auto begin_timeout = 30s;
 constexpr auto question_timeout = 5s;
 
+/// Where a run works that wants `directory`, in a sandbox whose commands run in `workdir`.
+std::string absolute(const std::string& directory, std::string workdir) {
+  if (workdir.empty())
+    workdir = "/workspace";
+  if (directory.empty())
+    return workdir;
+  return directory.front() == '/' ? directory : workdir + "/" + directory;
+}
+
 } // namespace
 
 caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
@@ -34,8 +43,10 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
   auto io = env_.data.find(record_.info.id);
   if (life_.state() != sandbox_state::ready || !io)
     co_return no_such_sandbox();
+  auto directory = absolute(message.order.directory, record_.info.workdir);
   auto started = self_->spawn<coro::actor<agent_run_state, agent_run_actor>>(
-      &env_, *agent, std::move(message.order), make_agent_box(env_.threads, std::move(io)));
+      &env_, *agent, std::move(message.order), std::move(directory),
+      make_agent_box(env_.threads, std::move(io)));
   auto begun = co_await coro::request(started, begin_timeout, start_agent_run{});
   if (!begun)
     co_return std::move(begun.error());

@@ -170,14 +170,17 @@ void sandbox_state_machine::open_data() {
       ended_->uses);
 }
 
-/// What its processes find in their environment: what its creator said counts.
+/// What its processes find in their environment: what its image says, what we say, and what its creator said,
+/// who has the last word.
 environment sandbox_state_machine::variables() const {
-  auto all = env_.identity(record_.info);
-  std::erase_if(all, [this](const auto& ours) {
-    return std::any_of(record_.env.begin(), record_.env.end(),
-                       [&](const auto& given) { return given.first == ours.first; });
-  });
-  all.insert(all.end(), record_.env.begin(), record_.env.end());
+  auto all = instance_->variables;
+  for (const auto& stronger : {env_.identity(record_.info), record_.env}) {
+    std::erase_if(all, [&](const auto& before) {
+      return std::any_of(stronger.begin(), stronger.end(),
+                         [&](const auto& given) { return given.first == before.first; });
+    });
+    all.insert(all.end(), stronger.begin(), stronger.end());
+  }
   return all;
 }
 

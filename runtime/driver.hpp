@@ -31,6 +31,7 @@ struct instance {
   std::uint64_t init_start_ticks = 0; ///< field 22 of /proc/PID/stat: tells a reused pid
   unique_fd init;                     ///< pidfd; readable when process 1 has ended
   std::string guest_socket;           ///< host path where the guest listens
+  environment variables;              ///< that its image wants its programs to find
 };
 
 struct installed_image {

@@ -3,10 +3,13 @@
 #include "messages/image.hpp"
 #include "runtime/files.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 namespace sandy::runtime {
 
@@ -39,6 +42,22 @@ result<std::string> image_store::tree(std::string_view version) const {
   if (version.empty() || !std::filesystem::is_directory(path, ignored))
     return fail(errc::image_not_found, "this version of the image is not there any more");
   return path;
+}
+
+environment image_store::variables(const std::string& version) const {
+  std::lock_guard guard{mutex_};
+  auto [known, unread] = variables_.try_emplace(version);
+  if (!unread)
+    return known->second;
+  auto about = std::filesystem::path{directory_ + "/" + version}.parent_path() / "image.json";
+  std::ifstream file{about};
+  auto parsed = nlohmann::json::parse(file, nullptr, false);
+  if (auto given = parsed.find("environment");
+      parsed.is_object() && given != parsed.end() && given->is_object())
+    for (const auto& [name, value] : given->items())
+      if (value.is_string())
+        known->second.emplace_back(name, value.get<std::string>());
+  return known->second;
 }
 
 result<unix_millis> image_store::changed_at(std::string_view name) const {

@@ -2,6 +2,8 @@
 
 #include "messages/sandbox.hpp"
 
+#include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +30,10 @@ public:
   /// The host path of an image's tree by its version. Fails with image_not_found when it is gone.
   result<std::string> tree(std::string_view version) const;
 
+  /// The variables that programs in a sandbox of this version find, as its image.json says; none when it is
+  /// not to be read. Read once: a version never changes.
+  environment variables(const std::string& version) const;
+
   /// When the image was completed. Fails as `find`.
   result<unix_millis> changed_at(std::string_view name) const;
 
@@ -41,6 +47,8 @@ private:
   bool complete(const std::string& name) const;
 
   std::string directory_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, environment> variables_; ///< by version
 };
 
 } // namespace sandy::runtime

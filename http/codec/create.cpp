@@ -182,7 +182,7 @@ void read_features(field_reader& fields, std::vector<std::string>& warnings) {
     warnings.emplace_back(sentence);
   };
   object({"browserSession", "browser_session"}, "The browser session was not restored: there is no browser.");
-  object({"agent"}, "No agent was preselected: this server runs no agents.");
+  object({"agent"}, "No agent was preselected: a run names its agent.");
 }
 
 void read_connections(field_reader& fields, std::vector<sandbox_id>& targets) {

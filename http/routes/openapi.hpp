@@ -28,6 +28,9 @@ struct described_operation {
 };
 
 std::vector<described_operation> described_operations();
+/// Its part about agents, and the schemas of that.
+void describe_agents(std::vector<described_operation>& all);
+nlohmann::json agent_schemas();
 /// The schemas, by name.
 nlohmann::json described_schemas();
 /// The parameters, by name.

@@ -380,7 +380,7 @@ void describe_files(std::vector<described_operation>& all) {
                  "watch_files",
                  tag,
                  "Changes below a directory, as they happen",
-                 {"directory", "recursive_list"},
+                 {"directory", "recursive_list", "skip_dependencies"},
                  {},
                  {{events, "WatchEvents"}},
                  {400}});
@@ -482,6 +482,7 @@ std::vector<described_operation> described_operations() {
   describe_sandboxes(all);
   describe_images(all);
   describe_commands(all);
+  describe_agents(all);
   describe_files(all);
   describe_server(all);
   describe_administration(all);

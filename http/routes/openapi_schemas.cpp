@@ -31,6 +31,7 @@ constexpr std::string_view parameters = R"json({
 "directory": {"name": "path", "in": "query", "schema": {"type": "string", "default": "/workspace"}, "description": "Absolute, or relative to /workspace"},
 "raw": {"name": "raw", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Answer the bytes themselves; an Accept of application/octet-stream does the same"},
 "encoding": {"name": "encoding", "in": "query", "schema": {"type": "string", "enum": ["utf-8", "base64", "raw"]}, "description": "base64: always so; raw: the bytes themselves; otherwise text where the file is UTF-8"},
+"skip_dependencies": {"name": "skip_dependencies", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Leave out what happens in node_modules and .git"},
 "recursive_list": {"name": "recursive", "in": "query", "schema": {"type": "boolean", "default": true}, "description": "Directories below, too"},
 "recursive_delete": {"name": "recursive", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Also what is in a directory"},
 "all": {"name": "all", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Also node_modules and .git"},
@@ -228,6 +229,7 @@ nlohmann::json described_schemas() {
   auto all = nlohmann::json::object();
   for (auto part : {request_schemas, sandbox_schemas, work_schemas, server_schemas})
     all.update(nlohmann::json::parse(part));
+  all.update(agent_schemas());
   return all;
 }
 

@@ -128,6 +128,8 @@ result<instance> crun_driver::find_running(const sandbox_id& id, const sandbox_f
   found.init_pid = status->init_pid;
   found.init_start_ticks = status->init_start_ticks;
   found.guest_socket = files.socket;
+  if (auto from = read_origin(files.origin))
+    found.variables = images_.variables(from->image);
   if (group(id).frozen())
     return found; // it answers when it runs again
   if (auto answered = guest::ping_blocking(found.guest_socket, patience); !answered)

@@ -135,6 +135,29 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
           return unknown();
         return std::vector<sandbox_connection>{{q.id, q.id, 0x7f530001, 1'000}};
       },
+      [=](const run_agent& q) -> caf::result<agent_run_started> {
+        if (!known("run_agent", q))
+          return unknown();
+        script->order = q.order;
+        return fail(errc::conflict, "An agent runs in this sandbox already");
+      },
+      [=](const cancel_agent& q) -> caf::result<bool> {
+        if (!known("cancel_agent", q))
+          return unknown();
+        return true;
+      },
+      [=](const get_agent_run& q) -> caf::result<agent_run_info> {
+        if (!known("get_agent_run", q))
+          return unknown();
+        agent_run_info info;
+        info.status = run_status::running;
+        info.agent = "codex";
+        info.started_at = 1'700'000'000'000;
+        return info;
+      },
+      [=](const list_agents&) -> caf::result<std::vector<agent_info>> {
+        return std::vector<agent_info>{{"codex", "Codex", true}};
+      },
   };
 }
 

@@ -147,6 +147,7 @@ struct worker_script {
   std::vector<std::string> asked;       ///< "get acme 46da12d3..."
   create_sandbox wished;                ///< the last creation asked for
   fork_sandbox forked;                  ///< the last fork
+  agent_order order;                    ///< the last agent asked for
   std::optional<list_sandboxes> listed; ///< the last list
   result<sandbox_info> created = sandbox_info{};
   bool create_waits = false;       ///< create never answers

@@ -41,6 +41,33 @@ TEST_CASE_METHOD(images, "complete images are found and listed", "[image_store]"
   CHECK(code_of(store.find(std::string(4096, 'a')).error()) == errc::image_not_found);
 }
 
+TEST_CASE_METHOD(images, "an image's variables are those that its description names", "[image_store]") {
+  add("plain");
+  add("rich", true, false);
+  REQUIRE(write_new_file(path + "/rich/image.json",
+                         R"({"environment": {"A": "1", "B": "two words", "wrong": 3}, "name": "rich"})"));
+  add("broken", true, false);
+  REQUIRE(write_new_file(path + "/broken/image.json", "[1"));
+  image_store store{path};
+  CHECK(store.variables(store.find("plain")->version).empty());
+  CHECK(store.variables(store.find("broken")->version).empty());
+  CHECK(store.variables("gone/rootfs").empty());
+  for (int i = 0; i < 2; ++i)
+    CHECK(store.variables(store.find("rich")->version) == environment{{"A", "1"}, {"B", "two words"}});
+}
+
+TEST_CASE_METHOD(images, "a program is found in any image, also as a link to what is inside alone",
+                 "[image_store]") {
+  add("basic");
+  add("more");
+  std::filesystem::create_directories(path + "/more/rootfs/usr/local/bin");
+  std::filesystem::create_symlink("/opt/tools/agent", path + "/more/rootfs/usr/local/bin/agent");
+  image_store store{path};
+  CHECK(store.has_program("agent"));
+  for (auto name : {"", "other", "../bin/agent", "local/bin/agent"})
+    CHECK_FALSE(store.has_program(name));
+}
+
 TEST_CASE("a store that does not exist has no images", "[image_store]") {
   image_store store{"/nonexistent"};
   CHECK(store.list().empty());

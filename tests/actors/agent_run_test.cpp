@@ -1,0 +1,355 @@
+#include "actors/agent_run.hpp"
+#include "coro/timer.hpp"
+#include "machine.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <signal.h>
+
+#include <deque>
+
+using namespace sandy;
+using namespace sandy::tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A sandbox that does what the test says. What waits looks again every 10 ms of the test's clock.
+struct scripted_box final : agent_box {
+  coro::task<void> make_directory(std::string) override { co_return caf::unit; }
+  coro::task<void> write(std::string path, std::string content) override {
+    written[path] = content;
+    co_return caf::unit;
+  }
+  coro::task<std::string> read(std::string path, std::uint64_t) override { co_return "content of " + path; }
+  coro::task<file_info> stat(std::string path) override {
+    if (!files.contains(path))
+      co_return fail(errc::file_not_found, "File not found: " + path);
+    co_return file_info{};
+  }
+  coro::task<void> watch(std::string) override { co_return caf::unit; }
+  coro::task<watch_event> next_change() override {
+    while (changes.empty())
+      co_await coro::sleep_for(10ms);
+    auto change = changes.front();
+    changes.pop_front();
+    co_return change;
+  }
+  coro::task<void> start(process_spec wanted) override {
+    if (start_failure)
+      co_return start_failure;
+    spec = std::move(wanted);
+    co_return caf::unit;
+  }
+  coro::task<void> feed(std::string bytes) override {
+    input = std::move(bytes);
+    co_return caf::unit;
+  }
+  coro::task<process_event> next_event() override {
+    while (events.empty())
+      co_await coro::sleep_for(10ms);
+    auto event = events.front();
+    events.pop_front();
+    ++taken;
+    co_return event;
+  }
+  coro::task<void> signal(int number, bool tree) override {
+    signals.push_back(std::to_string(number) + (tree ? " tree" : ""));
+    while (paused)
+      co_await coro::sleep_for(10ms);
+    if (number == SIGKILL)
+      killed = true;
+    if (number == SIGKILL && dies)
+      events.push_back(process_event{process_exit{137, SIGKILL, false, 1, 0}});
+    co_return caf::unit;
+  }
+
+  void print(std::string text, output_stream to = output_stream::standard_output) {
+    events.push_back(process_event{output_chunk{to, 0, std::move(text)}});
+  }
+  void exit(int code) { events.push_back(process_event{process_exit{code, 0, false, 1, 0}}); }
+
+  std::map<std::string, std::string> written;
+  std::set<std::string> files;
+  process_spec spec;
+  std::string input;
+  std::deque<result<process_event>> events;
+  std::deque<result<watch_event>> changes;
+  std::vector<std::string> signals;
+  caf::error start_failure;
+  int taken = 0;
+  bool paused = false, killed = false, dies = true;
+};
+
+struct run_of_agent : machine {
+  ~run_of_agent() {
+    if (agent)
+      kill(agent);
+    agent = nullptr;
+    end_all();
+  }
+
+  agents::definition printer() const {
+    auto made = agents::parse_definition(R"(
+name = "Printer"
+id = "printer"
+program = "printer"
+dialect = "lines"
+api = "openai"
+prompt = "stdin"
+interrupt = "INT"
+arguments = ["--model", "{model}"]
+[[files]]
+path = ".printer"
+content = "{json:model}"
+)",
+                                         "printer", "printer.toml");
+    REQUIRE(made);
+    return *made;
+  }
+
+  void begin(std::uint64_t max_ms = 60'000) {
+    agent_order order;
+    order.agent = "printer";
+    order.model = "m";
+    order.prompt = "do it";
+    order.max_ms = max_ms;
+    agent = system.spawn<coro::actor<agent_run_state, agent_run_actor>>(
+        &env, printer(), std::move(order), std::string{"/workspace"}, std::shared_ptr<agent_box>{box});
+    REQUIRE(ask(agent, start_agent_run{}));
+  }
+
+  /// The events that are there now, read until none is left.
+  void read() {
+    for (;;) {
+      if (!reading)
+        reading.emplace(send(agent, read_agent_events{}));
+      run();
+      auto answer = reading->answer();
+      if (!answer)
+        return;
+      reading.reset();
+      REQUIRE(*answer);
+      keep((*answer)->text);
+      if ((*answer)->last)
+        return;
+    }
+  }
+  void keep(std::string_view text) {
+    while (!text.empty()) {
+      auto end = text.find("\n\n");
+      REQUIRE(end != std::string_view::npos);
+      REQUIRE(text.starts_with("data: "));
+      told.push_back(nlohmann::json::parse(text.substr(6, end - 6)));
+      text.remove_prefix(end + 2);
+    }
+  }
+  void read_for(std::chrono::milliseconds time) {
+    for (auto passed = 0ms; passed < time; passed += 100ms) {
+      advance(100ms);
+      read();
+    }
+  }
+  std::size_t count(const std::string& type) const {
+    return static_cast<std::size_t>(
+        std::count_if(told.begin(), told.end(), [&](const auto& each) { return each["type"] == type; }));
+  }
+  void check_end(int code, bool success, bool cancelled) const {
+    REQUIRE(count("complete") == 1);
+    const auto& last = told.back();
+    REQUIRE(last["type"] == "complete");
+    CHECK(last["exitCode"] == code);
+    CHECK(last["success"] == success);
+    CHECK(last["cancelled"] == cancelled);
+  }
+  agent_run_info info() { return *ask(agent, get_agent_run{}); }
+
+  std::shared_ptr<scripted_box> box = std::make_shared<scripted_box>();
+  agent_run_actor agent;
+  std::vector<nlohmann::json> told;
+  std::optional<sandy::tests::question<agent_events>> reading;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(run_of_agent, "an agent gets its files, its prompt and a mark, and its end is told once",
+                 "[agents]") {
+  begin();
+  box->print("hel");
+  box->print("lo\nworld\n");
+  box->print("care\xc3", output_stream::standard_error);
+  box->print("\xa9\nunended", output_stream::standard_error);
+  read_for(200ms);
+  CHECK(box->written.at("/root/.agents/printer/.printer") == "\"m\"");
+  CHECK(box->spec.argv == std::vector<std::string>{"printer", "--model", "m"});
+  CHECK_FALSE(box->spec.run.empty());
+  CHECK(box->input == "do it");
+  CHECK(info().status == run_status::running);
+  box->exit(0);
+  read_for(200ms);
+  check_end(0, true, false);
+  CHECK(told.at(0)["message"] == "Starting Printer...");
+  CHECK(told.at(1)["message"] == "Running Printer with model m...");
+  CHECK(told.at(2) == nlohmann::json{{"type", "output"}, {"text", "hello"}});
+  CHECK(told.at(3)["text"] == "world");
+  CHECK(told.at(4) == nlohmann::json{{"type", "stderr"}, {"text", "care\xc3\xa9"}});
+  CHECK(told.at(5) == nlohmann::json{{"type", "stderr"}, {"text", "unended"}});
+  CHECK(info().status == run_status::succeeded);
+  CHECK(info().output == "hello\nworld\n");
+  CHECK(box->signals.empty());
+}
+
+TEST_CASE_METHOD(run_of_agent, "an exit code is passed on, and explained", "[agents]") {
+  begin();
+  box->exit(3);
+  read_for(200ms);
+  check_end(3, false, false);
+  CHECK(told.at(told.size() - 2)["error"] == "Printer ended with exit code 3");
+}
+
+TEST_CASE_METHOD(run_of_agent, "a program that is not there is 127", "[agents]") {
+  box->start_failure = fail(errc::invalid_argument, "The program does not exist: printer");
+  begin();
+  read_for(200ms);
+  check_end(127, false, false);
+  CHECK(count("error") == 1);
+}
+
+TEST_CASE_METHOD(run_of_agent, "signs of life come every five seconds", "[agents]") {
+  begin();
+  read_for(16s);
+  CHECK(count("heartbeat") == 3);
+  box->exit(0);
+  read_for(6s);
+  check_end(0, true, false);
+}
+
+TEST_CASE_METHOD(run_of_agent, "a cancelled agent is asked to end, and then killed with all that it started",
+                 "[agents]") {
+  begin();
+  read_for(200ms);
+  CHECK(*ask(agent, cancel_agent_run{}));
+  CHECK(*ask(agent, cancel_agent_run{})); // it has not ended yet
+  read_for(2s);
+  CHECK(box->signals == std::vector<std::string>{"2"});
+  CHECK(count("complete") == 0);
+  read_for(2s);
+  CHECK(box->signals == std::vector<std::string>{"2", "9 tree"});
+  check_end(130, false, true);
+  CHECK_FALSE(*ask(agent, cancel_agent_run{}));
+  CHECK(info().status == run_status::cancelled);
+}
+
+TEST_CASE_METHOD(run_of_agent,
+                 "an agent that obeys is swept up after at once, and its own exit code hides nothing",
+                 "[agents]") {
+  begin();
+  read_for(200ms);
+  ask(agent, cancel_agent_run{});
+  box->exit(0);
+  box->dies = false;
+  read_for(300ms);
+  CHECK(box->signals == std::vector<std::string>{"2", "9 tree"});
+  check_end(130, false, true);
+}
+
+TEST_CASE_METHOD(run_of_agent, "time that is over is told by a status, not by an error", "[agents]") {
+  begin(10'000);
+  read_for(9900ms);
+  CHECK(box->signals.empty());
+  read_for(5s);
+  check_end(124, false, false);
+  CHECK(count("error") == 0);
+  CHECK(std::any_of(told.begin(), told.end(), [](const auto& each) {
+    return each["type"] == "status" &&
+           each["message"].template get<std::string>().find("10 s") != std::string::npos;
+  }));
+  CHECK(info().status == run_status::timed_out);
+}
+
+TEST_CASE_METHOD(run_of_agent, "a paused sandbox does not hold the end, and obeys when it goes on",
+                 "[agents]") {
+  begin();
+  read_for(200ms);
+  box->paused = true;
+  ask(agent, cancel_agent_run{});
+  read_for(15s);
+  check_end(130, false, true);
+  CHECK_FALSE(box->killed);
+  box->paused = false;
+  advance(6s);
+  CHECK(box->killed);
+}
+
+TEST_CASE_METHOD(run_of_agent, "without a reader the run ends, after a grace", "[agents]") {
+  begin();
+  read_for(200ms);
+  caf::anon_send(agent, leave_agent_run{});
+  run();
+  advance(4s);
+  CHECK(box->signals.empty());
+  for (int i = 0; i < 12; ++i)
+    advance(500ms);
+  CHECK(box->signals == std::vector<std::string>{"2", "9 tree"});
+  CHECK(info().status == run_status::cancelled);
+}
+
+TEST_CASE_METHOD(run_of_agent, "a slow reader slows the agent, and loses nothing", "[agents]") {
+  begin();
+  for (int i = 0; i < 100; ++i)
+    box->print(std::to_string(i) + "\n");
+  box->exit(0);
+  advance(4s);
+  CHECK(box->taken < 20);
+  read_for(500ms);
+  check_end(0, true, false);
+  int expected = 0;
+  for (const auto& each : told)
+    if (each["type"] == "output")
+      CHECK(each["text"] == std::to_string(expected++));
+  CHECK(expected == 100);
+}
+
+TEST_CASE_METHOD(run_of_agent, "the end of the sandbox is the end of the run, with its reason", "[agents]") {
+  begin();
+  box->events.push_back(fail(errc::sandbox_ended, "sandbox preempted"));
+  read_for(200ms);
+  check_end(137, false, false);
+  CHECK(told.at(told.size() - 2)["error"] == "sandbox preempted");
+  CHECK(info().status == run_status::sandbox_ended);
+}
+
+TEST_CASE_METHOD(run_of_agent, "files are told when they changed, caches never, and all before the end",
+                 "[agents]") {
+  begin();
+  read_for(200ms);
+  box->changes.push_back(watch_event{"created", "a.txt", {}, false});
+  box->changes.push_back(watch_event{"modified", "a.txt", {}, false});
+  box->changes.push_back(watch_event{"created", "node_modules/x/y.js", {}, false});
+  box->changes.push_back(watch_event{"created", "src", {}, true});
+  read_for(1500ms);
+  REQUIRE(count("files-update") == 1);
+  box->changes.push_back(watch_event{"moved", "b.txt", "b.tmp", false});
+  box->exit(0);
+  read_for(300ms);
+  check_end(0, true, false);
+  REQUIRE(count("files-update") == 2);
+  std::vector<std::string> paths;
+  for (const auto& each : told)
+    if (each["type"] == "files-update")
+      for (const auto& file : each["files"])
+        paths.push_back(file["changeType"].get<std::string>() + " " + file["path"].get<std::string>());
+  CHECK(paths == std::vector<std::string>{"created a.txt", "created b.txt"});
+  CHECK(info().files == std::vector<std::string>{"a.txt", "b.txt"});
+}
+
+TEST_CASE_METHOD(run_of_agent, "a prompt for a web project is explained, unless the caller wants it raw",
+                 "[agents]") {
+  box->files.insert("/workspace/package.json");
+  begin();
+  read_for(100ms);
+  CHECK(box->input.size() > std::string{"do it"}.size());
+  CHECK(box->input.find("do it") != std::string::npos);
+}
