@@ -83,7 +83,7 @@ def test_a_run_that_is_cancelled_leaves_nothing_of_it(api, box, port, agent):
         events += list(stream)
     end = agents.end_of(events)
     assert (end["exitCode"], end["success"], end["cancelled"]) == (130, False, True)
-    assert agents.processes(api, box) == before
+    wait_until(lambda: agents.processes(api, box) == before, "what was killed is gone")
     assert status(api, box)["status"] == "cancelled"
     assert cancel(api, box) == {"success": True, "cancelled": False}
 
@@ -134,7 +134,7 @@ def test_a_client_that_goes_away_ends_its_run(api, box, port):
         first_of(stream, "agent-output")
     wait_until(lambda: status(api, box)["running"] is False, "the run ended")
     assert status(api, box)["status"] == "cancelled"
-    assert "claude" not in agents.processes(api, box)
+    wait_until(lambda: "claude" not in agents.processes(api, box), "what was killed is gone")
 
 
 def test_the_end_of_the_sandbox_is_told(api):
