@@ -13,7 +13,7 @@ def start_model(api, box: str) -> int:
     """Starts the stand-in inside; its log is /tmp/model.log. @return its port"""
     api.write(box, "/tmp/model_server.py", (Path(__file__).parent / "model_server.py").read_text())
     api.start(box, "exec python3 /tmp/model_server.py --log /tmp/model.log >/tmp/model.port")
-    return int(wait_until(lambda: api.output(box, "cat /tmp/model.port || true").strip(), "the model listens"))
+    return int(wait_until(lambda: api.output(box, "cat /tmp/model.port || true").strip(), "the model listens", 30))
 
 
 def order(port: int, agent: str, mode: str = "", **fields) -> dict:

@@ -75,15 +75,15 @@ def test_a_run_that_is_cancelled_leaves_nothing_of_it(api, box, port, agent):
     before = agents.processes(api, box)
     with agents.run(api, box, agents.order(port, agent, mode)) as stream:
         events = [first_of(stream, "status")]
-        wait_until(lambda: api.output(box, "cat /tmp/model.log"), "the model was asked")
+        wait_until(lambda: api.output(box, "cat /tmp/model.log"), "the model was asked", 60)
         if mode == "forever":
-            wait_until(lambda: "tail -f /dev/null" in agents.processes(api, box), "the tool runs")
+            wait_until(lambda: "tail -f /dev/null" in agents.processes(api, box), "the tool runs", 60)
         assert status(api, box)["running"] is True
         assert cancel(api, box) == {"success": True, "cancelled": True}
         events += list(stream)
     end = agents.end_of(events)
     assert (end["exitCode"], end["success"], end["cancelled"]) == (130, False, True)
-    wait_until(lambda: agents.processes(api, box) == before, "what was killed is gone")
+    wait_until(lambda: agents.processes(api, box) == before, "what was killed is gone", 30)
     assert status(api, box)["status"] == "cancelled"
     assert cancel(api, box) == {"success": True, "cancelled": False}
 
@@ -132,9 +132,9 @@ def test_one_agent_at_a_time_works_in_a_sandbox(api, box, port):
 def test_a_client_that_goes_away_ends_its_run(api, box, port):
     with agents.run(api, box, agents.order(port, "claude-code", "slow")) as stream:
         first_of(stream, "agent-output")
-    wait_until(lambda: status(api, box)["running"] is False, "the run ended")
+    wait_until(lambda: status(api, box)["running"] is False, "the run ended", 30)
     assert status(api, box)["status"] == "cancelled"
-    wait_until(lambda: "claude" not in agents.processes(api, box), "what was killed is gone")
+    wait_until(lambda: "claude" not in agents.processes(api, box), "what was killed is gone", 30)
 
 
 def test_the_end_of_the_sandbox_is_told(api):
