@@ -2,6 +2,7 @@
 
 #include "coro/io.hpp"
 #include "coro/pool.hpp"
+#include "runtime/guest/whole_file.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -23,34 +24,6 @@ io_task<result<Item>> next_of(std::shared_ptr<Stream> stream) {
   co_return item;
 }
 
-io_task<result<void>> write_file(std::shared_ptr<sandbox_io> io, std::string path, std::string content) {
-  auto sink = co_await io->write_file({std::move(path), 0600, false});
-  if (!sink)
-    co_return std::move(sink.error());
-  auto written = co_await (*sink)->write(content);
-  if (!written)
-    co_return std::move(written.error());
-  auto placed = co_await (*sink)->commit(false);
-  if (!placed)
-    co_return std::move(placed.error());
-  co_return caf::unit;
-}
-
-io_task<result<std::string>> read_file(std::shared_ptr<sandbox_io> io, std::string path, std::uint64_t most) {
-  auto file = co_await io->read_file(std::move(path), 0, most);
-  if (!file)
-    co_return std::move(file.error());
-  std::string content;
-  for (;;) {
-    auto piece = co_await file->bytes->read();
-    if (!piece)
-      co_return std::move(piece.error());
-    if (piece->empty())
-      co_return std::move(content);
-    content += *piece;
-  }
-}
-
 class guest_agent_box final : public agent_box {
 public:
   guest_agent_box(boost::asio::io_context& context, std::shared_ptr<sandbox_io> io)
@@ -63,12 +36,14 @@ public:
   }
 
   coro::task<void> write(std::string path, std::string content) override {
-    auto written = co_await coro::io<void>(context_, write_file(io_, std::move(path), std::move(content)));
+    auto written = co_await coro::io<void>(
+        context_, guest::write_whole(io_, {std::move(path), 0600, false}, std::move(content)));
     co_return std::move(written);
   }
 
   coro::task<std::string> read(std::string path, std::uint64_t most) override {
-    auto content = co_await coro::io<std::string>(context_, read_file(io_, std::move(path), most));
+    auto content =
+        co_await coro::io<std::string>(context_, guest::read_beginning(io_, std::move(path), most));
     co_return std::move(content);
   }
 

@@ -5,6 +5,7 @@
 #include "coro/request.hpp"
 #include "coro/timer.hpp"
 #include "metrics/log.hpp"
+#include "metrics/registry.hpp"
 
 #include <signal.h>
 
@@ -61,6 +62,12 @@ agent_run_state::agent_run_state(self_pointer self, services* env, agents::defin
     , outcome_(fail(errc::sandbox_failed, "The sandbox did not end the agent in time")) {
   info_.agent = agent_.id;
   info_.model = order_.model;
+}
+
+/// Also of a run that the server leaves when it stops.
+agent_run_state::~agent_run_state() {
+  if (info_.status == run_status::running)
+    env_.metrics.agent_finished(run_status::cancelled, std::chrono::duration<double>(elapsed()).count());
 }
 
 agent_run_actor::behavior_type agent_run_state::make_behavior() {
@@ -120,6 +127,7 @@ caf::result<void> agent_run_state::start(start_agent_run) {
     co_return std::move(command.error());
   begun_ = self_->clock().now();
   info_.status = run_status::running;
+  env_.metrics.agent_started();
   info_.started_at = env_.wall_clock();
   log("agent_started");
   coro::spawn(run());
@@ -135,6 +143,8 @@ coro::task<agents::rendered> agent_run_state::prepare() {
   wanted.model = order_.model;
   wanted.base_url = order_.base_url;
   wanted.api_key = order_.api_key;
+  wanted.platform_base_url = env_.settings.agents.base_url;
+  wanted.platform_api_key = env_.settings.agents.api_key;
   wanted.system_prompt = order_.system_prompt;
   wanted.system_prompt_path = order_.system_prompt_path;
   wanted.session_id = order_.session_id;
@@ -424,6 +434,7 @@ coro::task<void> agent_run_state::finish() {
                  : how == agents::ending::max_duration  ? run_status::timed_out
                  : how == agents::ending::sandbox_ended ? run_status::sandbox_ended
                                                         : run_status::failed;
+  env_.metrics.agent_finished(info_.status, std::chrono::duration<double>(elapsed()).count());
   log("agent_ended", to_string(info_.status));
   if (!failure.empty())
     co_await say(agents::error_event(failure));

@@ -30,6 +30,9 @@ public:
   /// @param directory where it works, absolute.
   agent_run_state(self_pointer self, services* env, agents::definition agent, agent_order order,
                   std::string directory, std::shared_ptr<agent_box> box);
+  agent_run_state(const agent_run_state&) = delete;
+  agent_run_state& operator=(const agent_run_state&) = delete;
+  ~agent_run_state();
   agent_run_actor::behavior_type make_behavior();
 
 private:

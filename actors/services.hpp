@@ -50,6 +50,12 @@ struct flavor {
   std::uint32_t warm_max = 0; ///< at most, while demand is high; below `warm`: four times `warm`
 };
 
+/// What runs of agents get that say nothing else.
+struct agent_defaults {
+  std::string base_url; ///< of the model's interface; empty: the definition's
+  std::string api_key;  ///< empty: none
+};
+
 struct worker_settings {
   resource_limits default_limits{1ull << 30, 1000, 512, 8ull << 30};
   resource_limits max_limits{8ull << 30, 8000, 4096, 64ull << 30};
@@ -72,7 +78,8 @@ struct worker_settings {
   std::uint32_t pool_refill_rate = 10;     ///< warm sandboxes made per second and flavor, at most
   std::chrono::seconds pool_max_age{3600}; ///< an older warm sandbox is replaced
   std::uint32_t max_connections = 16;      ///< that one sandbox has to others, at most
-  std::string data_dir;                    ///< whose file system is reported as the disk
+  agent_defaults agents;
+  std::string data_dir; ///< whose file system is reported as the disk
 };
 
 /// What actors work with. Outlives the actor system; all of it is thread safe or says which thread.

@@ -453,6 +453,18 @@ std::vector<setting> make_settings() {
   all.push_back(make<size_limit_kind>("tenant_memory", group, FIELD(tenant_defaults.memory_bytes),
                                       "Sum of the memory limits of the sandboxes alive"));
 
+  group = "Agents";
+  all.push_back(
+      make<path_kind>("agents", group, FIELD(agents),
+                      "Folder with their definitions; empty means agent-definitions beside the server"));
+  all.push_back(
+      make<text_kind>("agent_base_url", group, FIELD(worker.agents.base_url),
+                      "The model's interface for runs that name none; empty means what the definition says"));
+  all.push_back(make<text_kind>("agent_api_key", group, FIELD(worker.agents.api_key),
+                                "The model's key for runs that bring none; the agent sees it"));
+  all.back().type = "KEY";
+  all.back().secret = true;
+
   group = "Isolation";
   all.push_back(
       make<path_kind>("crun", group, FIELD(crun), "The crun program, searched in PATH when it has no slash"));
@@ -462,9 +474,6 @@ std::vector<setting> make_settings() {
                                 "The sandy-launch program; empty means beside the server"));
   all.push_back(make<path_kind>("copier", group, FIELD(copier),
                                 "The sandy-copy-layer program; empty means beside the server"));
-  all.push_back(make<path_kind>(
-      "agents", group, FIELD(agents),
-      "Folder with the definitions of agents; empty means agent-definitions beside the server"));
   all.push_back(make<text_kind>("cgroup_parent", group, FIELD(cgroup_parent),
                                 "Control group that holds all sandboxes; empty derives one from data_dir"));
   all.push_back(make<count_kind<65536>>(

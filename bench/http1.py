@@ -28,11 +28,22 @@ class Connection:
 
     def call(self, method, path, body=None):
         """The JSON of the answer, or its bytes when it is something else. Raises Refused for every status but 2xx."""
+        self._ask(method, path, body)
+        return self._answer(f"{method} {path}")
+
+    def stream(self, method, path, body):
+        """The pieces of a chunked answer, as they come."""
+        self._ask(method, path, body)
+        head = self._until(b"\r\n\r\n").decode("latin-1")
+        if not head.startswith("HTTP/1.1 200") or "chunked" not in head.lower():
+            raise Refused(f"{method} {path}: {head[:500]}")
+        yield from iter(self._chunk, b"")
+
+    def _ask(self, method, path, body):
         content = b"" if body is None else json.dumps(body).encode()
         kind = "Content-Type: application/json\r\n" if body is not None else ""
         head = f"{method} {path} HTTP/1.1\r\n{self._headers}{kind}Content-Length: {len(content)}\r\n\r\n"
         self._socket.sendall(head.encode() + content)
-        return self._answer(f"{method} {path}")
 
     def upload(self, path, pieces):
         """POSTs a body of unknown length."""

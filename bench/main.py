@@ -12,6 +12,7 @@ from pathlib import Path
 # Tests start and check their servers with the same modules.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import agent_bench
 import concurrency_bench
 import coro_bench
 import edge_bench
@@ -25,7 +26,7 @@ from session import Session
 from timing import kibibytes
 
 PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench,
-         "pool": pool_bench, "rest": rest_bench, "concurrency": concurrency_bench}
+         "pool": pool_bench, "rest": rest_bench, "concurrency": concurrency_bench, "agent": agent_bench}
 RESULTS = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 

@@ -21,6 +21,10 @@ const prometheus::Histogram::BucketBoundaries create_bounds{
 const prometheus::Histogram::BucketBoundaries exec_bounds{
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200};
 
+/// Seconds. From a refused key to an afternoon's work.
+const prometheus::Histogram::BucketBoundaries agent_bounds{0.5, 1,   2.5, 5,    10,   30,  60,
+                                                           120, 300, 600, 1200, 3600, 7200};
+
 /// One counter per label value, in the order of the enum. The array's size makes a forgotten value an error.
 template <std::size_t Count>
 void add_all(std::array<prometheus::Counter*, Count>& into, prometheus::Family<prometheus::Counter>& family,
@@ -136,6 +140,19 @@ registry::registry(std::string_view version, const std::vector<std::string>& fla
                        .Help("Time commands ran, from start to exit.")
                        .Register(families_)
                        .Add({}, exec_bounds);
+  agents_running_ =
+      &BuildGauge().Name("sandy_agents_running").Help("Agents at work now.").Register(families_).Add({});
+  auto& runs = BuildCounter()
+                   .Name("sandy_agent_runs_total")
+                   .Help("Runs of agents that ended, by how.")
+                   .Register(families_);
+  for (auto i = index(run_status::succeeded); i < agent_runs_.size(); ++i)
+    agent_runs_[i] = &runs.Add({{"outcome", to_string(static_cast<run_status>(i))}});
+  agent_seconds_ = &BuildHistogram()
+                        .Name("sandy_agent_run_duration_seconds")
+                        .Help("Time agents worked, from the start of a run to its end.")
+                        .Register(families_)
+                        .Add({}, agent_bounds);
   add_all(guest_bytes_,
           BuildCounter()
               .Name("sandy_guest_bytes_total")
@@ -230,6 +247,14 @@ void registry::exec_finished(exec_outcome outcome, double seconds) {
   if (outcome == exec_outcome::exited || outcome == exec_outcome::signaled ||
       outcome == exec_outcome::timeout)
     exec_seconds_->Observe(seconds);
+}
+
+void registry::agent_started() { agents_running_->Increment(); }
+
+void registry::agent_finished(run_status outcome, double seconds) {
+  agents_running_->Decrement();
+  agent_runs_[index(outcome)]->Increment();
+  agent_seconds_->Observe(seconds);
 }
 
 void registry::guest_bytes(direction where, std::uint64_t count) {

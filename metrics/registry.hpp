@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/agent.hpp"
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
 #include "messages/room.hpp"
@@ -85,6 +86,9 @@ public:
   /// @param seconds from start to exit; used only for commands whose exit was seen (exited, signaled,
   /// timeout).
   void exec_finished(exec_outcome outcome, double seconds);
+  void agent_started();
+  /// @param outcome anything but none and running.
+  void agent_finished(run_status outcome, double seconds);
   void guest_bytes(direction where, std::uint64_t count);
   void leaks_found(leak_kind kind, std::uint64_t count = 1);
 
@@ -117,6 +121,9 @@ private:
   std::array<prometheus::Counter*, 3> over_limit_{}; ///< budget_kind without none
   std::array<prometheus::Counter*, 6> execs_{};
   prometheus::Histogram* exec_seconds_ = nullptr;
+  prometheus::Gauge* agents_running_ = nullptr;
+  std::array<prometheus::Counter*, 7> agent_runs_{}; ///< by run_status; the first two stay empty
+  prometheus::Histogram* agent_seconds_ = nullptr;
   std::array<prometheus::Counter*, 2> guest_bytes_{};
   std::array<prometheus::Counter*, 2> leaks_{};
   std::array<prometheus::Counter*, life_event_types> events_{};

@@ -1,5 +1,7 @@
 #include "runtime/guest/host_names.hpp"
 
+#include "runtime/guest/whole_file.hpp"
+
 #include <algorithm>
 
 namespace sandy::guest {
@@ -17,22 +19,12 @@ caf::error too_much() {
 
 /// The file's text; empty when there is none.
 io_task<result<std::string>> read_hosts(std::shared_ptr<sandbox_io> in) {
-  auto file = co_await in->read_file(std::string{hosts_file}, 0, 0);
-  if (!file && code_of(file.error()) == errc::file_not_found)
+  auto text = co_await read_beginning(std::move(in), std::string{hosts_file}, most_bytes + 1);
+  if (!text && code_of(text.error()) == errc::file_not_found)
     co_return std::string{};
-  if (!file)
-    co_return std::move(file.error());
-  std::string text;
-  for (;;) {
-    auto piece = co_await file->bytes->read();
-    if (!piece)
-      co_return std::move(piece.error());
-    if (piece->empty())
-      co_return text;
-    if (text.size() + piece->size() > most_bytes)
-      co_return too_much();
-    text += *piece;
-  }
+  if (text && text->size() > most_bytes)
+    co_return too_much();
+  co_return text;
 }
 
 } // namespace
@@ -69,16 +61,8 @@ io_task<result<void>> write_host_names(std::shared_ptr<sandbox_io> in, std::vect
     co_return caf::unit;
   write_options options;
   options.path = hosts_file;
-  auto sink = co_await in->write_file(std::move(options));
-  if (!sink)
-    co_return std::move(sink.error());
-  auto written = co_await (*sink)->write(after);
-  if (!written)
-    co_return std::move(written.error());
-  auto placed = co_await (*sink)->commit(false);
-  if (!placed)
-    co_return std::move(placed.error());
-  co_return caf::unit;
+  auto written = co_await write_whole(std::move(in), std::move(options), std::move(after));
+  co_return written;
 }
 
 } // namespace sandy::guest

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import json
 
 import agents
 import pytest
@@ -161,15 +160,6 @@ def test_without_a_stream_one_object_tells_all(api, box, port):
     assert done["status"] == "completed" and done["success"] is True and done["exit_code"] == 0
     assert done["output"] and done["error"] is None and done["duration_ms"] > 0
     assert done["files_modified"] == ["result.txt"]
-
-
-def test_a_session_is_taken_up_again(api, box, port):
-    first = answer(api.http.post(f"/api/sandboxes/{box}/agent/run", json=agents.order(port, "claude-code", stream=False), timeout=120))
-    assert first["sessionId"]
-    again = agents.order(port, "claude-code", prompt="Again.", sessionId=first["sessionId"], stream=False)
-    assert answer(api.http.post(f"/api/sandboxes/{box}/agent/run", json=again, timeout=120))["success"] is True
-    asked = [json.loads(line) for line in api.output(box, "cat /tmp/model.log").splitlines()]
-    assert asked[-1]["history"] >= 1
 
 
 @pytest.mark.parametrize("agent", INSTALLED)

@@ -42,6 +42,12 @@ void use_everything(registry& all) {
     all.limit_refused(static_cast<budget_kind>(i));
   for (int i = 0; i <= static_cast<int>(metrics::exec_outcome::disconnected); ++i)
     all.exec_finished(static_cast<metrics::exec_outcome>(i), 0.25);
+  for (int i = static_cast<int>(run_status::succeeded); i <= static_cast<int>(run_status::sandbox_ended);
+       ++i) {
+    all.agent_started();
+    all.agent_finished(static_cast<run_status>(i), 30);
+  }
+  all.agent_started();
   all.guest_bytes(metrics::direction::in, 10);
   all.guest_bytes(metrics::direction::out, 2000);
   all.leaks_found(metrics::leak_kind::sandbox);
@@ -91,6 +97,10 @@ TEST_CASE("every event shows in the exposition", "[metrics]") {
     CHECK(value_of(text, std::string(R"(sandy_limiter_refusals_total{kind=")") + kind + "\"}") == 1);
   for (auto outcome : {"exited", "signaled", "timeout", "failed", "lost", "disconnected"})
     CHECK(value_of(text, std::string(R"(sandy_execs_total{outcome=")") + outcome + "\"}") == 1);
+  CHECK(value_of(text, "sandy_agents_running") == 1);
+  for (auto outcome : {"succeeded", "failed", "cancelled", "timed_out", "sandbox_ended"})
+    CHECK(value_of(text, std::string(R"(sandy_agent_runs_total{outcome=")") + outcome + "\"}") == 1);
+  CHECK(value_of(text, "sandy_agent_run_duration_seconds_count") == 5);
   CHECK(value_of(text, "sandy_exec_duration_seconds_count") == 3); // only where the exit was seen
   CHECK(value_of(text, R"(sandy_guest_bytes_total{direction="in"})") == 10);
   CHECK(value_of(text, R"(sandy_guest_bytes_total{direction="out"})") == 2000);
