@@ -6,6 +6,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include <csignal>
+
 namespace sandy {
 
 namespace {
@@ -23,6 +25,8 @@ io_task<result<Item>> next_of(std::shared_ptr<Stream> stream) {
   auto item = co_await stream->next();
   co_return item;
 }
+
+constexpr std::uint32_t most_listed = 20'000;
 
 class guest_agent_box final : public agent_box {
 public:
@@ -52,6 +56,18 @@ public:
     co_return std::move(info);
   }
 
+  coro::task<std::vector<std::string>> list(std::string directory) override {
+    auto found = co_await coro::io<std::vector<file_info>>(
+        context_, io_->list({std::move(directory), true, true, most_listed}));
+    if (!found)
+      co_return std::move(found.error());
+    std::vector<std::string> names;
+    for (auto& each : *found)
+      if (each.kind != file_kind::directory)
+        names.push_back(std::move(each.path));
+    co_return std::move(names);
+  }
+
   coro::task<void> watch(std::string directory) override {
     auto stream = co_await coro::io<std::unique_ptr<watch_stream>>(
         context_, io_->watch({std::move(directory), true, true}));
@@ -73,8 +89,10 @@ public:
     process_ = started->process_id;
     auto stream =
         co_await coro::io<std::unique_ptr<process_stream>>(context_, io_->output(process_, 0, true));
-    if (!stream)
+    if (!stream) { // it must not run unseen
+      co_await coro::io<void>(context_, io_->signal(process_, SIGKILL, true));
       co_return std::move(stream.error());
+    }
     output_ = living_on(context_, std::move(*stream));
     co_return caf::unit;
   }

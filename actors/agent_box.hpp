@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace sandy {
 
@@ -24,6 +25,9 @@ public:
   virtual coro::task<std::string> read(std::string path, std::uint64_t most) = 0;
   virtual coro::task<file_info> stat(std::string path) = 0;
 
+  /// The files of a directory and below, relative to it, but for those in directories of dependencies. Fails
+  /// with limit_reached when there are many.
+  virtual coro::task<std::vector<std::string>> list(std::string directory) = 0;
   /// Begins to watch a directory and all below, but for directories of dependencies.
   virtual coro::task<void> watch(std::string directory) = 0;
   virtual coro::task<watch_event> next_change() = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 
 namespace sandy {
@@ -29,36 +30,45 @@ bool of_no_interest(std::string_view path) {
 
 } // namespace
 
+void agent_files::expect(std::vector<std::string> names) {
+  before_ = {std::make_move_iterator(names.begin()), std::make_move_iterator(names.end())};
+}
+
 void agent_files::note(const watch_event& event) {
   if (event.directory)
     return;
-  if (event.kind == "created") {
-    add(event.path, true);
-  } else if (event.kind == "modified") {
-    add(event.path, false);
-  } else if (event.kind == "deleted") {
-    pending_.erase(event.path);
-  } else if (event.kind == "moved") { // editors write a new file and move it over the old one
-    pending_.erase(event.from);
-    add(event.path, !seen_.contains(event.path));
-  }
+  if (event.kind == "deleted")
+    remove(event.path);
+  if (event.kind == "moved" && !event.from.empty()) // editors write a new file and move it over the old one
+    remove(event.from);
+  if (event.kind == "created" || event.kind == "modified" || event.kind == "moved")
+    add(event.path);
 }
 
-void agent_files::add(const std::string& path, bool created) {
+void agent_files::add(const std::string& path) {
   if (of_no_interest(path))
     return;
   if (seen_.size() < most_names ? seen_.insert(path).second
                                 : !seen_.contains(path) && !pending_.contains(path))
     ++total_;
   if (pending_.size() < most_pending)
-    pending_.emplace(path, created); // created and then modified: created
+    pending_.insert(path);
+}
+
+/// It is gone: what only came to go is no news. That a file of before is gone is not told, either.
+void agent_files::remove(const std::string& path) {
+  pending_.erase(path);
+  if (seen_.erase(path) > 0)
+    --total_;
 }
 
 std::vector<agent_files::change> agent_files::take(std::size_t most) {
   std::vector<change> taken;
   while (!pending_.empty() && taken.size() < most) {
-    auto first = pending_.extract(pending_.begin());
-    taken.push_back({std::move(first.key()), first.mapped()});
+    auto path = std::move(pending_.extract(pending_.begin()).value());
+    auto created = !before_.contains(path);
+    before_.insert(path);
+    taken.push_back({std::move(path), created});
   }
   return taken;
 }

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -20,6 +19,9 @@ public:
     bool created = false;
   };
 
+  /// What was there before, and is not created when it is written again.
+  void expect(std::vector<std::string> names);
+
   /// One thing that happened.
   void note(const watch_event& event);
 
@@ -33,10 +35,12 @@ public:
   std::vector<std::string> names() const;
 
 private:
-  void add(const std::string& path, bool created);
+  void add(const std::string& path);
+  void remove(const std::string& path);
 
-  std::map<std::string, bool> pending_; ///< whether it was created
-  std::set<std::string> seen_;
+  std::set<std::string> before_;
+  std::set<std::string> pending_;
+  std::set<std::string> seen_; ///< what changed, the first of it
   std::uint64_t total_ = 0;
 };
 

@@ -21,7 +21,7 @@ constexpr std::string_view workspace = "/workspace";
 /// What an agent keeps between runs (sessions, settings) is here, below its id.
 constexpr std::string_view homes = "/root/.agents/";
 /// Pieces of the stream that wait for the reader; then the agent's output waits in the sandbox.
-constexpr std::size_t queued_events = 16;
+constexpr std::size_t queued_events = 2;
 /// What the sandbox keeps of output that nobody has read yet.
 constexpr std::uint64_t ring_bytes = 8ull << 20;
 constexpr std::uint64_t most_system_prompt = 100 * 1024;
@@ -37,6 +37,11 @@ constexpr auto interrupt_grace = 3s;
 constexpr auto control_patience = 5s;
 /// A client that breaks off may only have lost its connection for good: its run ends after this.
 constexpr auto reader_grace = 5s;
+/// Whoever wanted the run has come for its first event by then, or never will.
+constexpr auto first_reader = 30s;
+/// What the guest waits after the run's own deadline, in case that no server is there to end it.
+constexpr auto unattended = 30s;
+constexpr auto kill_again = 1s;
 
 coro::task<void> wait_for(coro::event& what) {
   co_await what.wait();
@@ -76,11 +81,7 @@ agent_run_actor::behavior_type agent_run_state::make_behavior() {
       [this](read_agent_events message) { return read(message); },
       [this](get_agent_run) { return info_; },
       [this](cancel_agent_run) { return stop(agents::ending::cancelled); },
-      [this](leave_agent_run) {
-        events_.close();
-        if (info_.status == run_status::running)
-          coro::spawn(watch_reader());
-      },
+      [this](leave_agent_run) { lose_reader(); },
   };
 }
 
@@ -88,6 +89,7 @@ agent_run_actor::behavior_type agent_run_state::make_behavior() {
 // -----------------------------------------------------------------------------------------------------------
 
 caf::result<agent_events> agent_run_state::read(read_agent_events) {
+  read_ = true;
   auto batch = co_await events_.take(queued_events);
   agent_events answer;
   for (auto& each : *batch)
@@ -102,9 +104,22 @@ coro::task<void> agent_run_state::say(std::string event) {
   co_return caf::unit;
 }
 
-coro::task<void> agent_run_state::watch_reader() {
+void agent_run_state::lose_reader() {
+  events_.close();
+  if (info_.status == run_status::running)
+    coro::spawn(end_unread());
+}
+
+coro::task<void> agent_run_state::end_unread() {
   co_await coro::sleep_for(reader_grace);
   stop(agents::ending::cancelled);
+  co_return caf::unit;
+}
+
+coro::task<void> agent_run_state::watch_reader() {
+  co_await coro::sleep_for(first_reader);
+  if (!read_)
+    lose_reader();
   co_return caf::unit;
 }
 
@@ -130,9 +145,11 @@ caf::result<void> agent_run_state::start(start_agent_run) {
   env_.metrics.agent_started();
   info_.started_at = env_.wall_clock();
   log("agent_started");
+  driving_.emplace(drive(std::move(*command)));
+  driving_->start();
   coro::spawn(run());
-  coro::spawn(drive(std::move(*command)));
   coro::spawn(beat());
+  coro::spawn(watch_reader());
   coro::spawn(watch_deadline());
   co_return caf::unit;
 }
@@ -172,8 +189,11 @@ coro::task<agents::rendered> agent_run_state::prepare() {
 
 coro::task<void> agent_run_state::run() {
   co_await over_.wait();
+  driving_.reset(); // whatever it may still wait for
   if (stopping_ && started_)
     co_await swept_.wait();
+  else if (started_ && !outcome_) // nobody follows it any more
+    co_await coro::with_timeout(control_patience, box_->signal(SIGKILL, true));
   co_await last_files();
   co_await finish();
   co_return caf::unit;
@@ -192,6 +212,9 @@ coro::task<process_exit> agent_run_state::work(agents::rendered command) {
   auto placed = co_await place_files(command);
   if (!placed)
     co_return std::move(placed.error());
+  auto before = co_await box_->list(std::string{workspace});
+  if (before)
+    files_.expect(std::move(*before));
   auto watching = co_await box_->watch(std::string{workspace});
   if (watching) { // else the run is told without its files
     watching_.emplace(watch_files());
@@ -204,6 +227,7 @@ coro::task<process_exit> agent_run_state::work(agents::rendered command) {
   spec.cwd = order_.directory;
   spec.env.assign(command.env.begin(), command.env.end());
   spec.run = make_sandbox_id().value;
+  spec.timeout = std::chrono::milliseconds{order_.max_ms} + unattended;
   spec.ring_bytes = ring_bytes;
   spec.open_stdin = !command.standard_input.empty();
   if (stopping_)
@@ -321,7 +345,9 @@ coro::task<void> agent_run_state::watch_files() {
 coro::task<void> agent_run_state::tell_files() {
   while (!over_.is_set()) {
     co_await coro::with_timeout(files_period, wait_for(over_));
-    co_await report_files();
+    auto told = co_await report_files();
+    if (!told) // the sandbox does not answer; it may be paused
+      co_return std::move(told.error());
   }
   co_return caf::unit;
 }
@@ -333,24 +359,30 @@ coro::task<void> agent_run_state::last_files() {
   // What happened before the guest answers a question has been sent by then, and arrives soon.
   co_await coro::with_timeout(control_patience, box_->stat(std::string{workspace}));
   co_await coro::sleep_for(last_changes);
+  watching_.reset(); // first: what goes on writing must not go on being told
   co_await *telling_;
-  co_await report_files();
-  watching_.reset();
+  while (files_.any()) {
+    auto told = co_await report_files();
+    if (!told)
+      co_return std::move(told.error());
+  }
   co_return caf::unit;
 }
 
+/// Tells of some files that changed.
 coro::task<void> agent_run_state::report_files() {
-  while (files_.any()) {
-    std::vector<agents::changed_file> shown;
-    for (auto& each : files_.take(files_per_event)) {
-      auto content = co_await box_->read(std::string{workspace} + "/" + each.path, agents::most_content);
-      if (content) // else it is gone again, or no file
-        shown.push_back({std::move(each.path), std::move(*content), each.created});
-    }
-    info_.files = files_.names();
-    if (!shown.empty())
-      co_await say(agents::files_update_event(shown, files_.total()));
+  std::vector<agents::changed_file> shown;
+  for (auto& each : files_.take(files_per_event)) {
+    auto content = co_await coro::with_timeout(
+        control_patience, box_->read(std::string{workspace} + "/" + each.path, agents::most_content));
+    if (content) // else it is gone again, or no file
+      shown.push_back({std::move(each.path), std::move(*content), each.created});
+    else if (code_of(content.error()) == errc::deadline_exceeded)
+      co_return std::move(content.error());
   }
+  info_.files = files_.names();
+  if (!shown.empty())
+    co_await say(agents::files_update_event(shown, files_.total()));
   co_return caf::unit;
 }
 
@@ -359,24 +391,29 @@ coro::task<void> agent_run_state::report_files() {
 
 coro::task<void> agent_run_state::watch_deadline() {
   co_await coro::sleep_for(std::chrono::milliseconds{order_.max_ms});
-  if (info_.status != run_status::running || stopping_)
-    co_return caf::unit;
   // No `error`: a client repeats the whole run when that names a timeout.
-  auto text = agents::status_event("The run reached its maximum duration of " +
-                                   std::to_string(order_.max_ms / 1000) + " s and is ended");
-  stop(agents::ending::max_duration);
-  co_await say(std::move(text));
+  if (!stopping_ && stop(agents::ending::max_duration))
+    co_await say(agents::status_event("The run reached its maximum duration of " +
+                                      std::to_string(order_.max_ms / 1000) + " s and is ended"));
   co_return caf::unit;
 }
 
 bool agent_run_state::stop(agents::ending why) {
-  if (info_.status != run_status::running || over_.is_set())
+  if (info_.ended_at != 0 || over_.is_set())
     return false;
-  if (!stopping_ && started_)
-    coro::spawn(end_process());
-  if (!stopping_)
+  if (!stopping_) {
     stopping_ = why;
+    coro::spawn(started_ ? end_process() : end_start());
+  }
   return true;
+}
+
+/// What has not started will not; a sandbox that does not answer is not waited for.
+coro::task<void> agent_run_state::end_start() {
+  co_await coro::with_timeout(control_patience, wait_for(over_));
+  if (!started_)
+    over_.set();
+  co_return caf::unit;
 }
 
 /// Asks the program to end, then kills it and all that it started. Does not stop trying: a paused sandbox
@@ -387,13 +424,15 @@ coro::task<void> agent_run_state::end_process() {
   co_await coro::with_timeout(interrupt_grace, wait_for(over_));
   for (;;) {
     auto killed = co_await coro::with_timeout(control_patience, box->signal(SIGKILL, true));
-    auto again = !killed && code_of(killed.error()) == errc::deadline_exceeded;
-    if (!again) // its end comes with the output that is left
+    auto code = killed ? errc::none : code_of(killed.error());
+    auto gone = code == errc::none || code == errc::sandbox_ended || code == errc::process_not_found;
+    if (gone) // its end comes with the output that is left
       co_await coro::with_timeout(control_patience, wait_for(over_));
     over_.set();
     swept_.set();
-    if (!again)
+    if (gone)
       co_return caf::unit;
+    co_await coro::sleep_for(kill_again);
   }
 }
 

@@ -56,12 +56,15 @@ private:
   coro::task<void> beat();
   coro::task<void> watch_deadline();
   coro::task<void> watch_reader();
+  coro::task<void> end_unread();
+  void lose_reader();
   coro::task<void> finish();
   coro::task<void> say(std::string event);
 
   /// Ends the program, if it runs. The first reason counts. @returns false when its end was there already.
   bool stop(agents::ending why);
   coro::task<void> end_process();
+  coro::task<void> end_start();
 
   void note(const agents::event& event);
   void log(std::string_view what, std::string_view detail = {}) const;
@@ -80,10 +83,12 @@ private:
   agent_run_info info_;
   coro::time_point begun_{};
   std::optional<agents::ending> stopping_; ///< why, once somebody wants the end
+  bool read_ = false;                      ///< somebody came for events
   bool started_ = false;                   ///< there is a process
   result<process_exit> outcome_;
-  coro::event over_;  ///< the outcome is there, or we wait no longer for it
-  coro::event swept_; ///< what it started was killed, where somebody wanted its end
+  coro::event over_;                        ///< the outcome is there, or we wait no longer for it
+  coro::event swept_;                       ///< what it started was killed, where somebody wanted its end
+  std::optional<coro::task<void>> driving_; ///< the program, from its start to its end
   std::optional<coro::task<void>> watching_, telling_; ///< the files, while there is something to see
   std::string printed_;                                ///< the end of what it printed as plain text
 };

@@ -4,6 +4,10 @@
 #include "coro/request.hpp"
 #include "runtime/guest/local_data_plane.hpp"
 
+#include <caf/send.hpp>
+
+#include <utility>
+
 namespace sandy {
 
 // The agent that works in a sandbox: one at a time.
@@ -47,11 +51,15 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
   auto started = self_->spawn<coro::actor<agent_run_state, agent_run_actor>>(
       &env_, *agent, std::move(message.order), std::move(directory),
       make_agent_box(env_.threads, std::move(io)));
+  // Ours from here on: it ends with us, and who cancels finds it.
+  auto before = std::exchange(run_, started);
   auto begun = co_await coro::request(started, begin_timeout, start_agent_run{});
-  if (!begun)
+  if (!begun) {
+    run_ = std::move(before);
+    caf::anon_send_exit(started, caf::exit_reason::user_shutdown);
     co_return std::move(begun.error());
+  }
   log("agent started: " + agent->id);
-  run_ = started;
   co_return agent_run_started{caf::actor_cast<caf::strong_actor_ptr>(run_)};
 }
 
@@ -61,7 +69,7 @@ caf::result<bool> sandbox_state_machine::cancel(cancel_agent) {
   if (!run_)
     co_return false;
   auto cancelled = co_await coro::request(run_, question_timeout, cancel_agent_run{});
-  co_return std::move(cancelled);
+  co_return cancelled && *cancelled; // one that crashed does not run
 }
 
 caf::result<agent_run_info> sandbox_state_machine::describe_run(get_agent_run) {
@@ -70,6 +78,8 @@ caf::result<agent_run_info> sandbox_state_machine::describe_run(get_agent_run) {
   if (!run_)
     co_return agent_run_info{};
   auto info = co_await coro::request(run_, question_timeout, get_agent_run{});
+  if (!info) // it crashed
+    co_return agent_run_info{};
   co_return std::move(info);
 }
 

@@ -13,6 +13,13 @@ namespace sandy {
 
 namespace {
 
+constexpr auto copy_end_patience = std::chrono::seconds{1};
+
+coro::task<void> acquire(coro::semaphore& from, coro::semaphore::permit& into) {
+  into = co_await from.acquire();
+  co_return caf::unit;
+}
+
 image_info shown(const layer_record& record) {
   return {record.name, true, record.source, record.size_bytes, record.created_at};
 }
@@ -63,11 +70,7 @@ caf::result<image_info> worker_state::snapshot(snapshot_sandbox request) {
 
 /// Waits for its turn to copy, but not for long.
 coro::task<void> worker_state::copy_turn(coro::semaphore::permit& turn) {
-  auto wait = [](coro::semaphore& from, coro::semaphore::permit& into) -> coro::task<void> {
-    into = co_await from.acquire();
-    co_return caf::unit;
-  };
-  if (auto waited = co_await coro::with_timeout(copy_patience, wait(copies_, turn)); !waited)
+  if (auto waited = co_await coro::with_timeout(copy_patience, acquire(copies_, turn)); !waited)
     co_return refused(refusal::no_turn);
   if (!accepting_)
     co_return refused(refusal::draining);
@@ -80,7 +83,9 @@ coro::task<void> worker_state::end_copies() {
   while (all.size() < copies_at_once) {
     if (copies_.available() == 0)
       co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver] { return d.end_copies(); });
-    all.push_back(co_await copies_.acquire());
+    coro::semaphore::permit turn; // again after a while: a copy may just be about to begin
+    if (co_await coro::with_timeout(copy_end_patience, acquire(copies_, turn)))
+      all.push_back(std::move(turn));
   }
   co_return caf::unit;
 }

@@ -22,6 +22,7 @@ namespace {
 
 struct process_line {
   pid_t pid = 0, parent = 0, session = 0;
+  bool marked = false;
 };
 
 /// Parses "PID (NAME) STATE PPID PGRP SESSION ...". The name may contain anything, so fields count from its
@@ -68,12 +69,15 @@ std::vector<process_line> all_processes() {
   return out;
 }
 
+/// More than an execve takes, in case that a process made its own look larger.
+constexpr std::size_t most_environment = 4 * 1024 * 1024;
+
 /// Whether this variable is in the environment that a process was started with.
 bool has_variable(pid_t pid, std::string_view variable) {
   unique_fd file{::open(("/proc/" + std::to_string(pid) + "/environ").c_str(), O_RDONLY | O_CLOEXEC)};
   std::string text{'\0'};
   char piece[16384];
-  while (file) {
+  while (file && text.size() < most_environment) {
     auto count = ::read(file.get(), piece, sizeof piece);
     if (count <= 0)
       break;
@@ -92,6 +96,9 @@ struct tree_of {
 /// Adds what belongs to the tree and was not in it. @return true when there was something new.
 bool grow(std::vector<pid_t>& tree, const tree_of& of) {
   auto processes = all_processes();
+  if (!of.mark.empty())
+    for (auto& line : processes)
+      line.marked = line.pid != ::getpid() && has_variable(line.pid, of.mark);
   auto known = tree.size();
   auto has = [&tree](pid_t pid) { return std::find(tree.begin(), tree.end(), pid) != tree.end(); };
   for (bool more = true; more;) {
@@ -99,8 +106,7 @@ bool grow(std::vector<pid_t>& tree, const tree_of& of) {
     for (const auto& line : processes) {
       if (line.pid == ::getpid() || has(line.pid))
         continue;
-      if (line.session != of.root && !has(line.parent) &&
-          (of.mark.empty() || !has_variable(line.pid, of.mark)))
+      if (line.session != of.root && !has(line.parent) && !line.marked)
         continue;
       tree.push_back(line.pid);
       more = true;

@@ -13,6 +13,16 @@
 
 namespace sandy::runtime {
 
+namespace {
+
+/// Whether an environment can hold it.
+bool is_variable(const std::string& name, const std::string& value) {
+  return !name.empty() && name.find('=') == std::string::npos && name.find('\0') == std::string::npos &&
+         value.find('\0') == std::string::npos;
+}
+
+} // namespace
+
 image_store::image_store(std::string directory)
     : directory_(std::move(directory)) {}
 
@@ -46,18 +56,19 @@ result<std::string> image_store::tree(std::string_view version) const {
 
 environment image_store::variables(const std::string& version) const {
   std::lock_guard guard{mutex_};
-  auto [known, unread] = variables_.try_emplace(version);
-  if (!unread)
+  if (auto known = variables_.find(version); known != variables_.end())
     return known->second;
   auto about = std::filesystem::path{directory_ + "/" + version}.parent_path() / "image.json";
   std::ifstream file{about};
   auto parsed = nlohmann::json::parse(file, nullptr, false);
-  if (auto given = parsed.find("environment");
-      parsed.is_object() && given != parsed.end() && given->is_object())
+  if (!parsed.is_object())
+    return {}; // it may be readable the next time
+  environment found;
+  if (auto given = parsed.find("environment"); given != parsed.end() && given->is_object())
     for (const auto& [name, value] : given->items())
-      if (value.is_string())
-        known->second.emplace_back(name, value.get<std::string>());
-  return known->second;
+      if (value.is_string() && is_variable(name, value.get_ref<const std::string&>()))
+        found.emplace_back(name, value.get<std::string>());
+  return variables_.emplace(version, std::move(found)).first->second;
 }
 
 result<unix_millis> image_store::changed_at(std::string_view name) const {

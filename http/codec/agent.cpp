@@ -101,7 +101,7 @@ json to_json(const std::vector<agent_info>& agents) {
 }
 
 std::string lost_run_events(const caf::error& why) {
-  json error{{"type", "error"}, {"error", text_of(why)}};
+  json error{{"type", "error"}, {"error", "The server lost the run"}, {"code", to_string(code_of(why))}};
   json end{{"type", "complete"}, {"exitCode", 1},   {"success", false},
            {"duration", 0.0},    {"durationMs", 0}, {"cancelled", false}};
   return "data: " + error.dump() + "\n\ndata: " + end.dump() + "\n\n";

@@ -172,7 +172,7 @@ void read_features(field_reader& fields, std::vector<std::string>& warnings) {
   if (fields.boolean({"enableVnc", "enable_vnc", "vnc"}).value_or(false))
     warnings.emplace_back("There is no desktop with VNC in this sandbox.");
   if (fields.boolean({"enableBrowser", "enable_browser"}).value_or(false))
-    warnings.emplace_back("There is no preinstalled browser in this sandbox.");
+    warnings.emplace_back("No browser was started in this sandbox.");
   auto object = [&](spellings names, std::string_view sentence) {
     auto* value = fields.find(names);
     if (value == nullptr)
@@ -181,7 +181,8 @@ void read_features(field_reader& fields, std::vector<std::string>& warnings) {
       fields.refuse(errc::validation_failed, std::string{*names.begin()} + " must be an object");
     warnings.emplace_back(sentence);
   };
-  object({"browserSession", "browser_session"}, "The browser session was not restored: there is no browser.");
+  object({"browserSession", "browser_session"},
+         "The browser session was not restored: no browser was started.");
   object({"agent"}, "No agent was preselected: a run names its agent.");
 }
 

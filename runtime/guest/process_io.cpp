@@ -113,6 +113,8 @@ io_task<result<guest_io::link>> guest_io::spawn(process_spec spec, std::uint8_t 
     request.directory = spec.cwd.front() == '/' ? spec.cwd : workdir_ + "/" + spec.cwd;
   }
   request.env = std::move(*env);
+  std::erase_if(request.env,
+                [](const auto& each) { return each.starts_with(std::string{run_variable} + "="); });
   if (!spec.run.empty())
     request.env.push_back(std::string{run_variable} + "=" + spec.run);
   request.argv = std::move(spec.argv);

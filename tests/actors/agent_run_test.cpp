@@ -29,8 +29,15 @@ struct scripted_box final : agent_box {
       co_return fail(errc::file_not_found, "File not found: " + path);
     co_return file_info{};
   }
+  coro::task<std::vector<std::string>> list(std::string) override {
+    co_return std::vector<std::string>{"old.txt"};
+  }
   coro::task<void> watch(std::string) override { co_return caf::unit; }
   coro::task<watch_event> next_change() override {
+    if (restless) {
+      co_await coro::sleep_for(1ms);
+      co_return watch_event{"modified", "log", {}, false};
+    }
     while (changes.empty())
       co_await coro::sleep_for(10ms);
     auto change = changes.front();
@@ -38,6 +45,8 @@ struct scripted_box final : agent_box {
     co_return change;
   }
   coro::task<void> start(process_spec wanted) override {
+    while (silent)
+      co_await coro::sleep_for(10ms);
     if (start_failure)
       co_return start_failure;
     spec = std::move(wanted);
@@ -59,6 +68,8 @@ struct scripted_box final : agent_box {
     signals.push_back(std::to_string(number) + (tree ? " tree" : ""));
     while (paused)
       co_await coro::sleep_for(10ms);
+    if (number == SIGKILL && kill_failure)
+      co_return kill_failure;
     if (number == SIGKILL)
       killed = true;
     if (number == SIGKILL && dies)
@@ -78,9 +89,11 @@ struct scripted_box final : agent_box {
   std::deque<result<process_event>> events;
   std::deque<result<watch_event>> changes;
   std::vector<std::string> signals;
-  caf::error start_failure;
+  caf::error start_failure, kill_failure;
   int taken = 0;
   bool paused = false, killed = false, dies = true;
+  bool silent = false;   ///< never starts anything
+  bool restless = false; ///< files change all the time
 };
 
 struct run_of_agent : machine {
@@ -281,6 +294,95 @@ TEST_CASE_METHOD(run_of_agent, "a paused sandbox does not hold the end, and obey
   box->paused = false;
   advance(6s);
   CHECK(box->killed);
+}
+
+TEST_CASE_METHOD(run_of_agent, "what a killed agent still prints after the end was told is nobody's",
+                 "[agents]") {
+  begin();
+  read_for(200ms);
+  box->paused = true;
+  ask(agent, cancel_agent_run{});
+  read_for(20s);
+  check_end(130, false, true);
+  box->print("late\n");
+  box->changes.push_back(watch_event{"created", "late.txt", {}, false});
+  box->paused = false;
+  for (int i = 0; i < 20; ++i)
+    advance(500ms);
+  CHECK(box->killed);
+  CHECK(info().status == run_status::cancelled);
+}
+
+TEST_CASE_METHOD(run_of_agent,
+                 "a sandbox that does not answer cannot hold the end of a run that never started",
+                 "[agents]") {
+  box->silent = true;
+  begin();
+  read_for(200ms);
+  CHECK(*ask(agent, cancel_agent_run{}));
+  read_for(6s);
+  check_end(130, false, true);
+  CHECK(box->spec.argv.empty());
+}
+
+TEST_CASE_METHOD(run_of_agent, "who goes on writing files does not hold the end", "[agents]") {
+  box->restless = true;
+  begin();
+  read_for(200ms);
+  box->exit(0);
+  read_for(2s);
+  check_end(0, true, false);
+}
+
+TEST_CASE_METHOD(run_of_agent, "a run that nobody ever reads ends", "[agents]") {
+  begin();
+  for (int i = 0; i < 90; ++i)
+    advance(500ms);
+  CHECK(info().status == run_status::cancelled);
+  CHECK(box->killed);
+}
+
+TEST_CASE_METHOD(run_of_agent, "a kill that fails is tried again", "[agents]") {
+  begin();
+  read_for(200ms);
+  box->kill_failure = fail(errc::limit_reached, "too busy");
+  ask(agent, cancel_agent_run{});
+  read_for(5s);
+  CHECK_FALSE(box->killed);
+  box->kill_failure = {};
+  read_for(3s);
+  CHECK(box->killed);
+  check_end(130, false, true);
+}
+
+TEST_CASE_METHOD(run_of_agent, "the guest ends an agent that no server ends", "[agents]") {
+  begin(60'000);
+  read_for(100ms);
+  CHECK(box->spec.timeout == 90s);
+}
+
+TEST_CASE("files that come to go are no news, and what was there before is modified", "[agents]") {
+  agent_files files;
+  files.expect({"old.txt"});
+  files.note({"created", "new.txt.tmp", {}, false});
+  files.note({"moved", "new.txt", "new.txt.tmp", false});
+  files.note({"created", "old.txt.tmp", {}, false});
+  files.note({"moved", "old.txt", "old.txt.tmp", false});
+  files.note({"created", "gone.txt", {}, false});
+  files.note({"deleted", "gone.txt", {}, false});
+  auto taken = files.take(10);
+  REQUIRE(taken.size() == 2);
+  CHECK(taken[0].path == "new.txt");
+  CHECK(taken[0].created);
+  CHECK(taken[1].path == "old.txt");
+  CHECK_FALSE(taken[1].created);
+  CHECK(files.total() == 2);
+  CHECK(files.names() == std::vector<std::string>{"new.txt", "old.txt"});
+  files.note({"modified", "new.txt", {}, false});
+  taken = files.take(10);
+  REQUIRE(taken.size() == 1);
+  CHECK_FALSE(taken[0].created);
+  CHECK(files.total() == 2);
 }
 
 TEST_CASE_METHOD(run_of_agent, "without a reader the run ends, after a grace", "[agents]") {

@@ -5,7 +5,8 @@ import contextlib
 
 import agents
 import pytest
-from service import answer, refusal
+from memory import resident_bytes
+from service import Service, answer, refusal
 from waiting import wait_until
 
 INSTALLED = ["claude-code", "codex", "opencode", "gemini", "qwen", "aider"]
@@ -212,3 +213,41 @@ def test_a_run_outlives_a_pause_of_its_sandbox_and_can_be_cancelled_in_it(api, b
         assert events[-1]["exitCode"] == 130
         answer(api.http.post(f"/api/sandboxes/{box}/resume"))
     wait_until(lambda: "claude" not in agents.processes(api, box), "what was cancelled is gone")
+
+
+def wrapped(api, box: str, program: str, script: str) -> dict:
+    """Puts a script in the place of an agent's program. @return the variables with which a run finds it"""
+    api.write(box, f"/workspace/bin/{program}", f"#!/bin/sh\n{script}\n", mode="0755")
+    return {"PATH": "/workspace/bin:/usr/bin:/bin"}
+
+
+def test_two_hundred_runs_at_a_time_each_have_their_own_stream(api):
+    small = {"resources": {"memory": "64m", "cpu": 0.1}, "ttl_seconds": 300}
+    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(200) as pool:
+        boxes = list(pool.map(lambda _: stack.enter_context(api.box(**small)), range(200)))
+
+        def one(box: str) -> list:
+            env = wrapped(api, box, "aider", 'for i in 1 2 3 4 5; do echo "$SANDY_SANDBOX_ID $i"; sleep 0.5; done')
+            with Service(str(api.http.base_url), None) as own:  # a connection of its own
+                own.http.headers.update(api.http.headers)
+                return agents.all_events(own, box, agents.order(1, "aider", env=env))
+
+        for box, events in zip(boxes, pool.map(one, boxes)):
+            assert agents.end_of(events)["success"] is True
+            assert [each["text"] for each in events if each["type"] == "output"] == [f"{box} {i}" for i in range(1, 6)]
+
+
+def test_a_reader_that_stops_reading_costs_no_memory_and_is_told_what_it_missed(api, server):
+    with api.box() as box:
+        env = wrapped(api, box, "aider", "seq -f '%099.0f' 1 400000")  # 40 MB, of which the sandbox keeps eight
+        before = resident_bytes(server)
+        with agents.run(api, box, agents.order(1, "aider", env=env)) as stream:
+            events = [next(stream)]
+            wait_until(lambda: "seq -f" not in agents.processes(api, box), "the agent wrote it all", 30)
+            assert resident_bytes(server) - before < 32 * 2**20
+            events += list(stream)
+    assert agents.end_of(events)["exitCode"] == 0
+    missed = [each["message"] for each in events if each["type"] == "status" and "lost" in each["message"]]
+    lines = [each["text"] for each in events if each["type"] == "output"]
+    assert missed and lines[-1] == f"{400000:099d}"
+    assert [len(line) for line in lines].count(99) > 70000

@@ -44,8 +44,9 @@ TEST_CASE_METHOD(images, "complete images are found and listed", "[image_store]"
 TEST_CASE_METHOD(images, "an image's variables are those that its description names", "[image_store]") {
   add("plain");
   add("rich", true, false);
-  REQUIRE(write_new_file(path + "/rich/image.json",
-                         R"({"environment": {"A": "1", "B": "two words", "wrong": 3}, "name": "rich"})"));
+  REQUIRE(write_new_file(
+      path + "/rich/image.json",
+      R"({"environment": {"A": "1", "B": "two words", "wrong": 3, "not=a name": "x", "": "y"}, "name": "rich"})"));
   add("broken", true, false);
   REQUIRE(write_new_file(path + "/broken/image.json", "[1"));
   image_store store{path};
