@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import threading
 
 import agents
 import pytest
@@ -221,18 +222,19 @@ def wrapped(api, box: str, program: str, script: str) -> dict:
     return {"PATH": "/workspace/bin:/usr/bin:/bin"}
 
 
-def test_two_hundred_runs_at_a_time_each_have_their_own_stream(api):
-    small = {"resources": {"memory": "64m", "cpu": 0.1}, "ttl_seconds": 300}
-    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(200) as pool:
-        boxes = list(pool.map(lambda _: stack.enter_context(api.box(**small)), range(200)))
+def test_two_hundred_runs_at_a_time_each_have_their_own_stream(sandyd):
+    server = sandyd("--create-wait", "60s")
+    count = 200
+    all_there = threading.Barrier(count, timeout=120)
 
-        def one(box: str) -> list:
-            env = wrapped(api, box, "aider", 'for i in 1 2 3 4 5; do echo "$SANDY_SANDBOX_ID $i"; sleep 0.5; done')
-            with Service(str(api.http.base_url), None) as own:  # a connection of its own
-                own.http.headers.update(api.http.headers)
-                return agents.all_events(own, box, agents.order(1, "aider", env=env))
+    def one(_) -> tuple:
+        with Service(server.base_url, server.api_key) as own, own.box(resources={"memory": "64m", "cpu": 0.1}) as box:
+            env = wrapped(own, box, "aider", 'for i in 1 2 3 4 5; do echo "$SANDY_SANDBOX_ID $i"; sleep 0.5; done')
+            all_there.wait()
+            return box, agents.all_events(own, box, agents.order(1, "aider", env=env))
 
-        for box, events in zip(boxes, pool.map(one, boxes)):
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        for box, events in pool.map(one, range(count)):
             assert agents.end_of(events)["success"] is True
             assert [each["text"] for each in events if each["type"] == "output"] == [f"{box} {i}" for i in range(1, 6)]
 
