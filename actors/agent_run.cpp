@@ -160,7 +160,10 @@ coro::task<agents::rendered> agent_run_state::prepare() {
   wanted.model = order_.model;
   wanted.base_url = order_.base_url;
   wanted.api_key = order_.api_key;
-  wanted.platform_base_url = env_.settings.agents.base_url;
+  const auto& installation = env_.settings.agents;
+  wanted.platform_base_url = installation.base_url;
+  if (wanted.platform_base_url.empty() && installation.relay)
+    wanted.platform_base_url = "http://127.0.0.1:" + std::to_string(model_port);
   wanted.platform_api_key = env_.settings.agents.api_key;
   wanted.system_prompt = order_.system_prompt;
   wanted.system_prompt_path = order_.system_prompt_path;

@@ -8,6 +8,7 @@
 #include "messages/worker.hpp"
 #include "runtime/driver.hpp"
 #include "runtime/guest/guest_io.hpp"
+#include "runtime/relay_door.hpp"
 #include "store/store.hpp"
 
 #include <deque>
@@ -51,6 +52,7 @@ private:
   caf::result<layer_kept> keep(keep_layer message);
   caf::result<agent_run_started> run(run_agent message);
   caf::result<bool> cancel(cancel_agent message);
+  coro::task<void> open_model_door();
   caf::result<agent_run_info> describe_run(get_agent_run message);
 
   caf::result<sandbox_info> claim(claim_sandbox message);
@@ -88,7 +90,8 @@ private:
   runtime::unique_fd listener_; ///< inside; kept to serve it again for an owner who comes later
   std::shared_ptr<void>
       inside_; ///< serves the API inside; must not outlive the sandbox, whose network it holds
-  std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
+  std::shared_ptr<runtime::relay_door> model_door_; ///< leads its agents to a model
+  std::shared_ptr<guest::end_state> ended_;         ///< tells the data plane's users why their streams broke
   sandbox_life life_;
   bool claiming_ = false; ///< its owner to be has not heard of it, and never will when the claim fails
   coro::event created_;   ///< the creation is over, well or not: the end may take apart what it made

@@ -1,10 +1,16 @@
 #include "actors/agent_run.hpp"
 #include "actors/sandbox.hpp"
 #include "agents/catalog.hpp"
+#include "coro/io.hpp"
 #include "coro/request.hpp"
 #include "runtime/guest/local_data_plane.hpp"
 
 #include <caf/send.hpp>
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <system_error>
 
 #include <utility>
 
@@ -19,6 +25,14 @@ using namespace std::chrono_literals;
 /// A run answers at once, but for its beginning, which reads files of the sandbox.
 constexpr auto begin_timeout = 30s;
 constexpr auto question_timeout = 5s;
+
+/// A socket of the machine, not of a sandbox.
+io_task<result<runtime::unique_fd>> host_socket(int family) {
+  runtime::unique_fd made{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!made)
+    co_return fail(errc::internal, "No socket can be made: " + std::generic_category().message(errno));
+  co_return std::move(made);
+}
 
 /// Where a run works that wants `directory`, in a sandbox whose commands run in `workdir`.
 std::string absolute(const std::string& directory, std::string workdir) {
@@ -44,6 +58,9 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
     if (last && last->status == run_status::running)
       co_return fail(errc::conflict, "An agent runs in this sandbox already");
   }
+  auto door = co_await open_model_door();
+  if (!door)
+    co_return std::move(door.error());
   auto io = env_.data.find(record_.info.id);
   if (life_.state() != sandbox_state::ready || !io)
     co_return no_such_sandbox();
@@ -61,6 +78,30 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
   }
   log("agent started: " + agent->id);
   co_return agent_run_started{caf::actor_cast<caf::strong_actor_ptr>(run_)};
+}
+
+/// A sandbox has no network: what its agents need of the world is one address, which the installation chose.
+coro::task<void> sandbox_state_machine::open_model_door() {
+  const auto& relay = env_.settings.agents.relay;
+  if (!relay || model_door_ || !env_.open_relay)
+    co_return caf::unit;
+  auto listener = co_await coro::blocking<runtime::unique_fd>(
+      env_.kernel_calls, [&d = env_.driver, where = instance_] { return d.listen(*where, model_port); });
+  if (!listener)
+    co_return std::move(listener.error());
+  if (life_.state() != sandbox_state::ready)
+    co_return no_such_sandbox();
+  model_door_ = env_.open_relay({std::move(*listener), {}}, record_.info.id);
+  if (!model_door_)
+    co_return fail(errc::internal, "The model cannot be reached from inside the sandbox");
+  runtime::relay_target target;
+  target.sockets = host_socket;
+  target.use = [uses = ended_->uses] { return std::make_shared<guest::activity::use>(uses); };
+  target.places = {*relay};
+  model_door_->post([door = model_door_, target = std::move(target)] {
+    door->open(boost::asio::ip::address_v4::loopback().to_uint(), target);
+  });
+  co_return caf::unit;
 }
 
 caf::result<bool> sandbox_state_machine::cancel(cancel_agent) {

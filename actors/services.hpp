@@ -10,11 +10,14 @@
 #include "runtime/guest/host_names.hpp"
 #include "runtime/unique_fd.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace sandy {
@@ -42,6 +45,9 @@ class registry;
 /// Where a sandbox's processes find the API: http://127.0.0.1:7330.
 inline constexpr std::uint16_t inside_port = 7330;
 
+/// Where its agents find the model's interface that the installation relays to.
+inline constexpr std::uint16_t model_port = 7331;
+
 /// A kind of sandbox that callers name.
 struct flavor {
   std::string image;
@@ -54,6 +60,8 @@ struct flavor {
 struct agent_defaults {
   std::string base_url; ///< of the model's interface; empty: the definition's
   std::string api_key;  ///< empty: none
+  /// Agents reach this at 127.0.0.1:`model_port` of their sandbox.
+  std::optional<boost::asio::ip::tcp::endpoint> relay;
 };
 
 struct worker_settings {

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -115,6 +116,25 @@ auto ask_worker(coro::pool& threads, const worker_actor& worker, Message message
   return run_on(threads, ask(worker, std::move(message), timeout));
 }
 
+using relay_place = std::optional<boost::asio::ip::tcp::endpoint>;
+
+result<relay_place> relay_endpoint(const std::string& text) {
+  if (text.empty())
+    return relay_place{};
+  auto colon = text.rfind(':');
+  auto host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  boost::system::error_code wrong;
+  auto address = boost::asio::ip::make_address(host, wrong);
+  unsigned port = 0;
+  if (colon != std::string::npos)
+    std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
+  if (wrong || port == 0 || port > 65535)
+    return fail(errc::invalid_argument, "agent_relay must be an IP address and a port, as 127.0.0.1:4000");
+  return relay_place{{address, static_cast<std::uint16_t>(port)}};
+}
+
 /// A flavor that clients name, and for which there is an image, needs no configuration.
 void add_installed_flavor(config& settings, const std::string& name, std::uint32_t warm) {
   if (settings.worker.flavors.contains(name) || !runtime::image_store{settings.image_dir}.find(name))
@@ -200,6 +220,10 @@ result<std::unique_ptr<application>> application::start(config settings) {
     return std::move(known.error());
   made.agent_catalog = std::make_shared<const agents::catalog>(std::move(*known));
 
+  auto relay = relay_endpoint(settings.agent_relay);
+  if (!relay)
+    return std::move(relay.error());
+  settings.worker.agents.relay = std::move(*relay);
   settings.worker.data_dir = settings.data_dir;
   add_installed_flavor(settings, "agent-ready", settings.prewarm_agent_ready);
   std::unique_ptr<application> app{new application(std::move(settings), std::move(made))};

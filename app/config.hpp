@@ -52,6 +52,7 @@ struct config {
   std::string launcher;      ///< path of sandy-launch; empty: beside the server's own program
   std::string copier;        ///< path of sandy-copy-layer; empty: the same
   std::string agents;        ///< folder of agent definitions; empty: beside the server's own program
+  std::string agent_relay;   ///< IP:PORT; empty: none
   std::string cgroup_parent; ///< empty: derived from data_dir, so that two servers do not meet
   /// First host uid of sandboxes. With all slots it ends below 1 879 048 192, in the range that systemd
   /// leaves to containers.

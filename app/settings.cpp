@@ -465,6 +465,11 @@ std::vector<setting> make_settings() {
   all.back().type = "KEY";
   all.back().secret = true;
 
+  all.push_back(
+      make<text_kind>("agent_relay", group, FIELD(agent_relay),
+                      "IP:PORT that agents reach as 127.0.0.1:7331 of their sandbox, and their model's "
+                      "interface unless something else is said; empty means none"));
+
   group = "Isolation";
   all.push_back(
       make<path_kind>("crun", group, FIELD(crun), "The crun program, searched in PATH when it has no slash"));

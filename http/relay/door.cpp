@@ -44,12 +44,13 @@ io_task<bool> connect_in_time(socket& which, tcp::endpoint to) {
   co_return first.index() == 0 && !std::get<0>(std::get<0>(first));
 }
 
-/// Connects the far side: at the target's IPv4 loopback address, or where nothing listens there at the other.
-io_task<bool> reach(relayed& pair, runtime::socket_maker target, std::uint16_t port) {
-  const tcp::endpoint places[] = {{net::ip::address_v4::loopback(), port},
-                                  {net::ip::address_v6::loopback(), port}};
+/// Connects the far side to the first of the target's places that answers.
+io_task<bool> reach(relayed& pair, runtime::relay_target target, std::uint16_t port) {
+  auto places = std::move(target.places);
+  if (places.empty())
+    places = {{net::ip::address_v4::loopback(), port}, {net::ip::address_v6::loopback(), port}};
   for (const auto& place : places) {
-    auto made = co_await target(place.protocol().family());
+    auto made = co_await target.sockets(place.protocol().family());
     if (!made || pair.ended)
       co_return false;
     boost::system::error_code ec;
@@ -129,7 +130,7 @@ void door::accepted(socket client) {
 io_task<void> door::serve(std::shared_ptr<relayed> pair, std::shared_ptr<route> way, std::uint16_t port,
                           std::shared_ptr<std::atomic<std::size_t>> open) {
   auto in_use = way->target.use();
-  auto reached = co_await reach(*pair, way->target.sockets, port);
+  auto reached = co_await reach(*pair, way->target, port);
   if (reached && !pair->ended)
     co_await move_bytes(pair);
   else

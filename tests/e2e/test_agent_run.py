@@ -2,11 +2,16 @@
 
 import concurrent.futures
 import contextlib
+import json
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import agents
 import pytest
 from memory import resident_bytes
+from running_server import NotStarted
 from service import Service, answer, refusal
 from waiting import wait_until
 
@@ -253,3 +258,35 @@ def test_a_reader_that_stops_reading_costs_no_memory_and_is_told_what_it_missed(
     lines = [each["text"] for each in events if each["type"] == "output"]
     assert missed and lines[-1] == f"{400000:099d}"
     assert [len(line) for line in lines].count(99) > 70000
+
+
+@pytest.mark.parametrize("agent", ["claude-code", "codex"])
+def test_an_agent_reaches_the_model_that_the_installation_relays_to(sandyd, model_outside, agent):
+    port, log = model_outside
+    server = sandyd("--agent-relay", f"127.0.0.1:{port}", "--agent-api-key", "sk-of-the-installation")
+    with Service(server.base_url, server.api_key) as api, api.box(image="agent-ready") as box:
+        body = {"agent": agent, "model": agents.MODEL, "prompt": "Write the file result.txt.", "maxDuration": 60}
+        assert agents.end_of(agents.all_events(api, box, body))["success"] is True
+        assert api.output(box, "cat result.txt") == "written by an agent\n"
+        asked = [json.loads(line) for line in log.read_text().splitlines()]
+        assert any(each["model"].endswith(agents.MODEL) for each in asked)
+        # That one address is all: no other port of the machine, and no other machine.
+        own = server.base_url.rpartition(":")[2]
+        for url in (f"http://127.0.0.1:{own}/", f"http://127.0.0.1:{port}/", "http://192.0.2.1/"):
+            assert api.exec(box, f"curl -s -m 3 {url}")["exitCode"] in (6, 7, 28)
+
+
+@pytest.fixture
+def model_outside(tmp_path):
+    """A stand-in model on the machine itself: its port, and its log."""
+    log = tmp_path / "model.log"
+    program = Path(agents.__file__).parent / "model_server.py"
+    with subprocess.Popen([sys.executable, program, "--log", log], stdout=subprocess.PIPE, text=True) as process:
+        yield int(process.stdout.readline()), log
+        process.terminate()
+
+
+def test_a_relay_that_is_no_address_is_refused_at_the_start(sandyd):
+    for wrong in ("localhost", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", "[::1"):
+        with pytest.raises(NotStarted, match="agent_relay"):
+            sandyd("--agent-relay", wrong)

@@ -102,8 +102,9 @@ struct relay_stage {
     guard.reset();
     thread.join();
   }
-  void open(std::uint16_t closed_port) {
+  void open(std::uint16_t closed_port, std::vector<boost::asio::ip::tcp::endpoint> places = {}) {
     runtime::relay_target to;
+    to.places = std::move(places);
     to.sockets = [](int family) -> io_task<result<unique_fd>> {
       co_return unique_fd{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     };
@@ -238,4 +239,17 @@ TEST_CASE("a descriptor that cannot be used opens no door", "[relay]") {
   boost::asio::io_context io{1};
   http::relay::relays relays{{&io}};
   CHECK_FALSE(relays.open({unique_fd{}, unique_fd{}}, "a"));
+}
+
+TEST_CASE_METHOD(relay_stage, "a target with places of its own is reached at the first that answers",
+                 "[relay]") {
+  auto other = listener_on(0x7f000003, 0);
+  boost::asio::ip::tcp::endpoint nobody{boost::asio::ip::make_address_v4("127.0.0.4"), port};
+  boost::asio::ip::tcp::endpoint somebody{boost::asio::ip::make_address_v4("127.0.0.3"), port_of(other)};
+  open(0, {nobody, somebody});
+  auto client = connect_to(dialled, port);
+  auto far = accept_from(other);
+  send(client, "hello");
+  ::shutdown(client.get(), SHUT_WR);
+  CHECK(all_of(far) == "hello end");
 }
