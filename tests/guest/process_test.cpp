@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <numeric>
 
@@ -291,4 +292,42 @@ TEST_CASE_METHOD(guest_fixture, "who sees the connection break hears why the san
   CHECK(code_of(broken.error()) == errc::sandbox_ended);
   CHECK(text_of(broken.error()) == "sandbox expired");
   CHECK(code_of(shell("true").error()) == errc::sandbox_ended);
+}
+
+TEST_CASE_METHOD(guest_fixture,
+                 "what a run started is found by its mark, wherever it hid, also after the run's own end",
+                 "[guest]") {
+  // Another session, no parent any more, and a name of its own; once from a run, once from nobody's.
+  const std::string hide = "cp /bin/sleep " + directory + "/NAME; (setsid " + directory +
+                           "/NAME 1000 </dev/null "
+                           ">/dev/null 2>&1 &); wait";
+  auto script = [&](const std::string& name) {
+    auto text = hide;
+    for (auto at = text.find("NAME"); at != std::string::npos; at = text.find("NAME"))
+      text.replace(at, 4, name);
+    return text;
+  };
+  REQUIRE(shell(script("bystander"))->exit.exit_code == 0);
+  process_spec spec;
+  spec.script = script("hidden");
+  spec.run = "some-run";
+  auto outlives = GENERATE(false, true);
+  if (!outlives)
+    spec.script += "; sleep 1000";
+  auto started = run(io->start(spec));
+  REQUIRE(started);
+  auto id = started->process_id;
+  if (outlives) {
+    auto output = run(io->output(id, 0, true));
+    REQUIRE(output);
+    auto end = run((*output)->next());
+    REQUIRE(end);
+    REQUIRE(std::holds_alternative<process_exit>(*end));
+  }
+  for (int i = 0; i < 1000 && process_list().find("hidden") == std::string::npos; ++i)
+    ::usleep(10'000);
+  REQUIRE(process_list().find("hidden") != std::string::npos);
+  REQUIRE(run(io->signal(id, SIGKILL, true)));
+  CHECK(gone("hidden"));
+  CHECK(process_list().find("bystander") != std::string::npos);
 }
