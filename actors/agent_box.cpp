@@ -26,6 +26,13 @@ io_task<result<Item>> next_of(std::shared_ptr<Stream> stream) {
   co_return item;
 }
 
+/// Whoever waits may give up before the operation is over: until then it needs what it works on.
+template <class T>
+io_task<T> keeping([[maybe_unused]] std::shared_ptr<sandbox_io> kept, io_task<T> work) {
+  auto outcome = co_await std::move(work);
+  co_return outcome;
+}
+
 constexpr std::uint32_t most_listed = 20'000;
 
 class guest_agent_box final : public agent_box {
@@ -35,7 +42,7 @@ public:
       , io_(std::move(io)) {}
 
   coro::task<void> make_directory(std::string path) override {
-    auto made = co_await coro::io<void>(context_, io_->make_directory(std::move(path), 0700));
+    auto made = co_await coro::io<void>(context_, keeping(io_, io_->make_directory(std::move(path), 0700)));
     co_return std::move(made);
   }
 
@@ -52,13 +59,13 @@ public:
   }
 
   coro::task<file_info> stat(std::string path) override {
-    auto info = co_await coro::io<file_info>(context_, io_->stat(std::move(path)));
+    auto info = co_await coro::io<file_info>(context_, keeping(io_, io_->stat(std::move(path))));
     co_return std::move(info);
   }
 
   coro::task<std::vector<std::string>> list(std::string directory) override {
     auto found = co_await coro::io<std::vector<file_info>>(
-        context_, io_->list({std::move(directory), true, true, most_listed}));
+        context_, keeping(io_, io_->list({std::move(directory), true, true, most_listed})));
     if (!found)
       co_return std::move(found.error());
     std::vector<std::string> names;
@@ -70,7 +77,7 @@ public:
 
   coro::task<void> watch(std::string directory) override {
     auto stream = co_await coro::io<std::unique_ptr<watch_stream>>(
-        context_, io_->watch({std::move(directory), true, true}));
+        context_, keeping(io_, io_->watch({std::move(directory), true, true})));
     if (!stream)
       co_return std::move(stream.error());
     changes_ = living_on(context_, std::move(*stream));
@@ -83,14 +90,14 @@ public:
   }
 
   coro::task<void> start(process_spec spec) override {
-    auto started = co_await coro::io<process_info>(context_, io_->start(std::move(spec)));
+    auto started = co_await coro::io<process_info>(context_, keeping(io_, io_->start(std::move(spec))));
     if (!started)
       co_return std::move(started.error());
     process_ = started->process_id;
-    auto stream =
-        co_await coro::io<std::unique_ptr<process_stream>>(context_, io_->output(process_, 0, true));
+    auto stream = co_await coro::io<std::unique_ptr<process_stream>>(
+        context_, keeping(io_, io_->output(process_, 0, true)));
     if (!stream) { // it must not run unseen
-      co_await coro::io<void>(context_, io_->signal(process_, SIGKILL, true));
+      co_await coro::io<void>(context_, keeping(io_, io_->signal(process_, SIGKILL, true)));
       co_return std::move(stream.error());
     }
     output_ = living_on(context_, std::move(*stream));
@@ -98,7 +105,8 @@ public:
   }
 
   coro::task<void> feed(std::string bytes) override {
-    auto fed = co_await coro::io<void>(context_, io_->write_stdin(process_, std::move(bytes), true));
+    auto fed =
+        co_await coro::io<void>(context_, keeping(io_, io_->write_stdin(process_, std::move(bytes), true)));
     co_return std::move(fed);
   }
 
@@ -108,7 +116,7 @@ public:
   }
 
   coro::task<void> signal(int number, bool tree) override {
-    auto sent = co_await coro::io<void>(context_, io_->signal(process_, number, tree));
+    auto sent = co_await coro::io<void>(context_, keeping(io_, io_->signal(process_, number, tree)));
     co_return std::move(sent);
   }
 

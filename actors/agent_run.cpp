@@ -9,15 +9,12 @@
 
 #include <signal.h>
 
-#include <algorithm>
-
 namespace sandy {
 
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view workspace = "/workspace";
 /// What an agent keeps between runs (sessions, settings) is here, below its id.
 constexpr std::string_view homes = "/root/.agents/";
 /// Pieces of the stream that wait for the reader; then the agent's output waits in the sandbox.
@@ -25,32 +22,13 @@ constexpr std::size_t queued_events = 2;
 /// What the sandbox keeps of output that nobody has read yet.
 constexpr std::uint64_t ring_bytes = 8ull << 20;
 constexpr std::uint64_t most_system_prompt = 100 * 1024;
-constexpr std::size_t most_output = 1 << 20;
 constexpr auto heartbeat_period = 5s;
-/// Between two looks at which files changed: editors write a file in several steps.
-constexpr auto files_period = 1s;
-constexpr std::size_t files_per_event = 50;
-constexpr auto last_changes = 20ms;
-/// For a program that was asked to end, before it is killed.
-constexpr auto interrupt_grace = 3s;
-/// For a sandbox to do what it is told at once; a paused one does not.
-constexpr auto control_patience = 5s;
 /// A client that breaks off may only have lost its connection for good: its run ends after this.
 constexpr auto reader_grace = 5s;
 /// Whoever wanted the run has come for its first event by then, or never will.
 constexpr auto first_reader = 30s;
 /// What the guest waits after the run's own deadline, in case that no server is there to end it.
 constexpr auto unattended = 30s;
-constexpr auto kill_again = 1s;
-
-coro::task<void> wait_for(coro::event& what) {
-  co_await what.wait();
-  co_return caf::unit;
-}
-
-bool is_missing_program(const caf::error& error) {
-  return code_of(error) == errc::invalid_argument && text_of(error).starts_with("The program does not exist");
-}
 
 } // namespace
 
@@ -331,159 +309,6 @@ void agent_run_state::note(const agents::event& event) {
     info_.steps += static_cast<std::uint32_t>(tools.size());
     info_.current = std::move(tools.back());
   }
-}
-
-// -- files
-// -----------------------------------------------------------------------------------------------------------
-
-coro::task<void> agent_run_state::watch_files() {
-  for (;;) {
-    auto change = co_await box_->next_change();
-    if (!change)
-      co_return std::move(change.error());
-    files_.note(*change);
-  }
-}
-
-coro::task<void> agent_run_state::tell_files() {
-  while (!over_.is_set()) {
-    co_await coro::with_timeout(files_period, wait_for(over_));
-    auto told = co_await report_files();
-    if (!told) // the sandbox does not answer; it may be paused
-      co_return std::move(told.error());
-  }
-  co_return caf::unit;
-}
-
-/// Tells what the run wrote last, and looks no longer.
-coro::task<void> agent_run_state::last_files() {
-  if (!watching_)
-    co_return caf::unit;
-  // What happened before the guest answers a question has been sent by then, and arrives soon.
-  co_await coro::with_timeout(control_patience, box_->stat(std::string{workspace}));
-  co_await coro::sleep_for(last_changes);
-  watching_.reset(); // first: what goes on writing must not go on being told
-  co_await *telling_;
-  while (files_.any()) {
-    auto told = co_await report_files();
-    if (!told)
-      co_return std::move(told.error());
-  }
-  co_return caf::unit;
-}
-
-/// Tells of some files that changed.
-coro::task<void> agent_run_state::report_files() {
-  std::vector<agents::changed_file> shown;
-  for (auto& each : files_.take(files_per_event)) {
-    auto content = co_await coro::with_timeout(
-        control_patience, box_->read(std::string{workspace} + "/" + each.path, agents::most_content));
-    if (content) // else it is gone again, or no file
-      shown.push_back({std::move(each.path), std::move(*content), each.created});
-    else if (code_of(content.error()) == errc::deadline_exceeded)
-      co_return std::move(content.error());
-  }
-  info_.files = files_.names();
-  if (!shown.empty())
-    co_await say(agents::files_update_event(shown, files_.total()));
-  co_return caf::unit;
-}
-
-// -- the end
-// -----------------------------------------------------------------------------------------------------------
-
-coro::task<void> agent_run_state::watch_deadline() {
-  co_await coro::sleep_for(std::chrono::milliseconds{order_.max_ms});
-  // No `error`: a client repeats the whole run when that names a timeout.
-  if (!stopping_ && stop(agents::ending::max_duration))
-    co_await say(agents::status_event("The run reached its maximum duration of " +
-                                      std::to_string(order_.max_ms / 1000) + " s and is ended"));
-  co_return caf::unit;
-}
-
-bool agent_run_state::stop(agents::ending why) {
-  if (info_.ended_at != 0 || over_.is_set())
-    return false;
-  if (!stopping_) {
-    stopping_ = why;
-    coro::spawn(started_ ? end_process() : end_start());
-  }
-  return true;
-}
-
-/// What has not started will not; a sandbox that does not answer is not waited for.
-coro::task<void> agent_run_state::end_start() {
-  co_await coro::with_timeout(control_patience, wait_for(over_));
-  if (!started_)
-    over_.set();
-  co_return caf::unit;
-}
-
-/// Asks the program to end, then kills it and all that it started. Does not stop trying: a paused sandbox
-/// obeys later.
-coro::task<void> agent_run_state::end_process() {
-  auto box = box_;
-  co_await coro::with_timeout(control_patience, box->signal(agent_.interrupt, false));
-  co_await coro::with_timeout(interrupt_grace, wait_for(over_));
-  for (;;) {
-    auto killed = co_await coro::with_timeout(control_patience, box->signal(SIGKILL, true));
-    auto code = killed ? errc::none : code_of(killed.error());
-    auto gone = code == errc::none || code == errc::sandbox_ended || code == errc::process_not_found;
-    if (gone) // its end comes with the output that is left
-      co_await coro::with_timeout(control_patience, wait_for(over_));
-    over_.set();
-    swept_.set();
-    if (gone)
-      co_return caf::unit;
-    co_await coro::sleep_for(kill_again);
-  }
-}
-
-coro::task<void> agent_run_state::finish() {
-  co_await tell(reader_.finish());
-  co_await take_errors({});
-  const auto& outcome = outcome_;
-  const auto& said = reader_.said();
-  auto how = stopping_.value_or(agents::ending::by_itself);
-  std::string failure;
-  if (!outcome && code_of(outcome.error()) == errc::sandbox_ended) {
-    how = agents::ending::sandbox_ended;
-    failure = text_of(outcome.error());
-  } else if (!outcome && !stopping_) {
-    failure = text_of(outcome.error());
-    if (is_missing_program(outcome.error())) {
-      how = agents::ending::not_installed;
-      failure = agent_.name + " is not installed in this sandbox";
-    }
-  } else if (!stopping_) {
-    failure = said.failure();
-  }
-  const auto exit_code = outcome ? outcome->exit_code : 1;
-  const auto end = agents::completion_of(how, exit_code, outcome && said.succeeded(exit_code), elapsed());
-  if (failure.empty() && how == agents::ending::by_itself && !end.success)
-    failure = agent_.name + (exit_code == 0 ? " ended without saying that it succeeded"
-                                            : " ended with exit code " + std::to_string(exit_code));
-  info_.error = failure;
-  info_.output = said.answer().empty() ? std::move(printed_) : said.answer();
-  if (info_.output.size() > most_output)
-    info_.output.erase(0, info_.output.size() - most_output);
-  info_.files = files_.names();
-  info_.exit_code = end.exit_code;
-  info_.ended_at = env_.wall_clock();
-  info_.current.clear();
-  info_.status = end.success                            ? run_status::succeeded
-                 : end.cancelled                        ? run_status::cancelled
-                 : how == agents::ending::max_duration  ? run_status::timed_out
-                 : how == agents::ending::sandbox_ended ? run_status::sandbox_ended
-                                                        : run_status::failed;
-  env_.metrics.agent_finished(info_.status, std::chrono::duration<double>(elapsed()).count());
-  log("agent_ended", to_string(info_.status));
-  if (!failure.empty())
-    co_await say(agents::error_event(failure));
-  co_await say(agents::complete_event(end));
-  events_.close();
-  box_.reset(); // the sandbox is not in use by us any more
-  co_return caf::unit;
 }
 
 std::chrono::milliseconds agent_run_state::elapsed() const {

@@ -36,6 +36,12 @@ public:
   agent_run_actor::behavior_type make_behavior();
 
 private:
+  static constexpr std::string_view workspace = "/workspace";
+  /// Of what it printed and answered, for callers who do not read the stream.
+  static constexpr std::size_t most_output = 1 << 20;
+  /// For a sandbox to do what it is told at once; a paused one does not.
+  static constexpr std::chrono::seconds control_patience{5};
+
   caf::result<void> start(start_agent_run);
   caf::result<agent_events> read(read_agent_events);
 
@@ -49,18 +55,21 @@ private:
   coro::task<void> take(std::string bytes);
   coro::task<void> take_errors(std::string bytes);
   coro::task<void> tell(const std::vector<agents::event>& events);
+  // Files: agent_run_files.cpp.
   coro::task<void> watch_files();
   coro::task<void> tell_files();
   coro::task<void> report_files();
   coro::task<void> last_files();
   coro::task<void> beat();
-  coro::task<void> watch_deadline();
   coro::task<void> watch_reader();
   coro::task<void> end_unread();
   void lose_reader();
-  coro::task<void> finish();
   coro::task<void> say(std::string event);
 
+  // The end: agent_run_ending.cpp.
+  coro::task<void> watch_deadline();
+  coro::task<void> finish();
+  static coro::task<void> wait_for(coro::event& what);
   /// Ends the program, if it runs. The first reason counts. @returns false when its end was there already.
   bool stop(agents::ending why);
   coro::task<void> end_process();
