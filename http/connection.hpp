@@ -34,6 +34,9 @@ public:
   ~connection();
 
   read_buffer& buffer() noexcept { return buffer_; }
+  /// The socket itself, for whoever speaks another protocol on it (`exchange::take_over`). Closed when the
+  /// session is killed. Whoever uses it knows nothing of this class's deadlines.
+  socket& raw() noexcept { return socket_; }
 
   /// Reads what is there into the buffer, without waiting. @param most bytes the buffer may hold; when it
   /// holds that many, nothing is read and the answer is `ok`.

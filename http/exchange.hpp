@@ -14,13 +14,14 @@
 
 namespace sandy::http {
 
+class connection;
 struct context;
 
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
 /// One request and its answer, as a route handler sees them. A handler answers exactly once: with `reply`,
-/// with `reply_error`, or with `begin_stream` ... `end_stream`. After a failed write the client is gone:
-/// return. Lives on its session's stack; used from the session's coroutine only.
+/// with `reply_error`, with `begin_stream` ... `end_stream`, or by `take_over`. After a failed write the
+/// client is gone: return. Lives on its session's stack; used from the session's coroutine only.
 class exchange {
 public:
   virtual ~exchange() = default;
@@ -74,6 +75,14 @@ public:
   /// Returns when the client has closed its side (never, while it keeps the connection open). For racing
   /// against an answer.
   virtual io_task<void> hang_up() = 0;
+
+  /// Instead of an answer: from here on the connection is the handler's, for WebSockets and tunnels. Nothing
+  /// of ours is sent on it, so the handler writes even the head of its 101; what the client sent behind its
+  /// request waits in `connection::buffer`, first of all what was not read of the body. Deadlines are the
+  /// handler's. The connection closes when the handler returns (`connection::abort` tells a cut), and the
+  /// handler is cancelled, its connection reset, when the server stops waiting for it or the sandbox from
+  /// inside of which it came ends. Logs and metrics tell status 101.
+  virtual connection& take_over() = 0;
 
   virtual context& server() noexcept = 0;
 };

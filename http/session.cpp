@@ -65,7 +65,8 @@ void session::drain() noexcept {
 
 void session::kill() {
   killed_ = true;
-  if (answered_ == answer_state::streaming && framing_ == framing::until_close)
+  if (answered_ == answer_state::taken ||
+      (answered_ == answer_state::streaming && framing_ == framing::until_close))
     connection_.abort();
   connection_.interrupt();
   cancel_.emit(net::cancellation_type::terminal);
@@ -250,7 +251,7 @@ void session::report() const {
              {"method", head_.method()},
              {"route", route},
              {"status", status},
-             {"complete", answered_ == answer_state::complete},
+             {"complete", answered_ == answer_state::complete || answered_ == answer_state::taken},
              {"duration_ms", took * 1000}});
 }
 

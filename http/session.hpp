@@ -60,6 +60,7 @@ public:
   io_task<void> end_stream() override;
 
   io_task<void> hang_up() override;
+  connection& take_over() override;
   context& server() noexcept override { return shard_->common->server; }
 
 private:
@@ -97,6 +98,7 @@ private:
     none,
     streaming,
     complete,
+    taken,  ///< the handler has the connection
     cut,    ///< the handler left its stream unfinished
     broken, ///< the client is gone or stalled
   };

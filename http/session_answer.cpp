@@ -163,6 +163,13 @@ io_task<void> session::end_stream() {
   co_await flush();
 }
 
+connection& session::take_over() {
+  start_answer(101);
+  keep_alive_ = false;
+  answered_ = answer_state::taken;
+  return connection_;
+}
+
 io_task<void> session::hang_up() { return connection_.peer_closed(limits().header_bytes); }
 
 } // namespace sandy::http

@@ -1,11 +1,17 @@
 #include "http/engine_support.hpp"
 
+#include "http/connection.hpp"
 #include "http/sse.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/websocket/stream.hpp>
 #include <nlohmann/json.hpp>
 
 #include <stdexcept>
@@ -164,21 +170,64 @@ io_task<void> twice(exchange& ex) {
   co_await ex.reply(200, {{"answer", 2}}, {});
 }
 
+/// Gives back what comes, until the client ends its side.
+io_task<void> tunnel(exchange& ex) {
+  presence here;
+  auto& client = ex.take_over();
+  auto status = co_await client.send({"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n"}, 1s);
+  while (status == http::io_status::ok) {
+    if (!client.buffer().empty()) {
+      std::string piece{client.buffer().data()};
+      client.buffer().consume(piece.size());
+      status = co_await client.send({piece}, 1s);
+      if (status != http::io_status::ok)
+        co_return;
+    }
+    status = client.receive(1024);
+    if (status == http::io_status::would_block)
+      status = co_await client.wait_readable(0ms);
+  }
+}
+
+/// The same, in the messages of a WebSocket.
+io_task<void> websocket(exchange& ex) {
+  namespace beast = boost::beast;
+  presence here;
+  constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
+  beast::http::request<beast::http::empty_body> request{beast::http::verb::get, "/", 11};
+  for (const char* name : {"Host", "Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version"}) {
+    auto value = ex.header(name);
+    request.set(name, boost::beast::string_view{value.data(), value.size()});
+  }
+  beast::websocket::stream<http::connection::socket&> socket{ex.take_over().raw()};
+  auto accepted = co_await socket.async_accept(request, as_values);
+  for (auto ec = std::get<0>(accepted); !ec;) {
+    beast::flat_buffer message;
+    auto read = co_await socket.async_read(message, as_values);
+    ec = std::get<0>(read);
+    if (ec)
+      co_return;
+    auto written = co_await socket.async_write(message.data(), as_values);
+    ec = std::get<0>(written);
+  }
+}
+
 } // namespace
 
 std::vector<http::route> test_routes() {
   return http::with_alias(
       {
-          {"GET", "/tiny", tiny, true},         {"GET", "/api/things/{id}", whoami},
-          {"GET", "/api/things/special", tiny}, {"DELETE", "/api/things/{id}", tiny},
-          {"POST", "/echo", echo, true},        {"POST", "/count", count, true},
-          {"POST", "/ignore", tiny, true},      {"GET", "/events", events, true},
-          {"GET", "/sized", sized, true},       {"GET", "/cut", cut, true},
-          {"GET", "/throws", throws, true},     {"GET", "/silent", silent, true},
-          {"GET", "/wait", wait, true},         {"POST", "/wait", wait_with_body, true},
-          {"GET", "/hang_up", hang_up, true},   {"GET", "/either", either, true},
-          {"GET", "/flood", flood, true},       {"GET", "/fails/{code}", fails, true},
-          {"GET", "/twice", twice, true},
+          {"GET", "/tiny", tiny, true},           {"GET", "/api/things/{id}", whoami},
+          {"GET", "/api/things/special", tiny},   {"DELETE", "/api/things/{id}", tiny},
+          {"POST", "/echo", echo, true},          {"POST", "/count", count, true},
+          {"POST", "/ignore", tiny, true},        {"GET", "/events", events, true},
+          {"GET", "/sized", sized, true},         {"GET", "/cut", cut, true},
+          {"GET", "/throws", throws, true},       {"GET", "/silent", silent, true},
+          {"GET", "/wait", wait, true},           {"POST", "/wait", wait_with_body, true},
+          {"GET", "/hang_up", hang_up, true},     {"GET", "/either", either, true},
+          {"GET", "/flood", flood, true},         {"GET", "/fails/{code}", fails, true},
+          {"GET", "/twice", twice, true},         {"GET", "/tunnel", tunnel, true},
+          {"GET", "/websocket", websocket, true},
       },
       "/api", "/things");
 }

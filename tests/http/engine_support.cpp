@@ -211,6 +211,12 @@ response raw_client::receive(bool head) {
   return answer;
 }
 
+std::string raw_client::receive_some() {
+  if (buffer_.empty())
+    fill();
+  return std::exchange(buffer_, {});
+}
+
 void raw_client::shutdown_write() { ::shutdown(socket_, SHUT_WR); }
 
 void raw_client::reset() {

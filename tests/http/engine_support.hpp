@@ -94,10 +94,10 @@ private:
 
 /// What the handlers of `engine` did, seen from the test's thread. Reset by each engine.
 struct handler_trace {
-  std::atomic<int> entered{0};           ///< /wait, /hang_up, /either, /flood, /echo: handlers that began
-  std::atomic<int> ended{0};             ///< those that returned, or were cancelled
-  std::atomic<int> hang_ups{0};          ///< /hang_up, /either: hang-ups seen
-  std::atomic<bool> release{false};      ///< lets /wait answer
+  std::atomic<int> entered{0};      ///< /wait, /hang_up, /either, /flood, /echo, /tunnel: handlers that began
+  std::atomic<int> ended{0};        ///< those that returned, or were cancelled
+  std::atomic<int> hang_ups{0};     ///< /hang_up, /either: hang-ups seen
+  std::atomic<bool> release{false}; ///< lets /wait answer
   std::atomic<std::uint64_t> written{0}; ///< /flood: bytes the kernel took
 };
 handler_trace& trace();
@@ -122,6 +122,8 @@ public:
   response receive(bool head = false);
   /// Everything up to the end of the connection. @param reset set when it ended by a reset.
   std::string receive_all(bool* reset = nullptr);
+  /// What is there, at least a byte; empty at the end.
+  std::string receive_some();
   void shutdown_write();
   /// Closes with a reset.
   void reset();

@@ -6,7 +6,10 @@
 
 #include <boost/asio/as_tuple.hpp>
 
+#include <netinet/in.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -16,6 +19,21 @@ namespace sandy::tests {
 namespace asio = boost::asio;
 using http::routes::io_timer;
 using http::routes::use_io;
+
+namespace {
+
+/// Nobody counts requests in memory.
+http::http_observer& unheard() {
+  class silence final : public http::http_observer {
+    void connection_opened() noexcept override {}
+    void connection_closed() noexcept override {}
+    void request_finished(std::string_view, std::string_view, unsigned, double) noexcept override {}
+  };
+  static silence instance;
+  return instance;
+}
+
+} // namespace
 
 memory_exchange::memory_exchange(http::context& server, const http::router& routes, io_executor executor)
     : server_(server)
@@ -147,6 +165,37 @@ io_task<void> memory_exchange::end_stream() {
 io_task<void> memory_exchange::hang_up() {
   while (!gone_)
     co_await hung_up_.async_wait(asio::as_tuple(use_io));
+}
+
+runtime::unique_fd memory_exchange::connect() {
+  runtime::unique_fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  runtime::unique_fd client{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof where;
+  auto* address = reinterpret_cast<sockaddr*>(&where);
+  if (::bind(listener.get(), address, size) != 0 || ::listen(listener.get(), 1) != 0 ||
+      ::getsockname(listener.get(), address, &size) != 0 || ::connect(client.get(), address, size) != 0)
+    throw std::runtime_error("no connection on loopback");
+  accepted_ = runtime::unique_fd{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  timeval patience{20, 0};
+  ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  return client;
+}
+
+http::connection& memory_exchange::take_over() {
+  begin(101, {}, {});
+  if (!accepted_)
+    throw std::logic_error("a handler took over a connection that the test did not make");
+  http::connection::socket socket{hung_up_.get_executor()};
+  socket.assign(asio::ip::tcp::v4(), accepted_.get());
+  [[maybe_unused]] auto owned_by_the_socket = accepted_.release();
+  auto common = std::make_shared<http::edge>(server_, routes_, unheard());
+  auto& io = static_cast<asio::io_context&>(hung_up_.get_executor().context());
+  shard_ = std::make_shared<http::shard>(io, std::move(common), std::chrono::milliseconds{50});
+  taken_ = std::make_unique<http::connection>(std::move(socket), shard_);
+  return *taken_;
 }
 
 } // namespace sandy::tests

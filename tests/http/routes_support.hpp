@@ -1,12 +1,14 @@
 #pragma once
 
 #include "coro/pool.hpp"
+#include "http/connection.hpp"
 #include "http/context.hpp"
 #include "http/exchange.hpp"
 #include "http/router.hpp"
 #include "http/routes/common.hpp"
 #include "http/target.hpp"
 #include "metrics/registry.hpp"
+#include "runtime/unique_fd.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -58,6 +60,9 @@ public:
   io_task<void> run();
   /// The client hangs up. On the handler's thread.
   void leave();
+  /// The client's end of the connection that `take_over` gives to the handler; it may be used, and have bytes
+  /// in it, before. A blocking socket.
+  runtime::unique_fd connect();
 
   std::string_view method() const noexcept override { return verb; }
   std::string_view path() const noexcept override { return parsed_.path(); }
@@ -79,6 +84,7 @@ public:
   io_task<result<void>> write(std::string_view bytes) override;
   io_task<void> end_stream() override;
   io_task<void> hang_up() override;
+  http::connection& take_over() override;
   http::context& server() noexcept override { return server_; }
 
 private:
@@ -90,6 +96,9 @@ private:
   http::router::match match_;
   bool gone_ = false;
   http::routes::io_timer hung_up_;
+  runtime::unique_fd accepted_; ///< the other end of what `connect` made
+  std::shared_ptr<http::shard> shard_;
+  std::unique_ptr<http::connection> taken_;
 };
 
 /// One file of the sandbox in memory.
