@@ -226,6 +226,7 @@ result<std::unique_ptr<application>> application::start(config settings) {
   settings.worker.agents.relay = std::move(*relay);
   settings.worker.data_dir = settings.data_dir;
   add_installed_flavor(settings, "agent-ready", settings.prewarm_agent_ready);
+  add_installed_flavor(settings, "desktop", 0);
   std::unique_ptr<application> app{new application(std::move(settings), std::move(made))};
   if (auto served = app->serve(); !served)
     return std::move(served.error());
