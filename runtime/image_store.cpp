@@ -1,6 +1,7 @@
 #include "runtime/image_store.hpp"
 
 #include "messages/image.hpp"
+#include "runtime/crun/layout.hpp"
 #include "runtime/files.hpp"
 
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 
@@ -19,6 +21,24 @@ namespace {
 bool is_variable(const std::string& name, const std::string& value) {
   return !name.empty() && name.find('=') == std::string::npos && name.find('\0') == std::string::npos &&
          value.find('\0') == std::string::npos;
+}
+
+/// One directory in the store, never a way out of it.
+bool is_layer_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_';
+         });
+}
+
+/// What an overlay makes of this path in the upper of two trees.
+enum class shown { not_here, here, removed };
+
+shown look_up(const std::string& path) {
+  struct stat about{}; // a link means what it does inside: that it is there is enough
+  if (::lstat(path.c_str(), &about) != 0)
+    return shown::not_here;
+  return S_ISCHR(about.st_mode) && about.st_rdev == 0 ? shown::removed : shown::here;
 }
 
 } // namespace
@@ -46,29 +66,65 @@ result<image> image_store::find(std::string_view name) const {
   return image{text, std::move(rootfs), version.string()};
 }
 
-result<std::string> image_store::tree(std::string_view version) const {
-  auto path = directory_ + "/" + std::string{version};
-  std::error_code ignored;
-  if (version.empty() || !std::filesystem::is_directory(path, ignored))
-    return fail(errc::image_not_found, "this version of the image is not there any more");
-  return path;
-}
-
-environment image_store::variables(const std::string& version) const {
+std::optional<image_store::description> image_store::describe(const std::string& version) const {
   std::lock_guard guard{mutex_};
-  if (auto known = variables_.find(version); known != variables_.end())
+  if (auto known = descriptions_.find(version); known != descriptions_.end())
     return known->second;
   auto about = std::filesystem::path{directory_ + "/" + version}.parent_path() / "image.json";
   std::ifstream file{about};
   auto parsed = nlohmann::json::parse(file, nullptr, false);
   if (!parsed.is_object())
-    return {}; // it may be readable the next time
-  environment found;
+    return std::nullopt; // it may be readable the next time
+  description found;
   if (auto given = parsed.find("environment"); given != parsed.end() && given->is_object())
     for (const auto& [name, value] : given->items())
       if (value.is_string() && is_variable(name, value.get_ref<const std::string&>()))
-        found.emplace_back(name, value.get<std::string>());
-  return variables_.emplace(version, std::move(found)).first->second;
+        found.variables.emplace_back(name, value.get<std::string>());
+  if (auto given = parsed.find("layers"); given != parsed.end()) {
+    if (!given->is_array() || given->size() >= most_image_trees)
+      return std::nullopt;
+    for (const auto& each : *given) {
+      if (!each.is_string() || !is_layer_name(each.get_ref<const std::string&>()))
+        return std::nullopt;
+      found.layers.push_back(each.get<std::string>());
+    }
+  }
+  return descriptions_.emplace(version, std::move(found)).first->second;
+}
+
+result<std::vector<std::string>> image_store::trees(const std::string& version) const {
+  auto gone = [] { return fail(errc::image_not_found, "this version of the image is not there any more"); };
+  if (version.empty())
+    return gone();
+  auto about = describe(version);
+  if (!about)
+    return gone();
+  std::vector<std::string> all;
+  for (const auto& layer : about->layers)
+    all.push_back(directory_ + "/" + layer + "/tree");
+  all.push_back(directory_ + "/" + version);
+  std::error_code ignored;
+  for (const auto& tree : all)
+    if (!std::filesystem::is_directory(tree, ignored))
+      return gone();
+  return all;
+}
+
+environment image_store::variables(const std::string& version) const {
+  auto about = describe(version);
+  return about ? std::move(about->variables) : environment{};
+}
+
+void image_store::add_user(const std::string& name, const std::string& data_dir) const {
+  std::error_code ignored;
+  std::filesystem::create_directories(directory_ + "/.users", ignored);
+  std::filesystem::create_directory_symlink(data_dir, directory_ + "/.users/" + name,
+                                            ignored); // may be there
+}
+
+void image_store::remove_user(const std::string& name) const {
+  std::error_code ignored;
+  std::filesystem::remove(directory_ + "/.users/" + name, ignored);
 }
 
 result<unix_millis> image_store::changed_at(std::string_view name) const {
@@ -91,12 +147,22 @@ std::vector<std::string> image_store::list() const {
 bool image_store::has_program(const std::string& name) const {
   if (name.empty() || name.find('/') != std::string::npos)
     return false;
-  for (const auto& each : list())
-    for (const auto* directory : {"usr/local/bin", "usr/bin", "root/.local/bin"}) {
-      struct stat about{}; // a link means what it does inside: that it is there is enough
-      if (::lstat((directory_ + "/" + each + "/rootfs/" + directory + "/" + name).c_str(), &about) == 0)
-        return true;
-    }
+  for (const auto& each : list()) {
+    auto found = find(each);
+    if (!found)
+      continue; // replaced at this moment
+    auto stacked = trees(found->version);
+    if (!stacked)
+      continue;
+    for (const auto* directory : {"usr/local/bin", "usr/bin", "root/.local/bin"})
+      for (auto tree = stacked->rbegin(); tree != stacked->rend(); ++tree) {
+        auto seen = look_up(*tree + "/" + directory + "/" + name);
+        if (seen == shown::here)
+          return true;
+        if (seen == shown::removed)
+          break; // whatever lies below
+      }
+  }
   return false;
 }
 

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,13 +14,14 @@ namespace sandy::runtime {
 /// An unpacked root file system, shared read-only by every sandbox made from it.
 struct image {
   std::string name;
-  std::string rootfs;  ///< host path
-  std::string version; ///< what `tree` finds again, also when the name has come to mean another tree
+  std::string rootfs;  ///< host path of its uppermost tree
+  std::string version; ///< what `trees` finds again, also when the name has come to mean another image
 };
 
 /// Finds images below one directory: `<directory>/<name>/rootfs` and `<directory>/<name>/image.json`, the
-/// latter written last by whoever builds the image. Several servers may share a directory. Thread safe;
-/// blocks on the disk only.
+/// latter written last by whoever builds the image. What its `layers` name, lowest first, are trees
+/// `<directory>/<layer>/tree` that lie below `rootfs`, shared with other images. Several servers may share a
+/// directory. Thread safe; blocks on the disk only.
 class image_store {
 public:
   explicit image_store(std::string directory);
@@ -27,8 +29,9 @@ public:
   /// Fails with image_not_found: also for names that are not [a-z0-9._-]+, or start with a dot.
   result<image> find(std::string_view name) const;
 
-  /// The host path of an image's tree by its version. Fails with image_not_found when it is gone.
-  result<std::string> tree(std::string_view version) const;
+  /// The host paths of an image's trees by its version, lowest first. Fails with image_not_found when one of
+  /// them is gone or its description cannot be read.
+  result<std::vector<std::string>> trees(const std::string& version) const;
 
   /// The variables that programs in a sandbox of this version find, as its image.json says; none when it is
   /// not to be read. Read once: a version never changes.
@@ -43,12 +46,27 @@ public:
   /// Whether a program of this name is in a directory of programs of any image. False for names with a slash.
   bool has_program(const std::string& name) const;
 
+  /// Notes in the store that sandboxes and layers below this data directory may stand on its images: what
+  /// removes old versions looks there. A store that cannot be written to is left as it is: nothing is removed
+  /// from it either.
+  /// @param name of the note, a name that other data directories do not have
+  void add_user(const std::string& name, const std::string& data_dir) const;
+  /// Takes the note back.
+  void remove_user(const std::string& name) const;
+
 private:
+  /// What is taken from an image.json.
+  struct description {
+    environment variables;
+    std::vector<std::string> layers; ///< lowest first
+  };
+
   bool complete(const std::string& name) const;
+  std::optional<description> describe(const std::string& version) const;
 
   std::string directory_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, environment> variables_; ///< by version
+  mutable std::map<std::string, description> descriptions_; ///< by version
 };
 
 } // namespace sandy::runtime

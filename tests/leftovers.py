@@ -7,7 +7,7 @@ import re
 import sqlite3
 from pathlib import Path
 
-from running_server import Server
+from running_server import Server, image_dir
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PIDFD_GETFD = 438  # asm-generic/unistd.h
@@ -23,7 +23,7 @@ def leftovers(server: Server) -> list:
     running = server.is_running()
     found = _mounts(server) + _processes(server) + _cgroups(server, running) + _loops(server)
     found += _files(server) + _records(server)
-    return found + _held_namespaces(server) + _foreign_sockets(server) if running else found
+    return found + (_held_namespaces(server) + _foreign_sockets(server) if running else _notes(server))
 
 
 def _mounts(server: Server) -> list:
@@ -81,6 +81,12 @@ def _files(server: Server) -> list:
     names = [path.relative_to(server.data_dir) for path in paths]
     named = [path for path in names if any(ID.fullmatch(part.split(".")[0]) for part in path.parts)]
     return [f"{'layer-file' if path.parts[0] == 'layers' else 'file'} {path}" for path in named]
+
+
+def _notes(server: Server) -> list:
+    """In the image store, of a server that has ended: that something of it may stand on an image."""
+    notes = Path(image_dir(), ".users").glob("*")
+    return [f"note {note}" for note in notes if note.is_symlink() and os.readlink(note) == str(server.data_dir)]
 
 
 def _records(server: Server) -> list:

@@ -40,8 +40,7 @@ result<std::string> choose_stage(const crun_options& options) {
   return fail(errc::internal, "no directory like /mnt to mount sandboxes on");
 }
 
-/// Names this server's control groups: the same after a restart, another for every other data directory
-/// (FNV-1a).
+/// Names what is this server's: the same after a restart, another for every other data directory (FNV-1a).
 std::string fingerprint(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (unsigned char c : text)
@@ -108,9 +107,13 @@ crun_driver::crun_driver(crun_options options, cgroup_layout layout, std::string
     , stage_(std::move(stage))
     , images_(options_.image_dir)
     , layers_(options_.data_dir, images_)
-    , disks_(options_.data_dir) {}
+    , disks_(options_.data_dir) {
+  images_.add_user(fingerprint(options_.data_dir), options_.data_dir);
+}
 
 crun_driver::~crun_driver() {
+  if (directories_in(boxes_directory(options_.data_dir)).empty() && layers_.list().empty())
+    images_.remove_user(fingerprint(options_.data_dir)); // nothing here stands on any image
   for (const auto& tree : layout_.trees())
     ::rmdir((tree + cgroup_parent_).c_str()); // fails, as it should, while sandboxes live
 }

@@ -6,9 +6,9 @@
 // sandbox's last process.
 //
 // STAGE: an existing directory that every user can reach, covered here. BOX: the sandbox's directory, holding
-// `disk`. UID: the host's uid of the sandbox's root. TREE: the image, then the layers above it, bottom first.
-// Descriptors from 3 on are passed through. Needs root (CAP_SYS_ADMIN, CAP_SETUID) and kernel 5.19 (id-mapped
-// mounts below overlayfs).
+// `disk`. UID: the host's uid of the sandbox's root. TREE: the image's, then the layers above it, bottom
+// first. Descriptors from 3 on are passed through. Needs root (CAP_SYS_ADMIN, CAP_SETUID) and kernel 5.19
+// (id-mapped mounts below overlayfs).
 
 #include "runtime/crun/mounting.hpp"
 #include "runtime/disk_files.hpp"
@@ -74,7 +74,7 @@ int main(int count, char** arguments) {
   while (first_tree + trees < count && std::strcmp(arguments[first_tree + trees], "--") != 0)
     ++trees;
   const int program = first_tree + trees + 1;
-  if (trees == 0 || trees > most_layers + 1 || program >= count) {
+  if (trees == 0 || trees > most_trees || program >= count) {
     std::fputs("usage: sandy-launch STAGE BOX UID TREE... -- CRUN ARGUMENT...\n", stderr);
     return 2;
   }
@@ -82,7 +82,7 @@ int main(int count, char** arguments) {
   auto uid = static_cast<unsigned>(std::strtoul(arguments[3], nullptr, 10));
   leave_host_mounts();
   hide_second_cgroup_tree();
-  unique_fd opened[most_layers + 1]; // before the stage is covered: they may lie there
+  unique_fd opened[most_trees]; // before the stage is covered: they may lie there
   {
     auto ids = make_user_namespace(0, uid);
     for (int i = 0; i < trees; ++i)
@@ -94,7 +94,7 @@ int main(int count, char** arguments) {
   give_files_to(uid);
   put(opened[0], "lower");
   // Relative names, because the sandbox reads them in /proc/mounts. The top comes first.
-  char options[most_layers * 4 + 128] = "lowerdir=";
+  char options[most_trees * 4 + 128] = "lowerdir=";
   for (int i = trees - 1; i > 0; --i) {
     char name[16];
     std::snprintf(name, sizeof name, "%d", i);

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <algorithm>
 #include <filesystem>
 
 namespace sandy::runtime {
@@ -21,6 +20,11 @@ constexpr std::uint64_t spared_part = 20;
 
 caf::error missing() {
   return fail(errc::image_not_found, "what this image is made from is not there any more");
+}
+
+caf::error too_many() {
+  return fail(errc::conflict,
+              "an image can have at most " + std::to_string(most_layers) + " layers above its base");
 }
 
 } // namespace
@@ -65,33 +69,37 @@ result<origin> layer_store::find(const std::string& image, const layer_id& top) 
   return origin{found->version, {}};
 }
 
-result<std::vector<std::string>> layer_store::trees(const origin& from) const {
+result<std::vector<std::string>> layer_store::above(const origin& from) const {
   std::vector<std::string> all;
   for (auto layer = from.top; !layer.value.empty();) {
     auto below = read_origin(directory(layer) + "/origin.json");
     if (!below)
       return missing();
     if (all.size() == most_layers)
-      return fail(errc::conflict,
-                  "an image can have at most " + std::to_string(most_layers) + " layers above its base");
+      return too_many();
     all.push_back(directory(layer) + "/tree");
     layer = std::move(below->top);
   }
-  auto base = images_.tree(from.image);
-  if (!base)
-    return std::move(base.error());
-  all.push_back(std::move(*base));
-  std::reverse(all.begin(), all.end());
+  return all;
+}
+
+result<std::vector<std::string>> layer_store::trees(const origin& from) const {
+  auto layers = above(from);
+  if (!layers)
+    return std::move(layers.error());
+  auto all = images_.trees(from.image);
+  if (!all)
+    return std::move(all.error());
+  all->insert(all->end(), layers->rbegin(), layers->rend());
   return all;
 }
 
 result<void> layer_store::has_room_above(const origin& from) const {
-  auto below = trees(from);
-  if (!below)
-    return std::move(below.error());
-  if (below->size() > most_layers)
-    return fail(errc::conflict,
-                "an image can have at most " + std::to_string(most_layers) + " layers above its base");
+  auto layers = above(from);
+  if (!layers)
+    return std::move(layers.error());
+  if (layers->size() == most_layers)
+    return too_many();
   return caf::unit;
 }
 

@@ -34,7 +34,7 @@ public:
   result<origin> find(const std::string& image, const layer_id& top) const;
 
   /// Host paths of the trees, bottom first. Fails with image_not_found when one is missing, with conflict
-  /// when there are more than most_layers.
+  /// when there are more than most_layers above the image.
   result<std::vector<std::string>> trees(const origin& from) const;
 
   /// Fails as `trees` when a layer on top of these is one too many.
@@ -67,6 +67,8 @@ public:
 
 private:
   std::string directory(const layer_id& id) const { return directory_ + "/" + id.value; }
+  /// Trees of the layers above the image, top first.
+  result<std::vector<std::string>> above(const origin& from) const;
 
   std::string directory_;
   const image_store& images_;
