@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from http1 import Connection
-from running_server import image_dir
+from running_server import TOP
 
 API = "/v1.41"
 START_SECONDS = 60
@@ -58,8 +58,7 @@ class DockerEngine:
         raise RuntimeError(f"dockerd did not start; its log ends with:\n{text[-2000:]}")
 
     def _import_image(self):
-        rootfs = Path(image_dir(), "basic", "rootfs").resolve()
-        tar = subprocess.Popen(["tar", "--create", "--numeric-owner", "--directory", rootfs, "."], stdout=subprocess.PIPE)
+        tar = subprocess.Popen([TOP / "script" / "image", "--archive", "basic"], stdout=subprocess.PIPE)
         with self.connect() as link:
             link.upload(f"{API}/images/create?fromSrc=-&repo=basic", iter(lambda: tar.stdout.read(1 << 20), b""))
         if tar.wait() != 0:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,14 @@ def test_an_image_tells_what_it_is(built):
     layers = [json.loads((built.store / each / "layer.json").read_text()) for each in about["layers"]]
     assert [each["name"] for each in layers] == ["seed", "one", "two"]
     assert about["size_bytes"] == sum(each["size_bytes"] for each in layers) > 0
+
+
+def test_an_archive_is_all_of_an_image(built, tmp_path):
+    with open(tmp_path / "archive", "wb") as file:
+        subprocess.run(**built.command("--archive", "two"), stdout=file, check=True)
+    with tarfile.open(tmp_path / "archive") as archive:
+        names = set(archive.getnames())
+    assert {"./etc/name", "./opt/one", "./opt/two", "./opt/client"} < names and "./etc/old" not in names
 
 
 def test_a_tree_is_clean(built):
