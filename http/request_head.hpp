@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sandy::http {
@@ -20,6 +21,12 @@ struct request_head {
   void clear();
   /// Value of the first field of that name, names without regard to case; empty when absent.
   std::string_view field(std::string_view name) const noexcept;
+
+  /// All fields in their order, as (name, value).
+  std::size_t field_count() const noexcept { return fields_.size(); }
+  std::pair<std::string_view, std::string_view> field_at(std::size_t index) const noexcept {
+    return {view(fields_[index].name), view(fields_[index].value)};
+  }
 
   std::string_view method() const noexcept { return view(method_); }
   std::string_view target() const noexcept { return view(target_); }
