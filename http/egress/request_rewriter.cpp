@@ -101,12 +101,11 @@ result<bool> request_rewriter::read_head() {
 
 result<void> request_rewriter::check() const {
   if (!host_is_ours(head_.field("Host")))
-    return fail(errc::forbidden, "This connection is to " + host_ +
-                                     ": it carries no requests for other hosts, because secrets of this "
-                                     "sandbox are for that one");
+    return fail(errc::forbidden,
+                "This connection is to " + host_ + ": it carries no requests for other hosts");
   // A tunnel would carry what nobody can check, and an answer to TRACE repeats the request's headers.
   if (same(head_.method(), "CONNECT") || same(head_.method(), "TRACE"))
-    return fail(errc::method_not_allowed, "Requests with secrets cannot be CONNECT or TRACE");
+    return fail(errc::method_not_allowed, "Where requests are looked at, CONNECT and TRACE are refused");
   // Of a whole URL the server would believe the host in it, and not the header.
   auto target = head_.target();
   if (!target.starts_with('/') && !(target == "*" && head_.method() == "OPTIONS"))
