@@ -63,6 +63,9 @@ sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
       [this](run_agent message) { return run(std::move(message)); },
       [this](cancel_agent message) { return cancel(std::move(message)); },
       [this](get_agent_run message) { return describe_run(std::move(message)); },
+      [this](get_network message) { return show_network(std::move(message)); },
+      [this](sandy::set_network message) { return set_network(std::move(message)); },
+      [this](bound_network message) { return bound(std::move(message)); },
   };
 }
 

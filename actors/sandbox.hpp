@@ -8,6 +8,7 @@
 #include "messages/worker.hpp"
 #include "runtime/driver.hpp"
 #include "runtime/guest/guest_io.hpp"
+#include "runtime/network_gate.hpp"
 #include "runtime/relay_door.hpp"
 #include "store/store.hpp"
 
@@ -24,7 +25,7 @@ namespace sandy {
 /// cleans up.
 ///
 /// Its files: sandbox_starting, sandbox_lease (how long it may live), sandbox_pause, sandbox_agents,
-/// sandbox_ending.
+/// sandbox_network, sandbox_ending.
 class sandbox_state_machine {
 public:
   static inline const char* name = "sandbox";
@@ -54,6 +55,15 @@ private:
   caf::result<bool> cancel(cancel_agent message);
   coro::task<void> open_model_door();
   caf::result<agent_run_info> describe_run(get_agent_run message);
+
+  caf::result<network_report> show_network(get_network message);
+  caf::result<network_report> set_network(sandy::set_network message);
+  caf::result<void> bound(bound_network message);
+  coro::task<void> open_network();
+  coro::task<void> change_network();
+  coro::task<void> count_network();
+  void let_policy_hold();
+  network_report network_now() const;
 
   caf::result<sandbox_info> claim(claim_sandbox message);
   coro::task<void> make();
@@ -91,6 +101,9 @@ private:
   std::shared_ptr<void>
       inside_; ///< serves the API inside; must not outlive the sandbox, whose network it holds
   std::shared_ptr<runtime::relay_door> model_door_; ///< leads its agents to a model
+  std::shared_ptr<runtime::network_gate> gate_;     ///< where it reaches the world
+  coro::semaphore changing_network_{1};
+  bool counting_ = false; ///< what goes through the gate
   std::shared_ptr<guest::end_state> ended_;         ///< tells the data plane's users why their streams broke
   sandbox_life life_;
   bool claiming_ = false; ///< its owner to be has not heard of it, and never will when the claim fails

@@ -80,10 +80,10 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
   co_return agent_run_started{caf::actor_cast<caf::strong_actor_ptr>(run_)};
 }
 
-/// A sandbox has no network: what its agents need of the world is one address, which the installation chose.
+/// Whatever its network, its agents reach one address that the installation chose, unless it may reach nothing.
 coro::task<void> sandbox_state_machine::open_model_door() {
   const auto& relay = env_.settings.agents.relay;
-  if (!relay || model_door_ || !env_.open_relay)
+  if (!relay || model_door_ || !env_.open_relay || record_.info.network.mode == network_mode::none)
     co_return caf::unit;
   auto listener = co_await coro::blocking<runtime::unique_fd>(
       env_.kernel_calls, [&d = env_.driver, where = instance_] { return d.listen(*where, model_port); });

@@ -36,6 +36,7 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
   }
   listener_.reset();
   model_door_.reset();
+  gate_.reset();
   inside_.reset(); // first: nothing is created from inside any more
   show_state();
   publish(reason == end_reason::failed ? life_event_type::failed : life_event_type::ending);

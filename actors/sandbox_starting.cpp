@@ -21,6 +21,9 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
     auto opened = co_await open_inside();
     if (!opened)
       log("cannot reach the API from inside: " + text_of(opened.error()));
+    auto reaches = co_await open_network();
+    if (!reaches)
+      log("cannot reach the network: " + text_of(reaches.error()));
     created_.set();
     log("re-attached after a restart of the server");
     co_return record_.info;
@@ -66,6 +69,9 @@ coro::task<void> sandbox_state_machine::make() {
   auto opened = co_await open_inside();
   if (!opened)
     co_return std::move(opened.error());
+  auto reaches = co_await open_network();
+  if (!reaches)
+    co_return std::move(reaches.error());
   const auto warm = record_.info.tenant.value.empty();
   log(warm ? "warm" : "ready");
   if (!warm) {
@@ -104,6 +110,7 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   claiming_ = true;
   info = std::move(wanted);
   record_.env = std::move(message.env);
+  record_.network_bounds = std::move(message.network_bounds);
   ended_->uses->touch();
   arm_lease();
   arm_idle();
@@ -127,6 +134,7 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   open_data();
   if (auto served = serve_inside(); !served)
     co_return std::move(served.error());
+  let_policy_hold();
   claiming_ = false;
   log("ready");
   publish(life_event_type::created);

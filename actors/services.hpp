@@ -6,7 +6,9 @@
 #include "coro/io.hpp"
 #include "coro/task.hpp"
 #include "messages/events.hpp"
+#include "messages/network.hpp"
 #include "runtime/connection_capture.hpp"
+#include "runtime/network_capture.hpp"
 #include "runtime/guest/host_names.hpp"
 #include "runtime/unique_fd.hpp"
 
@@ -36,6 +38,7 @@ class pool;
 }
 namespace runtime {
 class driver;
+class network_gate;
 class relay_door;
 } // namespace runtime
 namespace metrics {
@@ -86,6 +89,8 @@ struct worker_settings {
   std::uint32_t pool_refill_rate = 10;     ///< warm sandboxes made per second and flavor, at most
   std::chrono::seconds pool_max_age{3600}; ///< an older warm sandbox is replaced
   std::uint32_t max_connections = 16;      ///< that one sandbox has to others, at most
+  network_mode default_network = network_mode::internet; ///< of a sandbox that asks for none
+  network_mode max_network = network_mode::internet;     ///< of any sandbox
   agent_defaults agents;
   std::string data_dir; ///< whose file system is reported as the disk
 };
@@ -123,6 +128,11 @@ struct services {
   std::function<std::shared_ptr<runtime::relay_door>(runtime::connection_capture captured,
                                                      const sandbox_id& inside)>
       open_relay;
+  /// Takes and judges what a sandbox sends to the world, after `used_bytes` that went through before; nullptr when
+  /// it cannot. Empty: sandboxes reach nothing of it.
+  std::function<std::shared_ptr<runtime::network_gate>(
+      runtime::network_capture captured, const sandbox_id& inside, std::uint64_t used_bytes)>
+      open_gate;
   /// Makes these the names that connections give to addresses inside a sandbox.
   std::function<coro::task<void>(const sandbox_id& inside, std::vector<guest::host_name> names)> name_hosts;
   /// The agents that can run in sandboxes; nullptr: none.

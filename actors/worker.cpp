@@ -92,6 +92,8 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](cancel_agent request) { return pass_on<bool>(std::move(request)); },
       [this](get_agent_run request) { return pass_on<agent_run_info>(std::move(request)); },
       [this](list_agents request) { return agents(request); },
+      [this](get_network request) { return pass_on<network_report>(std::move(request)); },
+      [this](sandy::set_network request) { return set_network(std::move(request)); },
   };
 }
 

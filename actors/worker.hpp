@@ -62,6 +62,7 @@ private:
     bool doomed = false; ///< it, or what it ends with, was chosen to make room
     std::string flavor;
     layers::hold layer;                   ///< what it is made from
+    network_policy network;               ///< its own; its ancestors' hold too
     end_reason ending = end_reason::none; ///< set when its end has begun: no more children
   };
 
@@ -143,6 +144,12 @@ private:
   coro::task<void> restore_connections();
   void spawn_switchboard();
   bool switchboard_down(const caf::down_msg& down);
+
+  // What sandboxes reach of the world: worker_network.cpp.
+  network_policy network_for(const network_policy& wanted, const child* parent) const;
+  std::vector<network_bound> bounds_below(sandbox_id parent) const;
+  caf::result<network_report> set_network(sandy::set_network request);
+  coro::task<void> bound_descendants(network_bound bound);
 
   // Images and snapshots: worker_images.cpp.
   struct kept_layer {

@@ -90,6 +90,7 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
   info.preemptable = request.preemptable || (*parent != nullptr && (*parent)->preemptable);
   info.expose_ports = request.expose_ports;
   info.upstream = request.upstream;
+  info.network = network_for(request.network, *parent);
   info.workdir = request.workdir;
   info.ttl_seconds = effective_ttl(request.ttl_seconds, *parent != nullptr, env_.settings);
   info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
@@ -109,6 +110,7 @@ sandbox_record worker_state::blank(const std::string& kind) {
   info.id = make_sandbox_id();
   info.flavor = kind;
   info.image = settings.image;
+  info.network.mode = network_mode::none;
   info.limits = effective_limits({}, settings.limits, env_.settings);
   info.created_at = env_.wall_clock();
   return record;
@@ -238,6 +240,7 @@ coro::task<sandbox_info> worker_state::start_cold(sandbox_record wanted, std::sh
   if (!parent_lives(wanted.info)) // it ended meanwhile
     co_return no_such_sandbox();
   wanted.uid_slot = free_slot();
+  wanted.network_bounds = bounds_below(wanted.info.parent);
   auto handle = spawn_sandbox(wanted, nullptr);
   while (room_.over(promised() + held_by_warm()) &&
          evict_warm()) { // a warm one keeps its place only while nobody wants it
@@ -265,6 +268,7 @@ sandbox_actor worker_state::spawn_sandbox(const sandbox_record& record,
   child entry{handle, info.tenant, info.parent, info.limits, info.priority, record.uid_slot, info.created_at};
   entry.flavor = info.flavor;
   entry.preemptable = info.preemptable;
+  entry.network = info.network;
   entry.layer = layers_.use(record.layer);
   live_.emplace(info.id, std::move(entry));
   family_.add(info.id, info.parent, info.created_at);

@@ -230,6 +230,7 @@ create_sandbox worker_state::fork_of(const fork_sandbox& request, const layer_ke
   wanted.idle_timeout_seconds = info.idle_timeout_seconds;
   wanted.pause_on_idle = info.pause_on_idle;
   wanted.upstream = info.upstream;
+  wanted.network = info.network;
   wanted.env = original.env;
   for (const auto& given : request.env) {
     std::erase_if(wanted.env, [&](const auto& each) { return each.first == given.first; });

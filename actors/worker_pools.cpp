@@ -162,12 +162,13 @@ coro::task<sandbox_info> worker_state::claim(sandbox_record wanted, std::shared_
     member.limits = info.limits;
     member.priority = info.priority;
     member.preemptable = info.preemptable;
+    member.network = info.network;
     member.created_at = info.created_at;
     family_.remove(info.id); // as a member it had no parent
     family_.rename(planned, info.id);
     order->id = info.id;
     auto handle = member.handle;
-    auto claimed = co_await coro::request(handle, coro::infinite, claim_sandbox{wanted.info, wanted.env});
+    auto claimed = co_await coro::request(handle, coro::infinite, claim_sandbox{wanted.info, wanted.env, bounds_below(info.parent)});
     if (claimed)
       co_return std::move(claimed);
     // Never handed out: it ends, and the caller gets another.

@@ -5,6 +5,8 @@
 #include "coro/request.hpp"
 #include "metrics/log.hpp"
 
+#include <algorithm>
+
 namespace sandy {
 
 // How the worker takes over what a previous server left: sandboxes that run, their layers and connections.
@@ -71,6 +73,7 @@ coro::task<void> worker_state::recover() {
 coro::task<void> worker_state::recover_one(sandbox_record record) {
   auto id = record.info.id;
   bound_lease(record.info, env_.settings); // the bound of now
+  record.info.network.mode = std::min(record.info.network.mode, env_.settings.max_network);
   if (record.info.state == sandbox_state::ready && record.info.expires_at > env_.wall_clock()) {
     auto found = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
         env_.kernel_calls,

@@ -118,7 +118,8 @@ auto ask_worker(coro::pool& threads, const worker_actor& worker, Message message
 
 using relay_place = std::optional<boost::asio::ip::tcp::endpoint>;
 
-result<relay_place> relay_endpoint(const std::string& text) {
+/// @param setting named in the error
+result<relay_place> relay_endpoint(const std::string& text, const std::string& setting) {
   if (text.empty())
     return relay_place{};
   auto colon = text.rfind(':');
@@ -131,7 +132,7 @@ result<relay_place> relay_endpoint(const std::string& text) {
   if (colon != std::string::npos)
     std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
   if (wrong || port == 0 || port > 65535)
-    return fail(errc::invalid_argument, "agent_relay must be an IP address and a port, as 127.0.0.1:4000");
+    return fail(errc::invalid_argument, setting + " must be an IP address and a port, as 127.0.0.1:4000");
   return relay_place{{address, static_cast<std::uint16_t>(port)}};
 }
 
@@ -153,6 +154,7 @@ struct application::parts {
   http::key_ring keys;
   std::optional<sandbox_tokens> tokens;
   std::shared_ptr<const agents::catalog> agent_catalog;
+  http::egress::network_settings network;
 };
 
 application::system_config::system_config(coro::pool& threads) {
@@ -220,10 +222,15 @@ result<std::unique_ptr<application>> application::start(config settings) {
     return std::move(known.error());
   made.agent_catalog = std::make_shared<const agents::catalog>(std::move(*known));
 
-  auto relay = relay_endpoint(settings.agent_relay);
+  auto relay = relay_endpoint(settings.agent_relay, "agent_relay");
   if (!relay)
     return std::move(relay.error());
   settings.worker.agents.relay = std::move(*relay);
+  auto platform = relay_endpoint(settings.platform_relay, "platform_relay");
+  if (!platform)
+    return std::move(platform.error());
+  made.network = {settings.worker.max_network,    settings.network_allow, settings.network_deny,
+                  settings.network_private_allow, settings.network_dns,   std::move(*platform)};
   settings.worker.data_dir = settings.data_dir;
   add_installed_flavor(settings, "agent-ready", settings.prewarm_agent_ready);
   add_installed_flavor(settings, "desktop", 0);
@@ -244,6 +251,7 @@ application::application(config settings, parts made)
     , edge_counter_(metrics_.http())
     , threads_(thread_count(settings_), blocking_thread_count(settings_))
     , relays_(contexts_of(threads_))
+    , gates_(contexts_of(threads_), made.network, metrics_.network())
     , services_{.threads = threads_,
                 .driver = *driver_,
                 .kernel_calls = coro::on_pool(threads_.blocking()),
@@ -261,6 +269,10 @@ application::application(config settings, parts made)
                 .open_relay =
                     [this](runtime::connection_capture captured, const sandbox_id& inside) {
                       return relays_.open(std::move(captured), inside.value);
+                    },
+                .open_gate =
+                    [this](runtime::network_capture captured, const sandbox_id& inside, auto used_bytes) {
+                      return gates_.open(std::move(captured), inside.value, used_bytes);
                     },
                 .name_hosts =
                     [this](const sandbox_id& inside, std::vector<guest::host_name> names) {

@@ -6,6 +6,7 @@
 #include "coro/pool.hpp"
 #include "http/context.hpp"
 #include "http/observer.hpp"
+#include "http/egress/gates.hpp"
 #include "http/relay/relays.hpp"
 #include "http/router.hpp"
 #include "http/server.hpp"
@@ -101,6 +102,7 @@ private:
   coro::pool threads_;
   boost::asio::signal_set signals_{threads_.context(0), SIGINT, SIGTERM};
   http::relay::relays relays_;
+  http::egress::gates gates_;
   services services_;
   system_config system_config_;
   caf::actor_system system_;

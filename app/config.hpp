@@ -53,7 +53,13 @@ struct config {
   std::string copier;        ///< path of sandy-copy-layer; empty: the same
   std::string agents;        ///< folder of agent definitions; empty: beside the server's own program
   std::string agent_relay;   ///< IP:PORT; empty: none
-  std::string cgroup_parent; ///< empty: derived from data_dir, so that two servers do not meet
+  std::vector<std::string> network_allow; ///< destinations; empty: everything public
+  std::vector<std::string> network_deny;  ///< destinations
+  std::vector<std::string>
+      network_private_allow;            ///< addresses that are not public, and are reached nevertheless
+  std::vector<std::string> network_dns; ///< IP or IP:PORT; empty: those of /etc/resolv.conf
+  std::string platform_relay;           ///< IP:PORT; empty: none
+  std::string cgroup_parent;            ///< empty: derived from data_dir, so that two servers do not meet
   /// First host uid of sandboxes. With all slots it ends below 1 879 048 192, in the range that systemd
   /// leaves to containers.
   std::uint32_t uid_base = 300'000'000;

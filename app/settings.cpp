@@ -1,6 +1,7 @@
 #include "app/settings.hpp"
 
 #include "app/units.hpp"
+#include "messages/network_rule.hpp"
 
 #include <boost/asio/ip/address.hpp>
 
@@ -251,6 +252,40 @@ struct list_kind {
   }
 };
 
+/// Destinations, as sandboxes' network policies name them.
+struct destinations_kind : list_kind {
+  static result<std::vector<std::string>> parse(std::string_view text) {
+    auto all = list_kind::parse(text);
+    if (auto rules = parse_network_rules(*all); !rules)
+      return wrong("has an entry that is no destination: " + text_of(rules.error()));
+    return all;
+  }
+};
+
+/// The same, without names: what a name stands for is said by whoever owns it.
+struct addresses_kind : list_kind {
+  static result<std::vector<std::string>> parse(std::string_view text) {
+    auto all = list_kind::parse(text);
+    auto rules = parse_network_rules(*all);
+    if (!rules || std::any_of(rules->begin(), rules->end(), [](const auto& rule) { return rule.by_name(); }))
+      return wrong("has an entry that is no address and no range such as 10.1.0.0/16");
+    return all;
+  }
+};
+
+/// Name servers: addresses, each with an optional port.
+struct servers_kind : list_kind {
+  static result<std::vector<std::string>> parse(std::string_view text) {
+    auto all = list_kind::parse(text);
+    for (const auto& each : *all) {
+      auto rule = parse_network_rule(each);
+      if (!rule || rule->by_name() || rule->prefix != 128)
+        return wrong("has an entry that is neither an address nor an address and a port");
+    }
+    return all;
+  }
+};
+
 /// The words of an enum, in its order.
 template <class Enum, const auto& Words>
 struct word_kind {
@@ -264,6 +299,11 @@ struct word_kind {
     return wrong("is not one of " + all);
   }
   static std::string print(Enum value) { return std::string(Words[static_cast<std::size_t>(value)]); }
+};
+
+constexpr std::string_view network_words[]{"none", "platform", "internet"};
+struct network_mode_kind : word_kind<network_mode, network_words> {
+  static constexpr std::string_view type = "none|platform|internet";
 };
 
 constexpr std::string_view level_words[]{"trace", "debug", "info", "warn", "error"};
@@ -434,6 +474,29 @@ std::vector<setting> make_settings() {
   group = "Connections";
   all.push_back(make<count_kind<0>>("sandbox_connections", group, FIELD(worker.max_connections),
                                     "Other sandboxes that one sandbox reaches, at most; 0 means none"));
+
+  group = "Network";
+  all.push_back(make<network_mode_kind>("network", group, FIELD(worker.default_network),
+                                        "What a sandbox reaches that asks for nothing: none (this API), "
+                                        "platform (what the installation relays, "
+                                        "too) or internet"));
+  all.push_back(make<network_mode_kind>("network_max_mode", group, FIELD(worker.max_network),
+                                        "Most that any sandbox reaches, whatever it asks for"));
+  all.push_back(make<destinations_kind>(
+      "network_allow", group, FIELD(network_allow),
+      "Destinations that sandboxes may reach, such as *.example.com:443 or 93.184.0.0/16; empty means "
+      "everything public"));
+  all.push_back(make<destinations_kind>("network_deny", group, FIELD(network_deny),
+                                        "Destinations that no sandbox reaches, whatever else is allowed"));
+  all.push_back(make<addresses_kind>(
+      "network_private_allow", group, FIELD(network_private_allow),
+      "Addresses that are not public and may be reached nevertheless, such as those of a mirror inside"));
+  all.push_back(
+      make<servers_kind>("network_dns", group, FIELD(network_dns),
+                         "Name servers that are asked for sandboxes; empty means those of /etc/resolv.conf"));
+  all.push_back(make<text_kind>(
+      "platform_relay", group, FIELD(platform_relay),
+      "IP:PORT that sandboxes reach as platform-proxy:8000 and platform:8000; empty means none"));
 
   group = "Limits of a tenant";
   all.push_back(make<limit_kind>("tenant_requests_per_second", group,

@@ -7,8 +7,8 @@ namespace sandy {
 namespace {
 
 constexpr std::array<std::string_view, life_event_types> names{
-    "sandbox.created", "sandbox.renewed", "sandbox.ending", "sandbox.failed",
-    "sandbox.ended",   "sandbox.paused",  "sandbox.resumed"};
+    "sandbox.created", "sandbox.renewed", "sandbox.ending",  "sandbox.failed",
+    "sandbox.ended",   "sandbox.paused",  "sandbox.resumed", "sandbox.network_spent"};
 
 } // namespace
 

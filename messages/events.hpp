@@ -13,14 +13,15 @@ namespace sandy {
 /// What can happen to a sandbox. Their names (`to_string`) are part of the wire contract; append, never
 /// renumber.
 enum class life_event_type : std::uint8_t {
-  created = 0, ///< it is its tenant's, and takes commands
-  renewed = 1, ///< its deadline moved
-  ending = 2,  ///< its end has begun
-  failed = 3,  ///< the same, because it broke or could not be made
-  ended = 4,   ///< nothing of it is left; the last event of a sandbox
-  paused = 5,  ///< its processes stand still
-  resumed = 6, ///< they go on
-  last_ = 6    ///< for tests and tables that walk all of them
+  created = 0,       ///< it is its tenant's, and takes commands
+  renewed = 1,       ///< its deadline moved
+  ending = 2,        ///< its end has begun
+  failed = 3,        ///< the same, because it broke or could not be made
+  ended = 4,         ///< nothing of it is left; the last event of a sandbox
+  paused = 5,        ///< its processes stand still
+  resumed = 6,       ///< they go on
+  network_spent = 7, ///< it used up what its network policy lets it transfer
+  last_ = 7          ///< for tests and tables that walk all of them
 };
 inline constexpr std::size_t life_event_types = static_cast<std::size_t>(life_event_type::last_) + 1;
 

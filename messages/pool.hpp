@@ -53,6 +53,7 @@ struct retire_warm {
 struct claim_sandbox {
   sandbox_info wanted; ///< owner, parent, limits, lease, ports, names; id, image and disk stay what they are
   environment env;
+  std::vector<network_bound> network_bounds; ///< of its ancestors
 };
 
 template <class Inspector>
@@ -82,7 +83,7 @@ auto inspect(Inspector& f, retire_warm& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, claim_sandbox& x) {
-  return f(caf::meta::type_name("claim_sandbox"), x.wanted, x.env);
+  return f(caf::meta::type_name("claim_sandbox"), x.wanted, x.env, x.network_bounds);
 }
 
 /// The warm sandboxes of one flavor. Spawned and monitored by the worker.

@@ -5,6 +5,7 @@
 
 #include "messages/error.hpp"
 #include "messages/ids.hpp"
+#include "messages/network.hpp"
 
 #include <caf/meta/type_name.hpp>
 #include <caf/typed_actor.hpp>
@@ -81,6 +82,7 @@ struct create_sandbox {
   std::uint32_t idle_timeout_seconds = usual_idle_timeout; ///< 0: none
   bool pause_on_idle = false;         ///< when the idle timeout passes: pause it instead of ending it
   std::vector<sandbox_id> connect_to; ///< what it reaches from its first moment on
+  network_policy network;             ///< what it reaches of the world
 };
 
 /// What callers may know of a sandbox.
@@ -104,6 +106,7 @@ struct sandbox_info {
   std::uint32_t idle_timeout_seconds = 0; ///< unused for so long it ends, or is paused; 0: it may be idle
   bool pause_on_idle = false;
   pause_cause paused = pause_cause::none;
+  network_policy network;
 };
 
 /// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
@@ -220,13 +223,14 @@ template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
   return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits,
            x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream,
-           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to);
+           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to, x.network);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {
   return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image,
            x.limits, x.priority, x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at,
-           x.expires_at, x.ttl_seconds, x.latest_end, x.idle_timeout_seconds, x.pause_on_idle, x.paused);
+           x.expires_at, x.ttl_seconds, x.latest_end, x.idle_timeout_seconds, x.pause_on_idle, x.paused,
+           x.network);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {
@@ -299,6 +303,8 @@ using sandbox_actor = caf::typed_actor<
     caf::replies_to<probe_port>::with<bool>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
     caf::replies_to<resume_sandbox>::with<sandbox_info>, caf::replies_to<keep_layer>::with<layer_kept>,
     caf::replies_to<run_agent>::with<agent_run_started>, caf::replies_to<cancel_agent>::with<bool>,
-    caf::replies_to<get_agent_run>::with<agent_run_info>>;
+    caf::replies_to<get_agent_run>::with<agent_run_info>,
+    caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>,
+    caf::replies_to<bound_network>::with<void>>;
 
 } // namespace sandy

@@ -135,7 +135,8 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<list_connections>::with<std::vector<sandbox_connection>>,
     caf::replies_to<run_agent>::with<agent_run_started>, caf::replies_to<cancel_agent>::with<bool>,
     caf::replies_to<get_agent_run>::with<agent_run_info>,
-    caf::replies_to<list_agents>::with<std::vector<agent_info>>>;
+    caf::replies_to<list_agents>::with<std::vector<agent_info>>,
+    caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.
 using janitor_actor = caf::typed_actor<caf::replies_to<sweep>::with<std::uint32_t>>;

@@ -5,6 +5,7 @@
 #include "messages/limiter.hpp"
 #include "messages/room.hpp"
 #include "metrics/http_metrics.hpp"
+#include "metrics/network_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
 #include <prometheus/counter.h>
@@ -60,6 +61,8 @@ public:
 
   /// The HTTP edge counts here.
   http_metrics& http() noexcept { return http_; }
+  /// What sandboxes exchange with the world is counted here.
+  network_metrics& network() noexcept { return network_; }
 
   /// A sandbox is now in this state; call `sandbox_left` for the state it was in. `gone` is not counted.
   void sandbox_entered(std::string_view flavor, sandbox_state state);
@@ -110,6 +113,7 @@ private:
   const flavor_metrics& of(std::string_view flavor) const;
 
   prometheus::Registry families_;
+  network_metrics network_{families_};
   http_metrics http_;
   process_metrics process_;
   std::map<std::string, flavor_metrics, std::less<>> flavors_; ///< "other" among them

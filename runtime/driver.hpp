@@ -3,6 +3,7 @@
 #include "messages/error.hpp"
 #include "messages/sandbox.hpp"
 #include "runtime/connection_capture.hpp"
+#include "runtime/network_capture.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <chrono>
@@ -125,6 +126,10 @@ public:
   /// Captures the TCP connections that processes in the sandbox make to a range of addresses, as
   /// `capture_connections` does. The namespace is kept as by `listen`.
   virtual result<connection_capture> capture(const instance& where, const captured_range& range) = 0;
+
+  /// Captures what processes in the sandbox send to the world, as the function of that name does. The namespace is
+  /// kept as by `listen`.
+  virtual result<network_capture> capture_network(const instance& where) = 0;
 
   /// Keeps what a sandbox has written as a layer, on top of those that it is made from; it stands still
   /// meanwhile. Leaves nothing behind when it fails. Fails with sandbox_failed when the sandbox ends,

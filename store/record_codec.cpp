@@ -52,7 +52,49 @@ std::vector<std::uint16_t> ports(const SQLite::Column& column) {
   return all;
 }
 
+nlohmann::json policy_json(const network_policy& policy) {
+  return {{"mode", to_string(policy.mode)},
+          {"allow", policy.allow},
+          {"deny", policy.deny},
+          {"max_bytes", policy.max_bytes}};
+}
+
+network_policy read_policy(const nlohmann::json& from) {
+  auto mode = network_mode_of(from.at("mode").get<std::string>());
+  if (!mode)
+    throw std::runtime_error("network names an unknown mode");
+  return {*mode, from.at("allow").get<std::vector<std::string>>(),
+          from.at("deny").get<std::vector<std::string>>(), from.at("max_bytes").get<std::uint64_t>()};
+}
+
+void read_network(const SQLite::Column& column, sandbox_record& record) {
+  auto text = column.getString();
+  if (text.empty()) { // of a server that gave sandboxes no network
+    record.info.network.mode = network_mode::none;
+    return;
+  }
+  try {
+    auto all = nlohmann::json::parse(text);
+    record.info.network = read_policy(all);
+    for (const auto& each : all.at("bounds"))
+      record.network_bounds.push_back({sandbox_id{each.at("from").get<std::string>()}, read_policy(each)});
+  } catch (const nlohmann::json::exception&) {
+    throw std::runtime_error("network is not what a server writes");
+  }
+}
+
 } // namespace
+
+std::string network_text(const network_policy& policy, const std::vector<network_bound>& bounds) {
+  auto all = policy_json(policy);
+  all["bounds"] = nlohmann::json::array();
+  for (const auto& each : bounds) {
+    auto bound = policy_json(each.policy);
+    bound["from"] = each.from.value;
+    all["bounds"].push_back(std::move(bound));
+  }
+  return all.dump();
+}
 
 void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   const auto& info = record.info;
@@ -83,6 +125,8 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   add_number(info.pause_on_idle);
   add_number(info.paused);
   add(record.layer.value);
+  add(network_text(info.network, record.network_bounds));
+  add_number(record.network_bytes);
 }
 
 sandbox_record read_record(SQLite::Statement& row) {
@@ -114,6 +158,8 @@ sandbox_record read_record(SQLite::Statement& row) {
   info.pause_on_idle = number<std::uint8_t>(column()) != 0;
   info.paused = enumerator(column(), pause_cause::idle);
   record.layer.value = column().getString();
+  read_network(column(), record);
+  record.network_bytes = number<std::uint64_t>(column());
   return record;
 }
 

@@ -13,12 +13,15 @@ inline constexpr const char* record_columns =
     "id, uid_slot, tenant, state, flavor, image, memory_bytes, cpu_millis, pids, disk_bytes, priority, "
     "preemptable, "
     "expose_ports, upstream, workdir, env, created_at, expires_at, ttl_seconds, parent, "
-    "idle_timeout_seconds, pause_on_idle, paused, layer";
-inline constexpr int record_column_count = 24;
+    "idle_timeout_seconds, pause_on_idle, paused, layer, network, network_bytes";
+inline constexpr int record_column_count = 26;
 
 /// Binds all columns from parameter 1 on. @throws nlohmann::json::exception when a variable of the
 /// environment is not UTF-8.
 void bind_record(SQLite::Statement& statement, const sandbox_record& record);
+
+/// What one column says of a sandbox's network.
+std::string network_text(const network_policy& policy, const std::vector<network_bound>& bounds);
 
 /// The record of the current row. @throws std::runtime_error for values that no server writes: the file was
 /// damaged.

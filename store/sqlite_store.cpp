@@ -55,6 +55,8 @@ public:
                 std::string("INSERT INTO sandboxes (") + record_columns + ") VALUES (" + parameters() + ")")
       , update_(database_, "UPDATE sandboxes SET state = ?2, expires_at = ?3, ttl_seconds = ?4 WHERE id = ?1")
       , set_paused_(database_, "UPDATE sandboxes SET paused = ?2 WHERE id = ?1")
+      , set_network_(database_, "UPDATE sandboxes SET network = ?2 WHERE id = ?1")
+      , set_network_bytes_(database_, "UPDATE sandboxes SET network_bytes = ?2 WHERE id = ?1")
       , replace_(database_, std::string("UPDATE sandboxes SET (") + record_columns + ") = (" + parameters() +
                                 ") WHERE id = ?1")
       , remove_(database_, "DELETE FROM sandboxes WHERE id = ?1")
@@ -113,6 +115,29 @@ public:
       running statement(set_paused_);
       statement->bind(1, id.value);
       statement->bind(2, static_cast<std::int64_t>(cause));
+      if (statement->exec() == 0)
+        return fail(errc::sandbox_not_found, "Sandbox not found");
+      return caf::unit;
+    });
+  }
+
+  result<void> set_network(const sandbox_id& id, const network_policy& policy,
+                           const std::vector<network_bound>& bounds) override {
+    return guarded("update a sandbox's record", [&]() -> result<void> {
+      running statement(set_network_);
+      statement->bind(1, id.value);
+      statement->bind(2, network_text(policy, bounds));
+      if (statement->exec() == 0)
+        return fail(errc::sandbox_not_found, "Sandbox not found");
+      return caf::unit;
+    });
+  }
+
+  result<void> set_network_bytes(const sandbox_id& id, std::uint64_t count) override {
+    return guarded("update a sandbox's record", [&]() -> result<void> {
+      running statement(set_network_bytes_);
+      statement->bind(1, id.value);
+      statement->bind(2, static_cast<std::int64_t>(count));
       if (statement->exec() == 0)
         return fail(errc::sandbox_not_found, "Sandbox not found");
       return caf::unit;
@@ -310,7 +335,7 @@ private:
 
   file_lock lock_; // first, so released last: after the database is closed
   SQLite::Database database_;
-  SQLite::Statement insert_, update_, set_paused_, replace_, remove_, records_;
+  SQLite::Statement insert_, update_, set_paused_, set_network_, set_network_bytes_, replace_, remove_, records_;
   SQLite::Statement bury_, tombstones_, forget_;
   SQLite::Statement add_sample_, forget_samples_, samples_;
   event_table events_;

@@ -18,6 +18,8 @@ struct sandbox_record {
   environment env;            ///< may hold secrets: the database file is readable by its owner only
   std::uint32_t uid_slot = 0; ///< unique among records
   layer_id layer;             ///< what it was made from, above its image; empty: nothing
+  std::vector<network_bound> network_bounds; ///< what its ancestors impose on its network
+  std::uint64_t network_bytes = 0;           ///< that went through it, as of a while ago
 };
 
 /// What a sandbox wrote, kept: with a name, or only because something is made from it. The record is written
@@ -60,6 +62,11 @@ public:
                               std::uint32_t ttl_seconds) = 0;
   /// Whether, and why, its processes stand still. Fails with sandbox_not_found.
   virtual result<void> set_paused(const sandbox_id& id, pause_cause cause) = 0;
+  /// What it may reach. Fails with sandbox_not_found.
+  virtual result<void> set_network(const sandbox_id& id, const network_policy& policy,
+                                   const std::vector<network_bound>& bounds) = 0;
+  /// What went through its network so far. Fails with sandbox_not_found.
+  virtual result<void> set_network_bytes(const sandbox_id& id, std::uint64_t count) = 0;
   /// Everything but the id may be new: a warm sandbox gets its owner. Fails with sandbox_not_found.
   virtual result<void> replace(const sandbox_record& record) = 0;
   /// Removes the record, with its connections, and leaves a tombstone, in one transaction. Idempotent.

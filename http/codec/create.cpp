@@ -1,6 +1,7 @@
 #include "http/codec/create.hpp"
 
 #include "http/codec/fields.hpp"
+#include "http/codec/network.hpp"
 #include "http/codec/quantity.hpp"
 
 #include <algorithm>
@@ -241,6 +242,7 @@ result<create_request> parse_create(const json& body) {
   auto workdir = fields.path({"working_directory", "workingDirectory", "workdir"}).value_or(message.workdir);
   message.workdir = workdir.starts_with('/') ? workdir : "/workspace/" + workdir;
   read_connections(fields, message.connect_to);
+  message.network = read_network(fields);
   if (fields.failed())
     return fields.error();
   return request;
@@ -259,6 +261,9 @@ std::vector<std::string> differences(const create_sandbox& wish, const sandbox_i
   less(wish.limits.cpu_millis, made.limits.cpu_millis, "cpu");
   less(wish.limits.pids, made.limits.pids, "processes");
   less(wish.limits.disk_bytes, made.limits.disk_bytes, "disk");
+  if (wish.network.mode != network_mode::usual && wish.network.mode > made.network.mode)
+    out.push_back("The sandbox reaches less than asked for: its network mode is " +
+                  to_string(made.network.mode) + ".");
   if (wish.ttl_seconds > made.ttl_seconds && made.ttl_seconds > 0)
     out.push_back("The lifetime is shorter than asked for: the maximum is lower.");
   if (made.pause_on_idle && made.idle_timeout_seconds == 0)

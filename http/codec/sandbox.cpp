@@ -1,6 +1,7 @@
 #include "http/codec/sandbox.hpp"
 
 #include "http/codec/create.hpp"
+#include "http/codec/network.hpp"
 #include "http/codec/time_format.hpp"
 #include "http/codec/utf8.hpp"
 
@@ -113,6 +114,7 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
           {"paused", info.paused != pause_cause::none},
           {"paused_by", cause},
           {"pausedBy", cause},
+          {"network", to_json(info.network)},
           {"vnc", {{"enabled", false}}},
           {"vncPort", nullptr},
           {"vnc_port", nullptr},

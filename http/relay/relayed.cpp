@@ -25,7 +25,10 @@ void reset(socket& which) noexcept {
 }
 
 /// Moves what is there, and waits until `to` took it. @returns false when nothing will follow.
-io_task<bool> move_some(relayed& pair, socket& from, socket& to) {
+io_task<bool> move_some(relayed& pair, bool out) {
+  auto& from = out ? pair.near : pair.far;
+  auto& to = out ? pair.far : pair.near;
+  const auto& count = out ? pair.sent : pair.received;
   // Only while something moves: thousands of idle connections hold no memory.
   auto memory = std::make_unique_for_overwrite<char[]>(piece_bytes);
   for (;;) {
@@ -37,7 +40,7 @@ io_task<bool> move_some(relayed& pair, socket& from, socket& to) {
       to.shutdown(net::socket_base::shutdown_send, ec);
       co_return false;
     }
-    if (ec) {
+    if (ec || (count && !count(size))) {
       pair.cut();
       co_return false;
     }
@@ -50,18 +53,19 @@ io_task<bool> move_some(relayed& pair, socket& from, socket& to) {
   }
 }
 
-io_task<void> move_all(std::shared_ptr<relayed> pair, socket& from, socket& to) {
+} // namespace
+
+io_task<void> move_one_way(std::shared_ptr<relayed> pair, bool out) {
+  auto& from = out ? pair->near : pair->far;
   while (!pair->ended) {
     auto ready = co_await from.async_wait(net::socket_base::wait_read, as_values);
     if (std::get<0>(ready))
       co_return; // cut
-    auto more = co_await move_some(*pair, from, to);
+    auto more = co_await move_some(*pair, out);
     if (!more)
       co_return;
   }
 }
-
-} // namespace
 
 relayed::relayed(socket accepted)
     : near(std::move(accepted))
@@ -73,15 +77,19 @@ void relayed::cut() noexcept {
   reset(far);
 }
 
-io_task<void> move_bytes(std::shared_ptr<relayed> pair) {
-  using net::experimental::awaitable_operators::operator&&;
-  for (auto* side : {&pair->near, &pair->far}) {
+void prepare(relayed& pair) {
+  for (auto* side : {&pair.near, &pair.far}) {
     boost::system::error_code ignored; // a relay that waits to fill a packet is slow, not wrong
     side->set_option(net::ip::tcp::no_delay{true}, ignored);
     side->non_blocking(true, ignored);
   }
-  auto there = move_all(pair, pair->near, pair->far);
-  auto back = move_all(pair, pair->far, pair->near);
+}
+
+io_task<void> move_bytes(std::shared_ptr<relayed> pair) {
+  using net::experimental::awaitable_operators::operator&&;
+  prepare(*pair);
+  auto there = move_one_way(pair, true);
+  auto back = move_one_way(pair, false);
   co_await (std::move(there) && std::move(back));
   if (pair->broken)
     pair->cut();

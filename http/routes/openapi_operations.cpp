@@ -137,6 +137,26 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  {{json_type, "ConnectionList"}},
                  {}});
   all.push_back({"GET",
+                 "/api/sandboxes/{id}/network",
+                 "get_network",
+                 tag,
+                 "What it may reach of the world, and what it used",
+                 {},
+                 {},
+                 {{json_type, "NetworkReport"}},
+                 {}});
+  all.push_back(
+      {"PUT",
+       "/api/sandboxes/{id}/network",
+       "set_network",
+       tag,
+       "Gives it another network policy, whole, at once; what is open and not allowed any more is cut. A "
+       "sandbox's own token may only make it stricter",
+       {},
+       {{json_type, "Network"}},
+       {{json_type, "NetworkReport"}},
+       {400, 403, 413, 422}});
+  all.push_back({"GET",
                  "/api/sandboxes/{id}/logs",
                  "sandbox_logs",
                  tag,

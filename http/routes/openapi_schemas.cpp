@@ -62,6 +62,7 @@ constexpr std::string_view request_schemas = R"json({
   "working_directory": {"type": "string", "default": "/workspace"},
   "parent_sandbox_id": {"type": "string", "description": "The new sandbox is its child and ends with it; default: the sandbox that asks, with its token or from inside"},
   "connect_to": {"type": "array", "items": {"type": "string"}, "description": "Ids of sandboxes that it reaches by their ids as host names, from its first moment on; also connectTo"},
+  "network": {"oneOf": [{"type": "string", "enum": ["none", "platform", "internet"]}, {"$ref": "#/components/schemas/Network"}], "description": "What it reaches of the world; by default what the configuration says, or what its parent has"},
   "upstream": {"type": "string", "description": "A wish, echoed"},
   "enableDockerSocket": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
   "enableVnc": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
@@ -118,6 +119,7 @@ constexpr std::string_view sandbox_schemas = R"json({
   "timeoutAt": {"type": "string", "format": "date-time"}, "timeout_at": {"type": "string", "format": "date-time"},
   "expiresAt": {"type": "string", "format": "date-time"}, "expires_at": {"type": "string", "format": "date-time"},
   "ttl_remaining": {"type": "integer"}, "ttlRemaining": {"type": "integer"}, "ttl_seconds": {"type": "integer"}, "ttlSeconds": {"type": "integer"},
+  "network": {"$ref": "#/components/schemas/Network"},
   "latest_expires_at": {"type": ["string", "null"], "format": "date-time", "description": "No refresh gets beyond"}, "latestExpiresAt": {"type": ["string", "null"], "format": "date-time"},
   "idle_timeout_seconds": {"type": "integer", "description": "0: it may be idle"}, "idleTimeoutSeconds": {"type": "integer"}, "pause_on_idle": {"type": "boolean"}, "pauseOnIdle": {"type": "boolean"},
   "paused": {"type": "boolean"}, "paused_by": {"type": ["string", "null"], "enum": ["caller", "idle", null], "description": "caller: until it is resumed; idle: until its next use"}, "pausedBy": {"type": ["string", "null"], "enum": ["caller", "idle", null]},
@@ -128,6 +130,15 @@ constexpr std::string_view sandbox_schemas = R"json({
   "warnings": {"type": "array", "items": {"type": "string"}, "description": "What was asked for and not granted, one sentence each"}}}]},
 "SandboxList": {"type": "object", "required": ["sandboxes", "total"], "properties": {"sandboxes": {"type": "array", "items": {"$ref": "#/components/schemas/Sandbox"}}, "total": {"type": "integer"}}},
 "ConnectSandbox": {"type": "object", "required": ["target"], "properties": {"target": {"type": "string", "description": "Id of the other sandbox; also target_id, targetId, sandbox_id, sandboxId"}}},
+"Network": {"type": "object", "properties": {
+  "mode": {"type": "string", "enum": ["none", "platform", "internet"], "description": "none: this API alone; platform: what the installation relays, too; internet: what the lists allow, too"},
+  "allow": {"type": "array", "items": {"type": "string"}, "description": "example.com, *.example.com (the names below it), an address or a range such as 93.184.0.0/16, each with an optional port or range of ports: example.com:443, 93.184.0.0/16:80-443. Empty: everything public"},
+  "deny": {"type": "array", "items": {"type": "string"}, "description": "The same, stronger than allow"},
+  "max_bytes": {"type": ["integer", "string"], "description": "Sent and received, in its life; 0: no bound; also maxBytes"}}},
+"NetworkReport": {"allOf": [{"$ref": "#/components/schemas/Network"}, {"type": "object", "required": ["mode", "allow", "deny", "max_bytes", "usage"], "properties": {"usage": {"type": "object", "properties": {
+  "sent_bytes": {"type": "integer"}, "sentBytes": {"type": "integer"}, "received_bytes": {"type": "integer"}, "receivedBytes": {"type": "integer"},
+  "connections": {"type": "integer", "description": "That were let through"}, "connections_refused": {"type": "integer"}, "connectionsRefused": {"type": "integer"}, "connections_open": {"type": "integer"}, "connectionsOpen": {"type": "integer"},
+  "names_asked": {"type": "integer"}, "namesAsked": {"type": "integer"}, "names_refused": {"type": "integer"}, "spent": {"type": "boolean", "description": "max_bytes is used up: nothing goes through any more"}, "namesRefused": {"type": "integer"}}}}}]},
 "Connection": {"type": "object", "required": ["source", "target", "direction", "name", "address", "createdAt"], "properties": {
   "source": {"type": "string", "description": "The sandbox that reaches the other"}, "sourceId": {"type": "string"}, "source_id": {"type": "string"},
   "target": {"type": "string"}, "targetId": {"type": "string"}, "target_id": {"type": "string"},
@@ -206,7 +217,7 @@ constexpr std::string_view server_schemas = R"json({
 "WarmPool": {"type": "object", "additionalProperties": {"type": "object", "required": ["available", "target"], "properties": {"available": {"type": "integer"}, "target": {"type": "integer"}, "hits": {"type": "integer"}, "misses": {"type": "integer"}, "oldest_age_seconds": {"type": "integer"}, "last_refill_ms": {"type": "integer"}}}},
 "Timeseries": {"type": "array", "items": {"type": "object", "required": ["timestamp"], "properties": {"timestamp": {"type": "string", "format": "date-time"}, "cpu_ratio": {"type": "number"}, "memory_ratio": {"type": "number"}, "disk_ratio": {"type": "number"}}}},
 "LifeEvent": {"type": "object", "required": ["sequence", "type", "at", "tenant", "sandbox_id", "parent_sandbox_id", "reason"], "properties": {
-  "sequence": {"type": "integer"}, "type": {"type": "string", "enum": ["sandbox.created", "sandbox.renewed", "sandbox.ending", "sandbox.failed", "sandbox.ended", "sandbox.paused", "sandbox.resumed"]},
+  "sequence": {"type": "integer"}, "type": {"type": "string", "enum": ["sandbox.created", "sandbox.renewed", "sandbox.ending", "sandbox.failed", "sandbox.ended", "sandbox.paused", "sandbox.resumed", "sandbox.network_spent"]},
   "at": {"type": "string", "format": "date-time"}, "tenant": {"type": "string"}, "sandbox_id": {"type": "string"}, "sandboxId": {"type": "string"},
   "parent_sandbox_id": {"type": ["string", "null"]}, "parentSandboxId": {"type": ["string", "null"]}, "reason": {"type": ["string", "null"], "description": "Why it ends, or ended"}}},
 "LifePage": {"type": "object", "required": ["events", "next", "gap"], "properties": {"events": {"type": "array", "items": {"$ref": "#/components/schemas/LifeEvent"}},

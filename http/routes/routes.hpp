@@ -30,6 +30,7 @@ void add_event_routes(std::vector<route>& table);
 void add_document_routes(std::vector<route>& table);
 void add_admin_routes(std::vector<route>& table);
 void add_connection_routes(std::vector<route>& table);
+void add_network_routes(std::vector<route>& table);
 
 } // namespace routes
 } // namespace sandy::http

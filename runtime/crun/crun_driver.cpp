@@ -281,4 +281,8 @@ result<connection_capture> crun_driver::capture(const instance& where, const cap
   return capture_connections(where.init.get(), range);
 }
 
+result<network_capture> crun_driver::capture_network(const instance& where) {
+  return runtime::capture_network(where.init.get());
+}
+
 } // namespace sandy::runtime

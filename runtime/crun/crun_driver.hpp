@@ -62,6 +62,7 @@ public:
   result<unique_fd> listen(const instance& where, std::uint16_t port) override;
   result<unique_fd> open_socket(const instance& where, int family) override;
   result<connection_capture> capture(const instance& where, const captured_range& range) override;
+  result<network_capture> capture_network(const instance& where) override;
   result<layer_copy> copy_layer(const sandbox_id& id, const layer_id& to) override;
   result<void> end_copies() override;
   result<void> remove_layer(const layer_id& id) override;

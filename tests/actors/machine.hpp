@@ -108,6 +108,11 @@ public:
     return runtime::connection_capture{runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)},
                                        runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)}};
   }
+  result<runtime::network_capture> capture_network(const runtime::instance&) override {
+    if (fail_capture)
+      return fail(errc::feature_unavailable, "no such kernel");
+    return runtime::network_capture{};
+  }
 
   result<runtime::layer_copy> copy_layer(const sandbox_id& id, const layer_id& to) override {
     if (fail_copy)
@@ -188,6 +193,19 @@ public:
     if (full)
       return fail(errc::internal, "database or disk is full");
     stored.at(id).info.paused = cause;
+    return caf::unit;
+  }
+  result<void> set_network(const sandbox_id& id, const network_policy& policy,
+                           const std::vector<network_bound>& bounds) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    auto& record = stored.at(id);
+    record.info.network = policy;
+    record.network_bounds = bounds;
+    return caf::unit;
+  }
+  result<void> set_network_bytes(const sandbox_id& id, std::uint64_t count) override {
+    stored.at(id).network_bytes = count;
     return caf::unit;
   }
   result<void> replace(const sandbox_record& record) override {

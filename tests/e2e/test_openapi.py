@@ -86,6 +86,7 @@ REQUESTS = [
     ("post", "/api/sandboxes/{id}/snapshot", {"json": {"name": "declared"}}), ("get", "/api/images", {}),
     ("get", "/api/images/{name}", {}), ("delete", "/api/images/{name}", {}),
     ("post", "/api/sandboxes/{id}/connect", {"json": {"target": "{target}"}}), ("get", "/api/sandboxes/{id}/connections", {}),
+    ("get", "/api/sandboxes/{id}/network", {}), ("put", "/api/sandboxes/{id}/network", {"json": {"mode": "internet", "deny": ["example.com"]}}),
     ("delete", "/api/sandboxes/{id}/connect/{target}", {}), ("post", "/api/sandboxes/{id}/disconnect", {"json": {"target": "{target}"}}),
     ("get", "/api/sandboxes/{id}/vnc", {}), ("post", "/api/sandboxes/{id}/preview", {"json": {"port": 3000}}),
     ("post", "/api/sandboxes/{id}/exec", {"json": {"command": "echo hi"}}),

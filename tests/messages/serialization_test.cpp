@@ -48,10 +48,10 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   const resource_limits limits{1, 2, 3, 4};
   create_sandbox create{{alice, id}, id,   "basic", "img",     limits,
                         60,          1,    true,    {80, 443}, {{"K", "V"}, {"", ""}},
-                        "/w",        "up", 7,       true,      {id}};
+                        "/w",        "up", 7,       true,      {id}, {network_mode::platform, {"a.example"}, {"10.0.0.0/8"}, 9}};
   sandbox_info info{
       id, alice, id,   sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33,
-      44, 55,    true, pause_cause::idle};
+      44, 55,    true, pause_cause::idle, {network_mode::none, {}, {"b.example"}, 8}};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   worker_resources resources{false,
                              "full",

@@ -59,6 +59,9 @@ inline sandbox_record make_record(std::uint32_t number) {
   record.info.idle_timeout_seconds = 4'000'000'000u;
   record.info.pause_on_idle = true;
   record.info.paused = pause_cause::idle;
+  record.info.network = {network_mode::platform, {"*.example.com:443"}, {"10.0.0.0/8"}, 1ull << 40};
+  record.network_bounds = {{{"ancestor"}, {network_mode::internet, {"example.com"}, {}, 7}}};
+  record.network_bytes = 123'456'789'012;
   record.env = {{"PATH", "/usr/bin"}, {"MULTI", "a\nb\"c\\'; DROP TABLE sandboxes; --"}, {"EMPTY", ""}};
   record.uid_slot = number;
   record.layer = {"1a" + std::to_string(10'000'000 + number)};
@@ -86,6 +89,9 @@ inline void check_equal(const sandbox_record& left, const sandbox_record& right)
   CHECK(left.info.idle_timeout_seconds == right.info.idle_timeout_seconds);
   CHECK(left.info.pause_on_idle == right.info.pause_on_idle);
   CHECK(left.info.paused == right.info.paused);
+  CHECK(left.info.network == right.info.network);
+  CHECK(left.network_bounds == right.network_bounds);
+  CHECK(left.network_bytes == right.network_bytes);
   CHECK(left.env == right.env);
   CHECK(left.uid_slot == right.uid_slot);
   CHECK(left.layer == right.layer);
