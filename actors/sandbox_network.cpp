@@ -33,6 +33,11 @@ coro::task<void> sandbox_state_machine::open_network() {
           return std::move(sockets.error());
         return std::make_shared<runtime::network_capture>(std::move(*sockets));
       });
+  if (!captured && code_of(captured.error()) == errc::feature_unavailable) {
+    log("has no network: " + text_of(captured.error())); // better than no sandbox
+    record_.info.network.mode = network_mode::none;
+    co_return caf::unit;
+  }
   if (!captured)
     co_return std::move(captured.error());
   if (life_.state() != sandbox_state::ready)
@@ -48,8 +53,11 @@ coro::task<void> sandbox_state_machine::open_network() {
 
 /// Sends the policy to the gate, after all that was sent there before.
 void sandbox_state_machine::let_policy_hold() {
-  if (!gate_)
+  if (!gate_) {
+    if (env_.open_gate) // this machine cannot: say so
+      record_.info.network.mode = network_mode::none;
     return;
+  }
   std::vector<network_policy> all_of{record_.info.network};
   for (const auto& each : record_.network_bounds)
     all_of.push_back(each.policy);

@@ -303,7 +303,7 @@ struct word_kind {
 
 constexpr std::string_view network_words[]{"none", "platform", "internet"};
 struct network_mode_kind : word_kind<network_mode, network_words> {
-  static constexpr std::string_view type = "none|platform|internet";
+  static constexpr std::string_view type = "MODE";
 };
 
 constexpr std::string_view level_words[]{"trace", "debug", "info", "warn", "error"};

@@ -79,26 +79,29 @@ int make_all_local(int routing, unsigned char family) {
   return answer.head.nlmsg_type == NLMSG_ERROR ? -answer.error.error : EPROTO;
 }
 
-/// Binds to port 53 of an address that is ours, so that answers come from that port.
-bool bind_to_name_port(int socket, bool ipv6) {
-  for (std::uint32_t below = 0; below < other_addresses; ++below) {
-    const auto address = htonl(resolver_address - below);
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(name_port);
-    v4.sin_addr.s_addr = address;
-    sockaddr_in6 v6{};
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(name_port);
-    v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
-    std::memcpy(v6.sin6_addr.s6_addr + 12, &address, sizeof address);
-    const auto* name = ipv6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
-    if (::bind(socket, name, ipv6 ? sizeof v6 : sizeof v4) == 0)
+bool bind_to(int socket, std::uint32_t where, std::uint16_t port, bool ipv6) {
+  const auto address = htonl(where);
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(port);
+  v4.sin_addr.s_addr = address;
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
+  std::memcpy(v6.sin6_addr.s6_addr + 12, &address, sizeof address);
+  const auto* name = ipv6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
+  return ::bind(socket, name, ipv6 ? sizeof v6 : sizeof v4) == 0;
+}
+
+/// Binds to port 53, so that answers come from it. Where a process of the sandbox has that port to itself,
+/// which it can take while no server is there, it is another one: then names are not answered, and the rest
+/// works.
+bool bind_questions(int socket, bool ipv6) {
+  for (std::uint32_t below = 0; below < other_addresses; ++below)
+    if (bind_to(socket, resolver_address - below, name_port, ipv6))
       return true;
-    if (errno != EADDRINUSE)
-      return false;
-  }
-  return false;
+  return bind_to(socket, resolver_address, 0, ipv6);
 }
 
 bool set_up(network_capture& made) {
@@ -108,9 +111,10 @@ bool set_up(network_capture& made) {
       return false;
     // A server that starts again finds connections of the one before.
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (!bind_to_name_port(socket, made.ipv6))
-      return false;
   }
+  if (!bind_to(made.connections.get(), resolver_address, 0, made.ipv6) ||
+      !bind_questions(made.questions.get(), made.ipv6))
+    return false;
   limit_socket_buffers(made.connections.get()); // what it accepts inherits them
   ::setsockopt(made.questions.get(), SOL_SOCKET, SO_RCVBUF, &question_bytes, sizeof question_bytes);
   ::setsockopt(made.questions.get(), SOL_SOCKET, SO_SNDBUF, &question_bytes, sizeof question_bytes);

@@ -63,6 +63,9 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SANDY_")}
         # Tests that count sandboxes want none but their own; those of pools ask for them with a flag, which wins.
         environment["SANDY_PREWARM_COUNT"] = "0"
+        # Nothing of a test leaves this machine: no name leads anywhere. Tests of networks say what theirs is.
+        environment["SANDY_NETWORK_DNS"] = "127.0.0.1:1"
+        environment["SANDY_NETWORK_DENY"] = "0.0.0.0/0,::/0"
         self.process = subprocess.Popen(
             [*map(str, command), *map(str, self.arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True, errors="replace",

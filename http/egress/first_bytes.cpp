@@ -109,6 +109,9 @@ spoken kind_of_line(std::string_view bytes) {
   if (space == bytes.end())
     return spoken::undecided;
   auto line = bytes.substr(0, bytes.find('\n'));
+  if (std::any_of(line.begin(), line.end(),
+                  [](char c) { return c != '\r' && std::iscntrl(static_cast<unsigned char>(c)) != 0; }))
+    return spoken::other;
   if (line.size() == bytes.size())
     return spoken::undecided;
   return line.find(" HTTP/") != std::string_view::npos ? spoken::http : spoken::other;

@@ -2,10 +2,11 @@
 
 #include "http/egress/addresses.hpp"
 #include "http/egress/dns_message.hpp"
+#include "http/egress/interceptor.hpp"
 #include "http/egress/known_names.hpp"
+#include "http/egress/outgoing.hpp"
 #include "http/egress/policy.hpp"
 #include "http/egress/resolver.hpp"
-#include "http/relay/relayed.hpp"
 #include "runtime/network_capture.hpp"
 #include "runtime/network_gate.hpp"
 
@@ -46,16 +47,6 @@ struct surroundings {
   std::atomic<std::size_t> open{0}; ///< connections
 };
 
-/// A connection of a sandbox to the world.
-struct outgoing : relay::relayed {
-  using relayed::relayed;
-  destination to;
-  std::optional<std::string> name; ///< that it said it is for
-  bool inspected = false;          ///< what it says was looked at, and is on
-  bool to_platform = false;
-  bool judged = false; ///< let through: from now on a new policy judges it again
-};
-
 /// The gate of one sandbox. Lives on one thread; kept alive by its coroutines. Holds the sandbox's network by
 /// its sockets only, until `close`.
 ///
@@ -70,6 +61,10 @@ public:
 
   /// Begins to accept. Once.
   void start();
+
+  /// From now on connections that the policy allows, and that it wants, are its to relay. On the gate's
+  /// thread.
+  void intercept(std::shared_ptr<interceptor> with) { interceptor_ = std::move(with); }
 
   void post(std::function<void()> work) override;
   void apply(const std::vector<network_policy>& all_of) override;
@@ -103,8 +98,6 @@ private:
   static io_task<void> serve(std::shared_ptr<gate> self, connection conn);
   io_task<void> serve_platform(connection conn);
   io_task<void> serve_world(connection conn);
-  io_task<void> pass_on_inspected(connection conn, std::string begun, bool http);
-  io_task<void> pass_on_silent(connection conn);
   io_task<refusal> judge_named(const outgoing& conn);
   io_task<bool> belongs(std::string name, network_address address);
   io_task<bool> reach(connection conn, boost::asio::ip::tcp::endpoint to);
@@ -137,6 +130,7 @@ private:
   datagram_socket questions_;
   timer pause_;
   bool ipv6_ = true;
+  std::shared_ptr<interceptor> interceptor_; ///< none: nothing is intercepted
   policy policy_;
   bool has_policy_ = false;
   known_names known_;

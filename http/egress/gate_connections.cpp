@@ -1,27 +1,20 @@
-#include "http/egress/first_bytes.hpp"
 #include "http/egress/gate.hpp"
-#include "http/egress/request_rewriter.hpp"
-#include "http/errors.hpp"
 #include "metrics/network_metrics.hpp"
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 
 namespace sandy::http::egress {
 
 // What happens to one connection: it is judged, by its address, then by what is said on it, and passed on.
 
 namespace net = boost::asio;
-using net::experimental::awaitable_operators::operator&&;
 using net::experimental::awaitable_operators::operator||;
 using net::ip::tcp;
 
@@ -34,10 +27,8 @@ using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
 constexpr std::chrono::seconds connect_timeout{10};
 /// A client that says nothing for so long waits for its server to begin.
 constexpr std::chrono::milliseconds silence{1'500};
-/// From its first byte on, until it said what it wants.
-constexpr std::chrono::seconds introduction{10};
-/// A client that is refused and reads nothing.
-constexpr std::chrono::seconds farewell{1};
+/// The same, of one that is refused.
+constexpr std::chrono::seconds last_words{1};
 constexpr std::uint16_t name_port = 53;
 /// What a connection to the world may have on its way: with less, distance makes it slow; more is memory that
 /// a reader who stops holds.
@@ -52,52 +43,6 @@ std::string in_words(const destination& to, const std::optional<std::string>& na
   return name ? *name + " (" + place + ")" : place;
 }
 
-/// Reads until it is clear what is spoken, or nothing comes for `patience`.
-io_task<first_words> listen(std::shared_ptr<outgoing> conn, std::string& begun,
-                            std::chrono::milliseconds patience) {
-  std::array<char, 4096> memory{};
-  io_timer timer{conn->near.get_executor()};
-  first_words words;
-  while (!words.whole && !conn->ended) {
-    timer.expires_after(begun.empty() ? patience : introduction);
-    auto first =
-        co_await (conn->near.async_read_some(net::buffer(memory), as_values) || timer.async_wait(as_values));
-    if (first.index() == 1)
-      co_return words;
-    auto& [ec, size] = std::get<0>(first);
-    if (ec) {
-      words.broken = !begun.empty();
-      words.whole = true;
-      co_return words;
-    }
-    begun.append(memory.data(), size);
-    words = read_first_bytes(begun);
-  }
-  co_return words;
-}
-
-io_task<void> say(std::shared_ptr<outgoing> conn, std::string text) {
-  io_timer timer{conn->near.get_executor(), farewell};
-  co_await (net::async_write(conn->near, net::buffer(text), as_values) || timer.async_wait(as_values));
-  boost::system::error_code ec;
-  conn->near.shutdown(net::socket_base::shutdown_send, ec);
-  // Closing with bytes unread would reset the connection, and the answer might be lost.
-  std::array<char, 4096> unread{};
-  for (;;) {
-    auto more =
-        co_await (conn->near.async_read_some(net::buffer(unread), as_values) || timer.async_wait(as_values));
-    if (more.index() == 1 || std::get<0>(std::get<0>(more)))
-      co_return;
-  }
-}
-
-std::string refusal_page(refusal why, const std::string& where) {
-  auto body = error_body(fail(errc::forbidden, std::string{sentence(why)} + ": " + where));
-  return "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nX-Sandy-Refused: " +
-         std::string{to_string(why)} + "\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\nConnection: close\r\n\r\n" + body;
-}
-
 } // namespace
 
 io_task<void> gate::serve(std::shared_ptr<gate> self, connection conn) {
@@ -109,7 +54,8 @@ io_task<void> gate::serve(std::shared_ptr<gate> self, connection conn) {
     co_await self->serve_platform(conn);
   else
     co_await self->serve_world(conn);
-  conn->cut();
+  if (!conn->judged || conn->broken)
+    conn->cut(); // else what is under way arrives
   conn->unlink();
   conn->sent = conn->received = nullptr; // they hold us
   --self->open_count_;
@@ -147,14 +93,17 @@ io_task<void> gate::serve_world(connection conn) {
     co_return;
   }
   const auto by_name = policy_.has_names() && !policy_.allows_address(conn->to);
+  const auto helper = interceptor_;
   std::string begun;
   first_words words;
   conn->inspected = by_name;
-  if (by_name) {
+  if (by_name || helper) {
     words = co_await listen(conn, begun, silence);
     if (conn->ended)
       co_return;
     conn->name = words.name;
+  }
+  if (by_name) {
     const auto unclear = words.broken || (!words.whole && !begun.empty()) ||
                          (words.what == spoken::http && !words.name); // it names an address
     auto why = unclear ? refusal::protocol : refusal::none;
@@ -162,6 +111,15 @@ io_task<void> gate::serve_world(connection conn) {
       why = co_await judge_named(*conn);
     if (why != refusal::none) {
       co_await refuse(conn, why, std::move(begun));
+      co_return;
+    }
+  }
+  const auto tls = words.what == spoken::tls;
+  auto intercepted = helper && words.name && helper->wants(*words.name, conn->to.port, tls);
+  if (intercepted) {
+    auto true_name = co_await belongs(*words.name, conn->to.address);
+    if (!true_name) {
+      co_await refuse(conn, refusal::wrong_host, std::move(begun));
       co_return;
     }
   }
@@ -174,12 +132,17 @@ io_task<void> gate::serve_world(connection conn) {
     co_return;
   }
   let_through(*conn);
-  if (!by_name)
-    co_await relay::move_bytes(conn);
-  else if (!words.whole && begun.empty())
+  if (intercepted) {
+    interceptable what{conn, *words.name, conn->to.port, tls, std::move(begun)};
+    co_await helper->relay(std::move(what));
+  } else if (by_name && begun.empty())
     co_await pass_on_silent(conn);
+  else if (begun.empty())
+    co_await relay::move_bytes(conn);
+  else if (by_name && words.what == spoken::http)
+    co_await pass_on_requests(conn, std::move(begun));
   else
-    co_await pass_on_inspected(conn, std::move(begun), words.what == spoken::http);
+    co_await pass_on_begun(conn, std::move(begun));
 }
 
 /// The answer of the lists to what the connection says it is for.
@@ -234,73 +197,6 @@ io_task<bool> gate::reach(connection conn, tcp::endpoint to) {
   co_return first.index() == 0 && !std::get<0>(std::get<0>(first)) && !conn->ended;
 }
 
-/// After what was looked at: of HTTP every request is, to its last, and must be for the same host.
-io_task<void> gate::pass_on_inspected(connection conn, std::string begun, bool http) {
-  relay::prepare(*conn);
-  auto back = relay::move_one_way(conn, false);
-  auto plain = [](connection pair, std::string first) -> io_task<void> {
-    if (!pair->sent(first.size()))
-      co_return pair->cut();
-    auto written = co_await net::async_write(pair->far, net::buffer(first), as_values);
-    if (std::get<0>(written))
-      pair->broken = true;
-    else
-      co_await relay::move_one_way(pair, true);
-  };
-  auto requests = [](connection pair, std::string first) -> io_task<void> {
-    const replacements nothing;
-    request_rewriter checked{*pair->name, pair->to.port, false, nothing};
-    std::string out, in = std::move(first);
-    std::array<char, 16 * 1024> memory;
-    while (!pair->ended) {
-      out.clear();
-      auto good = checked.feed(in, out);
-      if (!out.empty()) {
-        if (!pair->sent(out.size()))
-          co_return pair->cut();
-        auto written = co_await net::async_write(pair->far, net::buffer(out), as_values);
-        if (std::get<0>(written)) {
-          pair->broken = true;
-          co_return;
-        }
-      }
-      if (!good) {
-        if (checked.requests() == 0)
-          co_await say(pair, refusal_page(refusal::wrong_host, text_of(good.error())));
-        co_return pair->cut();
-      }
-      auto [ec, size] = co_await pair->near.async_read_some(net::buffer(memory), as_values);
-      if (ec == net::error::eof) {
-        boost::system::error_code ignored;
-        pair->far.shutdown(net::socket_base::shutdown_send, ignored);
-        co_return;
-      }
-      if (ec)
-        co_return pair->cut();
-      in.assign(memory.data(), size);
-    }
-  };
-  auto there = http ? requests(conn, std::move(begun)) : plain(conn, std::move(begun));
-  co_await (std::move(there) && std::move(back));
-}
-
-/// The server begins. What its client says then is looked at nevertheless: by now it must not be a protocol
-/// that names a host.
-io_task<void> gate::pass_on_silent(connection conn) {
-  relay::prepare(*conn);
-  auto back = relay::move_one_way(conn, false);
-  auto there = [](connection pair) -> io_task<void> {
-    std::string begun;
-    auto words = co_await listen(pair, begun, std::chrono::hours{24});
-    if (!words.whole || words.what == spoken::tls || words.what == spoken::http || !pair->sent(begun.size()))
-      co_return pair->cut();
-    auto written = co_await net::async_write(pair->far, net::buffer(begun), as_values);
-    if (!std::get<0>(written))
-      co_await relay::move_one_way(pair, true);
-  }(conn);
-  co_await (std::move(there) && std::move(back));
-}
-
 /// Says no in the connection's own language.
 io_task<void> gate::refuse(connection conn, refusal why, std::string begun) {
   const auto where = in_words(conn->to, conn->name);
@@ -309,7 +205,7 @@ io_task<void> gate::refuse(connection conn, refusal why, std::string begun) {
   log_refusal("egress_refused", why, where);
   auto words = read_first_bytes(begun);
   if (begun.empty())
-    words = co_await listen(conn, begun, farewell);
+    words = co_await listen(conn, begun, last_words);
   if (conn->ended)
     co_return;
   if (words.what == spoken::http)

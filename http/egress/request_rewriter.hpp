@@ -34,6 +34,8 @@ public:
 
   /// Requests whose heads were put out: answers to them may be on their way.
   std::uint64_t requests() const noexcept { return requests_; }
+  /// What follows is no HTTP any more, unless the host says no to that.
+  bool raw() const noexcept { return state_ == state::raw; }
   /// Requests that got a secret.
   std::uint64_t requests_with_secrets() const noexcept { return with_secrets_; }
 

@@ -56,6 +56,13 @@ void use_everything(registry& all) {
     all.event_recorded(static_cast<life_event_type>(i));
   for (int i = 0; i <= static_cast<int>(metrics::webhook_outcome::dropped); ++i)
     all.webhook_finished(static_cast<metrics::webhook_outcome>(i), 2);
+  all.network().sent(5);
+  all.network().received(6);
+  all.network().opened();
+  for (std::size_t i = 0; i < network_refusals; ++i) {
+    all.network().connection(static_cast<network_refusal>(i));
+    all.network().name(static_cast<network_refusal>(i));
+  }
   all.http().connection_opened();
   all.http().request_finished("/api/sandboxes/{id}", "GET", 200, 0.002);
 }
@@ -86,6 +93,14 @@ TEST_CASE("every event shows in the exposition", "[metrics]") {
   }
   for (auto cause : {"creation", "memory"})
     CHECK(value_of(text, std::string(R"(sandy_preemptions_total{cause=")") + cause + "\"}") == 1);
+  CHECK(value_of(text, R"(sandy_network_bytes_total{direction="sent"})") == 5);
+  CHECK(value_of(text, R"(sandy_network_bytes_total{direction="received"})") == 6);
+  CHECK(value_of(text, "sandy_network_connections") == 1);
+  for (auto outcome :
+       {"allowed", "mode", "address", "denied", "not_named", "wrong_host", "protocol", "too_many", "bytes"})
+    for (auto family : {"connections", "names"})
+      CHECK(value_of(text, std::string("sandy_network_") + family + "_total{outcome=\"" + outcome + "\"}") ==
+            1);
   CHECK(value_of(text, "sandy_promised_memory_bytes") == 1000);
   CHECK(value_of(text, "sandy_promised_cpu_cores") == 1.5);
   CHECK(value_of(text, "sandy_promised_pids") == 20);

@@ -105,7 +105,7 @@ class SyncSandyClient:
             ttl_seconds: it ends by itself after this time.
             expose_ports: ports to serve to the outside.
             priority: CRITICAL, HIGH, NORMAL or LOW.
-            options: further fields of the API, for example `image`, `env`, `resources`.
+            options: further fields of the API, for example `image`, `env`, `resources`, `network`.
         """
         return protocol.sandbox_from(self._object(protocol.create(ttl_seconds, expose_ports, priority, options)))
 
@@ -139,6 +139,15 @@ class SyncSandyClient:
     def disconnect(self, sandbox_id: str, target: str) -> None:
         """Undoes `connect`; what is open is cut. Repeating it is harmless."""
         self._send(protocol.sandbox(sandbox_id, "POST", "/disconnect", json={"target": target}))
+
+    def network(self, sandbox_id: str) -> Dict[str, Any]:
+        """What a sandbox may reach of the world (`mode`, `allow`, `deny`, `max_bytes`), and its `usage`."""
+        return self._object(protocol.sandbox(sandbox_id, "GET", "/network"))
+
+    def set_network(self, sandbox_id: str, network: Union[str, Dict[str, Any]]) -> Dict[str, Any]:
+        """Gives a sandbox another network policy at once: a mode (none, platform, internet), or an object with `mode`, `allow`,
+        `deny` and `max_bytes`. What is open and not allowed any more is cut."""
+        return self._object(protocol.sandbox(sandbox_id, "PUT", "/network", json={"network": network}))
 
     def connections(self, sandbox_id: str) -> List[Connection]:
         """Describes the connections from a sandbox and to it."""
