@@ -27,7 +27,9 @@ using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
 constexpr std::chrono::seconds connect_timeout{10};
 /// A client that says nothing for so long waits for its server to begin.
 constexpr std::chrono::milliseconds silence{1'500};
-/// The same, of one that is refused.
+/// From its first byte on, until it said what it wants.
+constexpr std::chrono::seconds introduction{10};
+/// Both, of one that is refused.
 constexpr std::chrono::seconds last_words{1};
 constexpr std::uint16_t name_port = 53;
 /// What a connection to the world may have on its way: with less, distance makes it slow; more is memory that
@@ -98,7 +100,7 @@ io_task<void> gate::serve_world(connection conn) {
   first_words words;
   conn->inspected = by_name;
   if (by_name || helper) {
-    words = co_await listen(conn, begun, silence);
+    words = co_await listen(conn, begun, silence, introduction);
     if (conn->ended)
       co_return;
     conn->name = words.name;
@@ -186,8 +188,9 @@ void gate::let_through(outgoing& conn) {
 
 io_task<bool> gate::reach(connection conn, tcp::endpoint to) {
   boost::system::error_code ec;
-  conn->far.open(to.protocol(), ec);
-  if (ec)
+  if (!conn->ended) // cut while its name was looked up
+    conn->far.open(to.protocol(), ec);
+  if (ec || conn->ended)
     co_return false;
   auto socket = conn->far.native_handle();
   ::setsockopt(socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window_bytes, sizeof window_bytes); // wishes, both
@@ -205,7 +208,7 @@ io_task<void> gate::refuse(connection conn, refusal why, std::string begun) {
   log_refusal("egress_refused", why, where);
   auto words = read_first_bytes(begun);
   if (begun.empty())
-    words = co_await listen(conn, begun, last_words);
+    words = co_await listen(conn, begun, last_words, last_words);
   if (conn->ended)
     co_return;
   if (words.what == spoken::http)

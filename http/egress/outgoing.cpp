@@ -26,8 +26,6 @@ constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
                                            net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
-/// From its first byte on, until a client said what it wants.
-constexpr std::chrono::seconds introduction{10};
 /// A client that is refused and reads nothing.
 constexpr std::chrono::seconds farewell{1};
 
@@ -75,9 +73,9 @@ io_task<bool> switches_protocol(std::shared_ptr<outgoing> conn) {
 } // namespace
 
 io_task<first_words> listen(std::shared_ptr<outgoing> conn, std::string& begun,
-                            std::chrono::milliseconds patience) {
+                            std::chrono::milliseconds patience, std::chrono::milliseconds introduction) {
   std::array<char, 4096> memory{};
-  io_timer timer{conn->near.get_executor(), begun.empty() ? patience : introduction};
+  io_timer timer{conn->near.get_executor(), patience};
   first_words words;
   while (!words.whole && !conn->ended) {
     auto first =
@@ -178,7 +176,7 @@ io_task<void> pass_on_silent(std::shared_ptr<outgoing> conn) {
   auto back = relay::move_one_way(conn, false);
   auto there = [](std::shared_ptr<outgoing> pair) -> io_task<void> {
     std::string begun;
-    auto words = co_await listen(pair, begun, std::chrono::hours{24});
+    auto words = co_await listen(pair, begun, std::chrono::hours{24}, std::chrono::seconds{10});
     if (!words.whole || words.what == spoken::tls || words.what == spoken::http)
       co_return pair->cut();
     auto sent = co_await send_on(pair, std::move(begun));

@@ -21,10 +21,11 @@ struct outgoing : relay::relayed {
   bool judged = false; ///< let through: from now on a new policy judges it again
 };
 
-/// Reads until it is clear what is spoken, or nothing comes for `patience`. @param begun gets what was read;
-/// outlives the call.
+/// Reads until it is clear what is spoken, or nothing comes for `patience`, or not all of it within
+/// `introduction`.
+/// @param begun gets what was read; outlives the call.
 io_task<first_words> listen(std::shared_ptr<outgoing> conn, std::string& begun,
-                            std::chrono::milliseconds patience);
+                            std::chrono::milliseconds patience, std::chrono::milliseconds introduction);
 
 /// Tells the near side, which is refused, and waits a little for it to go.
 io_task<void> say(std::shared_ptr<outgoing> conn, std::string text);
