@@ -60,7 +60,8 @@ nlohmann::json policy_json(const network_policy& policy) {
 }
 
 network_policy read_policy(const nlohmann::json& from) {
-  auto mode = network_mode_of(from.at("mode").get<std::string>());
+  auto name = from.at("mode").get<std::string>();
+  auto mode = name == to_string(network_mode::usual) ? network_mode::usual : network_mode_of(name);
   if (!mode)
     throw std::runtime_error("network names an unknown mode");
   return {*mode, from.at("allow").get<std::vector<std::string>>(),
