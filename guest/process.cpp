@@ -15,6 +15,14 @@
 
 namespace sandy::guest {
 
+namespace {
+
+/// More than a terminal holds of what was printed and not read (8 KiB on its way, 4 KiB ready). How much it
+/// is cannot be asked: reading delivers it all before it says that there is nothing.
+constexpr std::size_t max_terminal_backlog = 64 * 1024;
+
+} // namespace
+
 void input_pipe::close() {
   registration_.watch(fd_.get(), 0);
   fd_.reset();
@@ -88,10 +96,14 @@ std::size_t output_pipe::read(std::size_t limit) {
   }
   if (count < 0 && (errno == EAGAIN || errno == EINTR))
     return 0;
+  close();
+  return 0;
+}
+
+void output_pipe::close() {
   registration_.watch(fd_.get(), 0);
   fd_.reset();
   left_at_exit = 0;
-  return 0;
 }
 
 void output_pipe::on_events(std::uint32_t) { owner_.on_pipe_event(*this); }
@@ -117,8 +129,7 @@ process_entry process::describe() const {
   return entry;
 }
 
-void process::begin(pid_t pid, unique_fd out, unique_fd err, std::uint64_t timeout_ms, output_sink* sink) {
-  pid_ = pid;
+void process::begin(unique_fd out, unique_fd err, std::uint64_t timeout_ms, output_sink* sink) {
   alive_ = true;
   sink_ = sink;
   timespec now{};
@@ -210,7 +221,7 @@ void process::on_reaped(int status) {
   duration_ms_ = last_sign_ms_ - started_ms_;
   timeout_.stop();
   input_.close();
-  out_.left_at_exit = out_.waiting();
+  out_.left_at_exit = window_ ? max_terminal_backlog : out_.waiting();
   err_.left_at_exit = err_.waiting();
   try_finish();
   update_pipes();
@@ -220,6 +231,11 @@ void process::try_finish() {
   for (auto* pipe : {&out_, &err_})
     while (pipe->left_at_exit > 0 && may_read() && pipe->read(pipe->left_at_exit) > 0) {
     }
+  if (window_) {
+    // The session ended with its leader, and with it everybody's use of this terminal.
+    out_.close();
+    program_end_.reset();
+  }
   if (out_.left_at_exit > 0 || err_.left_at_exit > 0)
     return;
   exited exit;
@@ -232,6 +248,13 @@ void process::try_finish() {
   if (auto* sink = std::exchange(sink_, nullptr))
     sink->on_exit(exit);
   wake_followers();
+}
+
+int process::resize(window_size size) {
+  if (!set_window(out_.fd(), size))
+    return errno;
+  window_ = size;
+  return 0;
 }
 
 void process::wake_followers() {

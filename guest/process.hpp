@@ -3,6 +3,7 @@
 #include "guest/event_loop.hpp"
 #include "guest/protocol.hpp"
 #include "guest/ring.hpp"
+#include "guest/terminal.hpp"
 
 #include <sys/types.h>
 
@@ -85,6 +86,8 @@ public:
 
   void open(unique_fd fd) { fd_ = std::move(fd); }
   bool is_open() const noexcept { return static_cast<bool>(fd_); }
+  int fd() const noexcept { return fd_.get(); }
+  void close();
   /// Whether to look for output at all.
   void want(bool wanted);
   /// Reads one piece, at most `limit` bytes. @return bytes read; 0: nothing there, or the end (then it is
@@ -129,9 +132,21 @@ public:
 
   /// Call before `begin`, for a background process.
   void keep_output(std::unique_ptr<ring> kept) { ring_ = std::move(kept); }
-  /// The process runs. @param out, err non-blocking. @param timeout_ms 0: none. @param sink null for a
-  /// background process.
-  void begin(pid_t pid, unique_fd out, unique_fd err, std::uint64_t timeout_ms, output_sink* sink);
+  /// Call before `begin`, for a process on a terminal, whose master is its input and `out`. @param
+  /// program_end held until the process has ended: without it the terminal would be over as soon as the
+  /// process closes its own for a moment.
+  void keep_terminal(unique_fd program_end, window_size size) {
+    program_end_ = std::move(program_end);
+    window_ = size;
+  }
+  /// Of a process on a terminal, also when it has ended.
+  const std::optional<window_size>& window() const noexcept { return window_; }
+  /// @return errno, 0 for success. Only while the process is alive, and has a terminal.
+  int resize(window_size size);
+  void set_pid(pid_t pid) { pid_ = pid; }
+  /// The process runs, with its pid set. @param out, err non-blocking. @param timeout_ms 0: none. @param sink
+  /// null for a background process.
+  void begin(unique_fd out, unique_fd err, std::uint64_t timeout_ms, output_sink* sink);
   /// The sink has room again.
   void resume();
   /// The sink goes away. Output is dropped from here on.
@@ -170,6 +185,8 @@ private:
   std::uint64_t started_ms_ = 0, duration_ms_ = 0, output_bytes_ = 0;
   timer timeout_;
   input_pipe input_;
+  unique_fd program_end_; ///< before out_: the master is closed first, so that nothing waits for a reader
+  std::optional<window_size> window_;
   output_pipe out_, err_;
   std::unique_ptr<ring> ring_;
   output_sink* sink_ = nullptr;

@@ -23,13 +23,24 @@ std::string command_text(const std::vector<std::string>& argv) {
   return text;
 }
 
+/// Queues what there is to say about a process.
+void queue_description(connection& link, const process& one) {
+  if (const auto& window = one.window())
+    link.queue(terminal_entry{one.describe(), *window});
+  else
+    link.queue(one.describe());
+}
+
 /// Collects the script, starts the process, and relays it when it is a foreground one.
 class spawn_operation final : public operation, output_sink, input_source {
 public:
-  spawn_operation(connection& link, process_table& table, spawn_request request)
+  /// @param terminal for a process on one: its window.
+  spawn_operation(connection& link, process_table& table, spawn_request request,
+                  std::optional<window_size> terminal)
       : operation(link)
       , table_(table)
-      , request_(std::move(request)) {}
+      , request_(std::move(request))
+      , terminal_(terminal) {}
 
   ~spawn_operation() override {
     if (!process_)
@@ -65,12 +76,12 @@ private:
 
   void start() {
     started_ = true;
-    bool background = request_.flags & spawn_request::background;
+    if (terminal_ && request_.argv.empty() && script_.empty())
+      request_.argv = shell_for(request_.env);
     auto argv = request_.argv.empty() ? script_.command() : request_.argv;
     auto text =
         request_.argv.empty() ? std::string{script_.head().substr(0, max_command_text)} : command_text(argv);
-    auto outcome =
-        table_.start(request_, std::move(argv), script_.file(), std::move(text), background ? nullptr : this);
+    auto outcome = run(std::move(argv), std::move(text));
     // Held no longer than needed: the process may run for days.
     script_ = {};
     request_.env = {};
@@ -79,13 +90,20 @@ private:
       link_.fail(outcome.why.kind, outcome.why.error, outcome.why.subject);
       return;
     }
-    if (background) {
-      link_.send(outcome.made->describe());
+    if (outcome.made->background()) {
+      queue_description(link_, *outcome.made);
       link_.finish();
       return;
     }
     process_ = outcome.made;
     link_.send(started{process_->id()});
+  }
+
+  process_table::outcome run(std::vector<std::string> argv, std::string text) {
+    if (terminal_)
+      return table_.start_on_terminal(request_, *terminal_, std::move(argv), script_.file(), std::move(text));
+    output_sink* sink = request_.flags & spawn_request::background ? nullptr : this;
+    return table_.start(request_, std::move(argv), script_.file(), std::move(text), sink);
   }
 
   void add_input(frame_type type, std::string_view bytes) {
@@ -124,6 +142,7 @@ private:
 
   process_table& table_;
   spawn_request request_;
+  std::optional<window_size> terminal_;
   script_text script_;
   process* process_ = nullptr;
   std::string input_;
@@ -247,7 +266,11 @@ private:
 } // namespace
 
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, spawn_request request) {
-  return std::make_unique<spawn_operation>(link, table, std::move(request));
+  return std::make_unique<spawn_operation>(link, table, std::move(request), std::nullopt);
+}
+
+std::unique_ptr<operation> start_spawn(connection& link, process_table& table, terminal_request request) {
+  return std::make_unique<spawn_operation>(link, table, std::move(request.process), request.window);
 }
 
 std::unique_ptr<operation> start_output(connection& link, process_table& table,
@@ -268,6 +291,10 @@ std::unique_ptr<operation> start_input(connection& link, process_table& table, c
                                  : failure_kind::input_closed);
     return nullptr;
   }
+  if (request.close && target->window()) {
+    link.fail(failure_kind::invalid, EINVAL, "A terminal's input has no end; write Ctrl-D (0x04) instead");
+    return nullptr;
+  }
   return std::make_unique<input_operation>(link, *target, request.close);
 }
 
@@ -286,8 +313,21 @@ void answer_signal(connection& link, process_table& table, const signal_request&
   link.succeed();
 }
 
+void answer_resize(connection& link, process_table& table, const resize_request& request) {
+  auto* target = table.find(request.process_id);
+  if (!target)
+    return link.fail(failure_kind::unknown_process);
+  if (!target->window())
+    return link.fail(failure_kind::invalid, ENOTTY, "The process has no terminal");
+  if (!target->alive())
+    return link.fail(failure_kind::process_ended);
+  if (int error = target->resize(request.window); error != 0)
+    return link.fail(failure_kind::terminal, error);
+  link.succeed();
+}
+
 void answer_processes(connection& link, process_table& table) {
-  table.each_background([&link](const process& one) { link.queue(one.describe()); });
+  table.each_background([&link](const process& one) { queue_description(link, one); });
   link.succeed();
 }
 
@@ -295,7 +335,7 @@ void answer_process(connection& link, process_table& table, const process_reques
   auto* found = table.find(request.process_id);
   if (!found)
     return link.fail(failure_kind::unknown_process);
-  link.send(found->describe());
+  queue_description(link, *found);
   link.finish();
 }
 

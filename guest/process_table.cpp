@@ -29,23 +29,54 @@ struct pipe_ends {
 /// per end).
 bool set_nonblocking(const unique_fd& fd) { return ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0; }
 
+/// A smaller one would lose most of what a program prints at once.
+constexpr std::size_t smallest_ring = 4096;
+
 process_table::outcome refused(failure_kind kind, int error, std::string subject = {}) {
   return {nullptr, failure{kind, error, std::move(subject)}};
 }
 
 } // namespace
 
+std::unique_ptr<ring> process_table::make_ring(std::uint64_t wanted_bytes, failure& why) {
+  auto bytes =
+      wanted_bytes == 0 ? default_ring : std::clamp<std::uint64_t>(wanted_bytes, smallest_ring, max_ring);
+  if (!make_room(bytes)) {
+    why = {failure_kind::too_many, 0, "Too many background processes are running"};
+    return nullptr;
+  }
+  auto kept = std::make_unique<ring>(bytes);
+  if (!kept->ok()) {
+    why = {failure_kind::start, ENOMEM, {}};
+    return nullptr;
+  }
+  return kept;
+}
+
+process_table::outcome process_table::launch(const spawn_plan& plan, std::string command) {
+  auto made = std::make_unique<process>(loop_, next_id_, std::move(command), last_sign_ms_);
+  auto spawned = spawn(plan, defaults_);
+  if (spawned.pid < 0)
+    return refused(spawned.stage, spawned.error, std::move(spawned.subject));
+  ++next_id_;
+  auto* raw = made.get();
+  by_pid_[spawned.pid] = raw;
+  processes_[raw->id()] = std::move(made);
+  raw->set_pid(spawned.pid);
+  for (const auto& variable : plan.env)
+    if (variable.starts_with(run_variable) && variable[run_variable.size()] == '=')
+      raw->set_mark(variable);
+  return {raw, {}};
+}
+
 process_table::outcome process_table::start(const spawn_request& request, std::vector<std::string> argv,
                                             int script_fd, std::string command, output_sink* sink) {
   std::unique_ptr<ring> kept;
   if (request.flags & spawn_request::background) {
-    auto bytes = request.ring_bytes == 0 ? default_ring
-                                         : std::clamp<std::uint64_t>(request.ring_bytes, 4096, max_ring);
-    if (!make_room(bytes))
-      return refused(failure_kind::too_many, 0, "Too many background processes are running");
-    kept = std::make_unique<ring>(bytes);
-    if (!kept->ok())
-      return refused(failure_kind::start, ENOMEM);
+    failure why;
+    kept = make_ring(request.ring_bytes, why);
+    if (!kept)
+      return {nullptr, std::move(why)};
   }
   if (request.flags & spawn_request::create_directory)
     make_directories(request.directory, 0755); // a failure shows when the child changes to it
@@ -60,28 +91,49 @@ process_table::outcome process_table::start(const spawn_request& request, std::v
     if (!in.reader)
       return refused(failure_kind::start, errno);
   }
-  spawn_plan plan{std::move(argv),
-                  request.env,
-                  request.directory,
-                  {in.reader.get(), out.writer.get(), err.writer.get()},
-                  script_fd};
-  auto made = std::make_unique<process>(loop_, next_id_, std::move(command), last_sign_ms_);
-  auto spawned = spawn(plan, defaults_);
-  if (spawned.pid < 0)
-    return refused(spawned.stage, spawned.error, std::move(spawned.subject));
-  ++next_id_;
-  auto* raw = made.get();
-  by_pid_[spawned.pid] = raw;
-  processes_[raw->id()] = std::move(made);
+  auto started = launch({std::move(argv),
+                         request.env,
+                         request.directory,
+                         {in.reader.get(), out.writer.get(), err.writer.get()},
+                         script_fd},
+                        std::move(command));
+  if (!started.made)
+    return started;
   if (kept)
-    raw->keep_output(std::move(kept));
+    started.made->keep_output(std::move(kept));
   if (in.writer)
-    raw->input().open(std::move(in.writer));
-  for (const auto& variable : request.env)
-    if (variable.starts_with(run_variable) && variable[run_variable.size()] == '=')
-      raw->set_mark(variable);
-  raw->begin(spawned.pid, std::move(out.reader), std::move(err.reader), request.timeout_ms, sink);
-  return {raw, {}};
+    started.made->input().open(std::move(in.writer));
+  started.made->begin(std::move(out.reader), std::move(err.reader), request.timeout_ms, sink);
+  return started;
+}
+
+process_table::outcome process_table::start_on_terminal(const spawn_request& request, window_size window,
+                                                        std::vector<std::string> argv, int script_fd,
+                                                        std::string command) {
+  failure why;
+  auto kept = make_ring(request.ring_bytes, why);
+  if (!kept)
+    return {nullptr, std::move(why)};
+  if (request.flags & spawn_request::create_directory)
+    make_directories(request.directory, 0755);
+  terminal_ends ends;
+  if (!ends.open(window))
+    return refused(failure_kind::terminal, errno);
+  // Input and output are watched apart, and a descriptor has one place in the loop.
+  unique_fd typed{::fcntl(ends.master.get(), F_DUPFD_CLOEXEC, 0)};
+  if (!typed)
+    return refused(failure_kind::start, errno);
+  auto program = ends.program.get();
+  auto started =
+      launch({std::move(argv), request.env, request.directory, {program, program, program}, script_fd, true},
+             std::move(command));
+  if (!started.made)
+    return started;
+  started.made->keep_output(std::move(kept));
+  started.made->keep_terminal(std::move(ends.program), window);
+  started.made->input().open(std::move(typed));
+  started.made->begin(std::move(ends.master), {}, request.timeout_ms, nullptr);
+  return started;
 }
 
 bool process_table::make_room(std::size_t ring_bytes) {

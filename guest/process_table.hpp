@@ -31,6 +31,9 @@ public:
   /// @param sink takes the output of a foreground process.
   outcome start(const spawn_request& request, std::vector<std::string> argv, int script_fd,
                 std::string command, output_sink* sink);
+  /// Starts a background process on a terminal of its own.
+  outcome start_on_terminal(const spawn_request& request, window_size window, std::vector<std::string> argv,
+                            int script_fd, std::string command);
 
   /// Any process that can still be asked for. nullptr: unknown.
   process* find(std::uint32_t id);
@@ -51,6 +54,10 @@ public:
   void sweep();
 
 private:
+  /// Where the kept output of a new background process goes; nothing: see `why`.
+  std::unique_ptr<ring> make_ring(std::uint64_t wanted_bytes, failure& why);
+  /// Starts the program and takes it down in the books; it does not `begin` yet.
+  outcome launch(const spawn_plan& plan, std::string command);
   /// Makes room for another background process. @return false when too many run.
   bool make_room(std::size_t ring_bytes);
 

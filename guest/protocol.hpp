@@ -33,6 +33,8 @@ enum class frame_type : std::uint8_t {
   remove = 15,         ///< remove_request -> done
   watch = 16,          ///< watch_request -> done, change*
   activity = 17,       ///< -> quiet
+  spawn_terminal = 18, ///< terminal_request, data*, end -> terminal_entry; without data: a shell
+  resize = 19,         ///< resize_request -> done
   // What may follow it.
   data = 32,       ///< bytes of a script, an input or a file
   end = 33,        ///< no more data
@@ -51,7 +53,8 @@ enum class frame_type : std::uint8_t {
   process_entry = 72,
   entry = 73, ///< a file's description
   change = 74,
-  quiet = 75
+  quiet = 75,
+  terminal_entry = 76 ///< wherever a process_entry may come
 };
 
 /// What failed; says how the server words it.
@@ -65,7 +68,8 @@ enum class failure_kind : std::uint8_t {
   input_closed = 7, ///< the process reads no input
   too_many = 8,     ///< a bound of the guest was reached; `subject` is the sentence
   invalid = 9,      ///< the request cannot be met; `subject` is the sentence
-  protocol = 10     ///< the request was not understood
+  protocol = 10,    ///< the request was not understood
+  terminal = 11     ///< no terminal could be had
 };
 
 // Every struct names its frame and its fields once; encoding and decoding both follow `fields`.
@@ -108,6 +112,22 @@ inline constexpr std::string_view run_variable = "SANDY_AGENT_RUN";
 
 /// Longest script.
 inline constexpr std::size_t max_script_bytes = 64 * 1024 * 1024;
+
+/// How many characters a terminal shows.
+struct window_size {
+  std::uint16_t columns = 80;
+  std::uint16_t rows = 24;
+  static void fields(auto& v, auto& x) { v(x.columns), v(x.rows); }
+};
+
+/// Starts a background process on a pseudo-terminal: its input and both its outputs. A frame of its own, so
+/// that what older guests understand stays as it is.
+struct terminal_request {
+  static constexpr auto type = frame_type::spawn_terminal;
+  spawn_request process; ///< `background` and `open_stdin` are understood
+  window_size window;
+  static void fields(auto& v, auto& x) { v(x.process), v(x.window); }
+};
 
 struct started {
   static constexpr auto type = frame_type::started;
@@ -186,6 +206,21 @@ struct process_entry {
   }
 };
 inline constexpr std::size_t max_command_text = 4096;
+
+/// A background process that has a terminal.
+struct terminal_entry {
+  static constexpr auto type = frame_type::terminal_entry;
+  process_entry process;
+  window_size window;
+  static void fields(auto& v, auto& x) { v(x.process), v(x.window); }
+};
+
+struct resize_request {
+  static constexpr auto type = frame_type::resize;
+  std::uint32_t process_id = 0;
+  window_size window;
+  static void fields(auto& v, auto& x) { v(x.process_id), v(x.window); }
+};
 
 struct path_request {
   static constexpr auto type = frame_type::stat;

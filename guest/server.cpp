@@ -136,6 +136,11 @@ std::unique_ptr<operation> server::start(connection& link, frame_type type, std:
   case frame_type::spawn:
     return with<spawn_request>(link, payload,
                                [&](auto request) { return start_spawn(link, table_, std::move(request)); });
+  case frame_type::spawn_terminal:
+    return with<terminal_request>(
+        link, payload, [&](auto request) { return start_spawn(link, table_, std::move(request)); });
+  case frame_type::resize:
+    return with<resize_request>(link, payload, [&](auto request) { answer_resize(link, table_, request); });
   case frame_type::output:
     return with<output_request>(link, payload,
                                 [&](auto request) { return start_output(link, table_, request); });

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -82,7 +83,8 @@ int run_child(void* argument) {
     ::close(adj);
   }
   if (::setsid() < 0 || !place_descriptors(context.fds) ||
-      ::setrlimit(RLIMIT_NOFILE, &context.defaults.open_files) != 0) {
+      ::setrlimit(RLIMIT_NOFILE, &context.defaults.open_files) != 0 ||
+      (plan.terminal && ::ioctl(0, TIOCSCTTY, 0) != 0)) {
     context.error = errno;
     ::_exit(127);
   }
@@ -164,6 +166,14 @@ spawn_result spawn(const spawn_plan& plan, const child_defaults& defaults) {
   }
   auto subject = context.stage == failure_kind::working_directory ? plan.directory : plan.argv.front();
   return {-1, context.stage, context.error, std::move(subject)};
+}
+
+std::vector<std::string> shell_for(const std::vector<std::string>& env) {
+  constexpr std::string_view variable = "SHELL=/";
+  for (const auto& setting : env)
+    if (setting.starts_with(variable) && ::access(setting.c_str() + variable.size() - 1, X_OK) == 0)
+      return {setting.substr(variable.size() - 1)};
+  return {::access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh"};
 }
 
 int script_text::append(std::string_view bytes) {

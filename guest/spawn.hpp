@@ -26,6 +26,7 @@ struct spawn_plan {
   std::string directory;
   int standard_fds[3] = {-1, -1, -1}; ///< borrowed
   int script_fd = -1;                 ///< borrowed; becomes the child's descriptor 3
+  bool terminal = false;              ///< standard input becomes the terminal that controls the new session
 };
 
 struct spawn_result {
@@ -40,6 +41,9 @@ struct spawn_result {
 /// copying page tables.
 spawn_result spawn(const spawn_plan& plan, const child_defaults& defaults);
 
+/// The arguments that run a shell for a person: the one that the environment names, bash, or sh.
+std::vector<std::string> shell_for(const std::vector<std::string>& env);
+
 /// Collects a shell script that arrives in pieces. Short ones become an argument of the shell; long ones an
 /// anonymous file, so that neither a command line's limit nor our own memory has to hold them.
 class script_text {
@@ -49,6 +53,7 @@ public:
   int append(std::string_view bytes);
   /// The arguments that run the script: bash, or sh where there is none.
   std::vector<std::string> command() const;
+  bool empty() const noexcept { return size_ == 0; }
   /// To be the child's descriptor 3; -1 for a short script.
   int file() const noexcept { return file_.get(); }
   /// The start of the script, for people.

@@ -25,6 +25,12 @@ using io_executor = boost::asio::io_context::executor_type;
 template <class T>
 using io_task = boost::asio::awaitable<T, io_executor>;
 
+/// How many characters a terminal shows.
+struct terminal_size {
+  std::uint16_t columns = 80;
+  std::uint16_t rows = 24;
+};
+
 /// A command to run. `script` is one shell script for bash (sh where an image has no bash); with `argv` the
 /// program is started directly and `script` is empty.
 struct process_spec {
@@ -39,6 +45,8 @@ struct process_spec {
       false;       ///< foreground: when the reader goes away kill it, else it runs to its timeout
   std::string run; ///< names what it starts: `signal` with `tree` reaches all of that, even after its end.
                    ///< Empty: no name
+  std::optional<terminal_size> terminal; ///< background: input and output are a terminal of this size; then
+                                         ///< `script` and `argv` may both be empty, for the user's shell
 };
 
 /// How a process ended. Exactly one per process, and true.
@@ -92,8 +100,9 @@ struct process_info {
   process_status status = process_status::running;
   process_exit exit; ///< valid when exited
   unix_millis started_at = 0;
-  std::uint64_t output_bytes = 0; ///< written so far
-  std::uint64_t output_start = 0; ///< the oldest byte still kept
+  std::uint64_t output_bytes = 0;        ///< written so far
+  std::uint64_t output_start = 0;        ///< the oldest byte still kept
+  std::optional<terminal_size> terminal; ///< of a process that has one
 };
 
 enum class file_kind : std::uint8_t { regular, directory, symlink, other };
@@ -191,6 +200,9 @@ public:
   virtual io_task<result<std::unique_ptr<process_stream>>> output(std::uint32_t process_id,
                                                                   std::uint64_t offset, bool follow) = 0;
   virtual io_task<result<void>> write_stdin(std::uint32_t process_id, std::string bytes, bool close) = 0;
+  /// Tells a process's terminal its size; its programs are told when that is news. Fails with conflict when
+  /// it has ended, with invalid_argument when it has no terminal.
+  virtual io_task<result<void>> resize(std::uint32_t process_id, terminal_size size) = 0;
   /// @param tree signal everything the process started, else its process group leader alone.
   virtual io_task<result<void>> signal(std::uint32_t process_id, int signal, bool tree) = 0;
 

@@ -117,6 +117,11 @@ json to_json(const process_info& info) {
   body["startedAt"] = body["started_at"] = iso_time(info.started_at);
   body["outputBytes"] = body["output_bytes"] = info.output_bytes;
   body["outputStart"] = body["output_start"] = info.output_start;
+  body["terminal"] = info.terminal.has_value();
+  if (info.terminal) {
+    body["cols"] = info.terminal->columns;
+    body["rows"] = info.terminal->rows;
+  }
   return body;
 }
 

@@ -31,7 +31,9 @@ json mounts(const oci_options& oci) {
   json list{
       mount("/proc", "proc", {"nosuid", "noexec", "nodev"}),
       mount("/dev", "tmpfs", {"nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"}),
-      mount("/dev/pts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
+      // Bounded, because the kernel has some thousand terminals for all sandboxes together.
+      mount("/dev/pts", "devpts",
+            {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", "max=256"}),
       mount("/dev/shm", "tmpfs",
             {"nosuid", "noexec", "nodev", "mode=1777", text("size=", shm_bytes), "nr_inodes=4096"}),
       mount("/dev/mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),

@@ -110,6 +110,10 @@ caf::error error_of(const failure& why) {
     return fail(errc::conflict, "The process has ended");
   case failure_kind::input_closed:
     return fail(errc::conflict, "The process reads no input");
+  case failure_kind::terminal:
+    if (why.error == ENOSPC)
+      return fail(errc::limit_reached, "The sandbox has no terminal left");
+    return fail(errc::conflict, "The sandbox has no terminal: " + std::string{std::strerror(why.error)});
   case failure_kind::too_many:
     return fail(errc::limit_reached, subject);
   case failure_kind::invalid:

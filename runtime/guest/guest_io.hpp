@@ -25,6 +25,7 @@ public:
   io_task<result<std::unique_ptr<process_stream>>> output(std::uint32_t process_id, std::uint64_t offset,
                                                           bool follow) override;
   io_task<result<void>> write_stdin(std::uint32_t process_id, std::string bytes, bool close) override;
+  io_task<result<void>> resize(std::uint32_t process_id, terminal_size size) override;
   io_task<result<void>> signal(std::uint32_t process_id, int signal, bool tree) override;
 
   io_task<result<open_file>> read_file(std::string path, std::uint64_t offset, std::uint64_t length) override;

@@ -22,6 +22,36 @@ process_info info_of(process_entry from) {
   return info;
 }
 
+process_info info_of(terminal_entry from) {
+  auto info = info_of(std::move(from.process));
+  info.terminal = terminal_size{from.window.columns, from.window.rows};
+  return info;
+}
+
+/// A description, of a process with a terminal or without. Nothing: it is neither.
+std::optional<process_info> info_in(const connection::frame& frame) {
+  if (frame.type == process_entry::type) {
+    if (auto found = decode<process_entry>(frame.payload))
+      return info_of(std::move(*found));
+  } else if (frame.type == terminal_entry::type) {
+    if (auto found = decode<terminal_entry>(frame.payload))
+      return info_of(std::move(*found));
+  }
+  return std::nullopt;
+}
+
+io_task<result<process_info>> receive_info(connection& link) {
+  auto frame = co_await link.receive();
+  if (!frame)
+    co_return std::move(frame.error());
+  auto info = info_in(*frame);
+  if (!info)
+    co_return link.violation();
+  co_return std::move(*info);
+}
+
+window_size window_of(const terminal_size& size) { return {size.columns, size.rows}; }
+
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
 /// Later entries replace earlier ones of the same name. Fails for names and values that an environment cannot
@@ -121,7 +151,10 @@ io_task<result<guest_io::link>> guest_io::spawn(process_spec spec, std::uint8_t 
   request.timeout_ms = static_cast<std::uint64_t>(spec.timeout.count());
   request.ring_bytes = spec.ring_bytes;
   std::string frames;
-  append_frame(frames, request);
+  if (spec.terminal)
+    append_frame(frames, terminal_request{std::move(request), window_of(*spec.terminal)});
+  else
+    append_frame(frames, request);
   for (std::string_view rest = spec.script; !rest.empty();
        rest.remove_prefix(std::min(rest.size(), piece_bytes)))
     append_frame(frames, frame_type::data, rest.substr(0, piece_bytes));
@@ -144,10 +177,8 @@ io_task<result<process_info>> guest_io::start(process_spec spec) {
   auto asked = co_await spawn(std::move(spec), spawn_request::background);
   if (!asked)
     co_return std::move(asked.error());
-  auto begun = co_await (*asked)->receive_as<process_entry>();
-  if (!begun)
-    co_return std::move(begun.error());
-  co_return info_of(std::move(*begun));
+  auto begun = co_await receive_info(**asked);
+  co_return std::move(begun);
 }
 
 io_task<result<std::vector<process_info>>> guest_io::processes() {
@@ -163,11 +194,11 @@ io_task<result<std::vector<process_info>>> guest_io::processes() {
       co_return std::move(frame.error());
     if (frame->type == frame_type::done)
       co_return std::move(all);
-    auto found = frame->type == process_entry::type ? decode<process_entry>(frame->payload) : std::nullopt;
+    auto found = info_in(*frame);
     // The guest keeps 64 running and 128 ended ones; a list without end is not its doing.
     if (!found || all.size() >= 1024)
       co_return (*asked)->violation();
-    all.push_back(info_of(std::move(*found)));
+    all.push_back(std::move(*found));
   }
 }
 
@@ -175,10 +206,8 @@ io_task<result<process_info>> guest_io::process(std::uint32_t process_id) {
   auto asked = co_await ask_with(process_request{process_id});
   if (!asked)
     co_return std::move(asked.error());
-  auto found = co_await (*asked)->receive_as<process_entry>();
-  if (!found)
-    co_return std::move(found.error());
-  co_return info_of(std::move(*found));
+  auto found = co_await receive_info(**asked);
+  co_return std::move(found);
 }
 
 io_task<result<std::unique_ptr<process_stream>>> guest_io::output(std::uint32_t process_id,
@@ -207,6 +236,11 @@ io_task<result<void>> guest_io::write_stdin(std::uint32_t process_id, std::strin
     co_return std::move(sent);
   auto taken = co_await (*asked)->expect(frame_type::done);
   co_return std::move(taken);
+}
+
+io_task<result<void>> guest_io::resize(std::uint32_t process_id, terminal_size size) {
+  auto outcome = co_await do_one(resize_request{process_id, window_of(size)});
+  co_return std::move(outcome);
 }
 
 io_task<result<void>> guest_io::signal(std::uint32_t process_id, int signal, bool tree) {

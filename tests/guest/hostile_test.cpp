@@ -73,7 +73,7 @@ TEST_CASE_METHOD(guest_fixture, "bytes that are no frames close their connection
       each = static_cast<char>(random());
     if (round % 3 == 0) // a proper header with a type of ours, and nonsense inside
       guest::put_header(bytes.data(), static_cast<std::uint32_t>(std::max<std::size_t>(bytes.size(), 5) - 5),
-                        static_cast<std::uint8_t>(1 + random() % 16));
+                        static_cast<std::uint8_t>(1 + random() % 19));
     ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     ::shutdown(fd.get(), SHUT_WR);
     CHECK(closes(fd));

@@ -30,6 +30,30 @@ TEST_CASE("a message survives its frame", "[protocol]") {
   CHECK(read->timeout_ms == request.timeout_ms);
 }
 
+TEST_CASE("what guests of sandboxes that run already say and understand has not changed", "[protocol]") {
+  spawn_request request;
+  request.directory = "/";
+  request.argv = {"x"};
+  std::string bytes;
+  append_frame(bytes, request);
+  CHECK(bytes == std::string("\x23\0\0\0\x03" // spawn
+                             "\0"
+                             "\1\0\0\0/" // flags, directory
+                             "\0\0\0\0"
+                             "\1\0\0\0"
+                             "\1\0\0\0x" // env, argv
+                             "\0\0\0\0\0\0\0\0"
+                             "\0\0\0\0\0\0\0\0", // timeout, ring
+                             40));
+  process_entry entry;
+  entry.process_id = 7;
+  entry.command = "c";
+  bytes.clear();
+  append_frame(bytes, entry);
+  CHECK(bytes.size() == header_bytes + 4 + 5 + 1 + 25 + 24);
+  CHECK(bytes[4] == 72);
+}
+
 TEST_CASE("negative numbers survive", "[protocol]") {
   std::string bytes;
   append_fields(bytes, exited{-1, -2, true, 3, 4});

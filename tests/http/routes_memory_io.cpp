@@ -141,6 +141,7 @@ io_task<result<process_info>> memory_io::process(std::uint32_t process_id) {
   process_info info;
   info.process_id = 7;
   info.command = started.script;
+  info.terminal = started.terminal;
   co_return info;
 }
 
@@ -158,6 +159,11 @@ io_task<result<void>> memory_io::write_stdin(std::uint32_t, std::string bytes, b
   }
   input += bytes;
   input_closed = close;
+  co_return caf::unit;
+}
+
+io_task<result<void>> memory_io::resize(std::uint32_t, terminal_size size) {
+  terminal = size;
   co_return caf::unit;
 }
 
