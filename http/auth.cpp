@@ -1,5 +1,9 @@
 #include "http/auth.hpp"
 
+#include "http/codec/base64.hpp"
+
+#include <boost/beast/http/rfc7230.hpp>
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
@@ -99,6 +103,26 @@ std::string_view bearer_token(std::string_view authorization) noexcept {
   auto token = authorization.substr(scheme.size() + 1);
   token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));
   return token;
+}
+
+std::vector<std::string_view> offered_subprotocols(std::string_view header) {
+  std::vector<std::string_view> all;
+  for (auto each : boost::beast::http::token_list{boost::beast::string_view{header.data(), header.size()}})
+    all.emplace_back(each.data(), each.size());
+  return all;
+}
+
+std::string subprotocol_key(std::string_view header) {
+  constexpr std::string_view prefix = "sandy.bearer.";
+  for (auto each : offered_subprotocols(header)) {
+    if (!each.starts_with(prefix))
+      continue;
+    std::string text{each.substr(prefix.size())};
+    std::ranges::replace(text, '-', '+');
+    std::ranges::replace(text, '_', '/');
+    return codec::base64_decode(text).value_or("");
+  }
+  return {};
 }
 
 } // namespace sandy::http

@@ -45,4 +45,11 @@ private:
 /// else.
 std::string_view bearer_token(std::string_view authorization) noexcept;
 
+/// The entries of a Sec-WebSocket-Protocol header, in its order.
+std::vector<std::string_view> offered_subprotocols(std::string_view header);
+
+/// The key that a page in a browser offers among the subprotocols of a WebSocket, where it can set no header:
+/// "sandy.bearer." and the key in base64url (RFC 4648, section 5), without padding. Empty: there is none.
+std::string subprotocol_key(std::string_view header);
+
 } // namespace sandy::http

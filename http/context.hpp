@@ -37,6 +37,7 @@ struct edge_limits {
   std::chrono::milliseconds control_timeout{30'000}; ///< the deadline of every other question to an actor
   std::chrono::milliseconds departure_grace{
       10'000}; ///< an answer may still reach a client that has hung up this long
+  std::chrono::milliseconds ping_interval{30'000}; ///< of WebSockets; silent for three, one is given up
   std::chrono::milliseconds exec_timeout{600'000}; ///< of a command whose request names none
   std::uint64_t exec_output_bytes =
       64ull * 1024 * 1024; ///< kept of stdout and of stderr each; the rest is cut, and said

@@ -20,6 +20,7 @@ struct route {
   handler handle = nullptr;
   bool is_public = false;                  ///< needs no key
   request_cost cost = request_cost::plain; ///< what a request takes from its tenant's budget
+  bool key_in_subprotocol = false;         ///< a WebSocket, whose key may be one of its subprotocols
 };
 
 /// Finds the route of a request. A literal segment beats a parameter ("stats" before "{id}"): the literal is

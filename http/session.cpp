@@ -193,6 +193,9 @@ bool session::admit(const route& matched) {
   const auto& server = shard_->common->server;
   caller_ = {};
   auto token = bearer_token(head_.field("Authorization"));
+  std::string offered;
+  if (token.empty() && matched.key_in_subprotocol)
+    token = offered = subprotocol_key(head_.field("Sec-WebSocket-Protocol"));
   if (!token.empty() && server.authenticate && !matched.is_public)
     if (auto known = server.authenticate(token)) {
       caller_ = std::move(*known);

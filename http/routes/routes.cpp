@@ -9,6 +9,7 @@ std::vector<route> all_routes() {
   routes::add_exec_routes(table);
   routes::add_agent_routes(table);
   routes::add_process_routes(table);
+  routes::add_terminal_routes(table);
   routes::add_file_routes(table);
   routes::add_raw_file_routes(table);
   routes::add_tree_routes(table);

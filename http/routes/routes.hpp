@@ -22,6 +22,7 @@ void add_image_routes(std::vector<route>& table);
 void add_agent_routes(std::vector<route>& table);
 void add_exec_routes(std::vector<route>& table);
 void add_process_routes(std::vector<route>& table);
+void add_terminal_routes(std::vector<route>& table);
 void add_file_routes(std::vector<route>& table);
 void add_raw_file_routes(std::vector<route>& table);
 void add_tree_routes(std::vector<route>& table);
