@@ -40,6 +40,9 @@ public:
   using event_consumer = std::function<result<bool>(const sse_event& event)>;
   result<void> events(const std::string& target, const nlohmann::json& body, const event_consumer& take);
 
+  const base_url& where() const noexcept { return where_; }
+  const std::string& key() const noexcept { return key_; }
+
 private:
   base_url where_;
   std::string key_;

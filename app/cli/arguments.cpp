@@ -80,12 +80,19 @@ void add_exec_options(CLI::App& app, exec_options& into) {
       ->type_name("DURATION");
 }
 
+/// A script that runs these words literally.
+std::string quoted(const std::vector<std::string>& words) {
+  std::string script;
+  for (const auto& word : words)
+    script += (script.empty() ? "" : " ") + shell_quoted(word);
+  return script;
+}
+
 /// The one command that a subcommand runs: `-c SCRIPT`, or words that the shell must take literally.
 void finish_script(exec_options& into, const std::vector<std::string>& words) {
   if (into.script.empty() == words.empty())
     refuse("Give either a command (-- COMMAND ARGUMENT...) or --script");
-  for (const auto& word : words)
-    into.script += (into.script.empty() ? "" : " ") + shell_quoted(word);
+  into.script += quoted(words);
 }
 
 } // namespace
@@ -104,12 +111,13 @@ parsed parse_arguments(const std::vector<std::string>& words,
   get_command get;
   exec_command exec;
   run_command run;
+  shell_command shell;
   copy_command copy;
   logs_command logs;
   remove_command remove;
   pause_command pause;
   resume_command resume;
-  std::vector<std::string> exec_words, run_words;
+  std::vector<std::string> exec_words, run_words, shell_words;
 
   CLI::App app("Runs code in the sandboxes of a Sandy server.", "sandy");
   app.set_version_flag("--version", "sandy " + std::string(version), "Print the version and exit");
@@ -120,9 +128,10 @@ parsed parse_arguments(const std::vector<std::string>& words,
                  "The key (SANDY_API_KEY; default: that of this machine's server)");
   app.add_option("--data-dir", all->where.data_dir,
                  "Where this machine's server keeps its key (SANDY_DATA_DIR; default /var/lib/sandy)");
-  app.footer("Exit codes: exec and run pass on the command's, and are 125 when it could not be run or its "
-             "end is unknown.\n"
-             "Otherwise 0, 1 for failures, 2 for mistakes on the command line.");
+  app.footer(
+      "Exit codes: exec, run and shell pass on the command's, and are 125 when it could not be run or its "
+      "end is unknown.\n"
+      "Otherwise 0, 1 for failures, 2 for mistakes on the command line.");
   for (auto [name, field] :
        {std::pair{"SANDY_BASE_URL", &all->where.base_url}, std::pair{"SANDY_API_KEY", &all->where.api_key},
         std::pair{"SANDY_DATA_DIR", &all->where.data_dir}})
@@ -156,6 +165,14 @@ parsed parse_arguments(const std::vector<std::string>& words,
   add_env(*on_run, run.exec.env);
   on_run->add_flag("--keep", run.keep, "Leave the sandbox, and print its id to standard error");
 
+  auto* on_shell = app.add_subcommand("shell", "Work in a sandbox: sandy shell ID, or sandy shell ID -- top");
+  on_shell->add_option("ID", shell.id)->required();
+  on_shell->add_option("COMMAND", shell_words, "Runs instead of the user's shell; put -- before it");
+  on_shell->add_option("-w,--cwd", shell.cwd, "Directory to start in")->type_name("PATH");
+  on_shell->add_option("--attach", shell.attach, "Look at this process, which has a terminal")
+      ->type_name("PID");
+  on_shell->add_flag("--readonly", shell.read_only, "Look only");
+
   auto* on_copy = app.add_subcommand("cp", "Copy a file: sandy cp data.csv ID:/workspace/, or the other way");
   on_copy->add_option("FROM", copy.from, "A file, ID:PATH, or - for standard input")->required();
   on_copy->add_option("TO", copy.to, "A file or directory, ID:PATH, or - for standard output")->required();
@@ -179,14 +196,17 @@ parsed parse_arguments(const std::vector<std::string>& words,
     app.parse(std::vector<std::string>(ours.rbegin(), ours.rend())); // CLI11 takes them from the back
     if (app.get_subcommands().empty())
       refuse("Say what to do; sandy --help lists the commands");
-    if (split != words.end() && !on_exec->parsed() && !on_run->parsed())
-      refuse("Only exec and run take a command after --");
-    for (auto* given : {&exec_words, &run_words})
+    if (split != words.end() && !on_exec->parsed() && !on_run->parsed() && !on_shell->parsed())
+      refuse("Only exec, run and shell take a command after --");
+    for (auto* given : {&exec_words, &run_words, &shell_words})
       given->insert(given->end(), theirs.begin(), theirs.end());
     if (on_exec->parsed())
       finish_script(exec.exec, exec_words);
     if (on_run->parsed())
       finish_script(run.exec, run_words);
+    if (shell.attach && (!shell_words.empty() || !shell.cwd.empty()))
+      refuse("A terminal that runs already has its command and directory");
+    shell.script = quoted(shell_words);
   } catch (const CLI::ParseError& ended) {
     std::ostringstream out, err;
     if (app.exit(ended, out, err) == 0)
@@ -204,6 +224,8 @@ parsed parse_arguments(const std::vector<std::string>& words,
     all->what = exec;
   else if (on_run->parsed())
     all->what = run;
+  else if (on_shell->parsed())
+    all->what = shell;
   else if (on_copy->parsed())
     all->what = copy;
   else if (on_logs->parsed())

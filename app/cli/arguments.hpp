@@ -59,6 +59,14 @@ struct run_command {
   exec_options exec;
   bool keep = false; ///< leave the sandbox, and print its id to standard error
 };
+/// A terminal of a sandbox, joined to ours.
+struct shell_command {
+  std::string id;
+  std::string script; ///< empty: the user's shell
+  std::string cwd;
+  std::optional<std::uint32_t> attach; ///< to this process, which has a terminal, instead of a new one
+  bool read_only = false;
+};
 /// One side is ID:PATH, the other a local path, or "-" for standard input or output.
 struct copy_command {
   std::string from, to;
@@ -79,8 +87,8 @@ struct resume_command {
 struct health_command {};
 
 using command =
-    std::variant<create_command, list_command, get_command, exec_command, run_command, copy_command,
-                 logs_command, remove_command, pause_command, resume_command, health_command>;
+    std::variant<create_command, list_command, get_command, exec_command, run_command, shell_command,
+                 copy_command, logs_command, remove_command, pause_command, resume_command, health_command>;
 
 struct arguments {
   connection_options where;

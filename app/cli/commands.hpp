@@ -11,7 +11,7 @@
 
 namespace sandy::cli {
 
-/// Exit code of exec and run when the command could not be run, or its end is not known.
+/// Exit code of exec, run and shell when the command could not be run, or its end is not known.
 inline constexpr int exec_failed = 125;
 
 /// Each returns the exit code, or the sentence to print before exiting with a failure. All block.
@@ -20,6 +20,7 @@ result<int> execute(api_client& server, const list_command& what);
 result<int> execute(api_client& server, const get_command& what);
 result<int> execute(api_client& server, const exec_command& what);
 result<int> execute(api_client& server, const run_command& what);
+result<int> execute(api_client& server, const shell_command& what);
 result<int> execute(api_client& server, const copy_command& what);
 result<int> execute(api_client& server, const logs_command& what);
 result<int> execute(api_client& server, const remove_command& what);

@@ -28,7 +28,8 @@ int exit_code_of(const sandy::error& failed, const sandy::cli::command& what) {
   if (auto signal = sandy::cli::interrupted())
     return 128 + signal;
   if (std::holds_alternative<sandy::cli::exec_command>(what) ||
-      std::holds_alternative<sandy::cli::run_command>(what))
+      std::holds_alternative<sandy::cli::run_command>(what) ||
+      std::holds_alternative<sandy::cli::shell_command>(what))
     return sandy::cli::exec_failed;
   return sandy::code_of(failed) == sandy::errc::invalid_argument ? 2 : 1;
 }

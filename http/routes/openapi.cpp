@@ -28,6 +28,7 @@ const std::map<unsigned, std::string_view>& error_texts() {
       {413, "The body is too large"},
       {416, "The range lies outside the file"},
       {422, "A field is missing or has the wrong type, or the digest does not match"},
+      {426, "The request is no opening handshake of a WebSocket"},
       {429, "A budget is spent; see Retry-After"},
       {501, "The machine cannot do it"},
       {502, "The sandbox broke or could not be made"},
@@ -52,7 +53,10 @@ json content_of(const std::vector<described_body>& bodies) {
 
 json responses_of(const described_operation& operation) {
   auto responses = json::object();
-  responses["200"] = {{"description", "Done"}, {"content", content_of(operation.reply)}};
+  if (operation.websocket)
+    responses["101"] = {{"description", "A WebSocket"}};
+  else
+    responses["200"] = {{"description", "Done"}, {"content", content_of(operation.reply)}};
   auto add = [&](unsigned status) {
     responses[std::to_string(status)] = reference("responses", "e" + std::to_string(status));
   };
@@ -66,7 +70,7 @@ json responses_of(const described_operation& operation) {
     add(404);
   for (unsigned status : {503u, 504u})
     add(status);
-  for (std::string_view use : {"/exec", "/files", "/processes", "/preview"})
+  for (std::string_view use : {"/exec", "/files", "/processes", "/preview", "/terminal"})
     if (operation.path.find(use) != std::string_view::npos)
       add(409); // the sandbox may be paused
   if (operation.path.find("/files") != std::string_view::npos && operation.method == "GET")

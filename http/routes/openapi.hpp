@@ -25,6 +25,7 @@ struct described_operation {
   std::vector<described_body> reply;        ///< of status 200
   std::vector<unsigned> errors;             ///< statuses beside 401, 404 and 429, which follow from the route
   bool is_public = false;
+  bool websocket = false; ///< becomes one, instead of an answer with status 200
 };
 
 std::vector<described_operation> described_operations();

@@ -291,6 +291,15 @@ void describe_commands(std::vector<described_operation>& all) {
                  {{json_type, "Signal"}},
                  {{json_type, "SignalSent"}},
                  {400, 413, 422, 502}});
+  all.push_back(
+      {.method = "GET",
+       .path = "/api/sandboxes/{id}/terminal",
+       .id = "terminal",
+       .tag = tag,
+       .summary = "A terminal, or a look at one, as a WebSocket; its messages are in the documentation",
+       .parameters = {"terminal_process", "command", "cwd", "cols", "rows", "terminal_offset", "readonly"},
+       .errors = {400, 403, 426, 502},
+       .websocket = true});
 }
 
 void describe_files(std::vector<described_operation>& all) {

@@ -73,12 +73,12 @@ io_task<result<void>> open(exchange& ex) {
   auto wanted = terminal::read_request(ex);
   if (!wanted)
     co_return wanted.error();
-  auto refused = co_await refuse_upgrade(ex);
-  if (refused)
-    co_return answered();
   auto io = co_await open_io(ex);
   if (!io)
     co_return io.error();
+  auto refused = co_await refuse_upgrade(ex);
+  if (refused)
+    co_return answered();
   auto starts = !wanted->process_id.has_value();
   auto terminal = co_await open_terminal(ex, *io, std::move(*wanted));
   if (!terminal)

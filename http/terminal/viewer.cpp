@@ -122,8 +122,10 @@ io_task<void> viewer::listen() {
   boost::beast::flat_buffer message;
   for (;;) {
     auto read = co_await socket_.async_read(message, as_values);
-    if (std::get<0>(read))
+    if (std::get<0>(read)) {
+      co_await finish_typing();
       co_return;
+    }
     sign_of_life();
     auto data = message.data();
     std::string_view bytes{static_cast<const char*>(data.data()), data.size()};
@@ -172,6 +174,15 @@ io_task<void> viewer::take_input(std::string_view bytes) {
     sign_of_life(); // it was not listened to
 }
 
+/// Who says something and leaves has said it.
+io_task<void> viewer::finish_typing() {
+  auto until = std::chrono::steady_clock::now() + farewell;
+  while ((!typed_.empty() || typing_) && std::chrono::steady_clock::now() < until) {
+    taken_.expires_at(until);
+    co_await taken_.async_wait(as_values);
+  }
+}
+
 io_task<void> viewer::type() {
   for (;;) {
     if (typed_.empty()) {
@@ -180,10 +191,13 @@ io_task<void> viewer::type() {
       continue;
     }
     auto bytes = std::exchange(typed_, {});
+    typing_ = true;
     taken_.cancel();
     // A process that has ended takes nothing; its end is on the way.
     auto written = co_await io_->write_stdin(about_.process.process_id, std::move(bytes), false);
     static_cast<void>(written);
+    typing_ = false;
+    taken_.cancel();
   }
 }
 

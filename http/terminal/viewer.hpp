@@ -38,6 +38,7 @@ private:
   io_task<bool> send_event(process_event event);
   io_task<void> listen();
   io_task<void> type();
+  io_task<void> finish_typing();
   io_task<void> ping();
   io_task<void> watch();
 
@@ -55,9 +56,10 @@ private:
   std::chrono::milliseconds pings_;
   std::chrono::steady_clock::time_point last_sign_;
   std::string typed_;        ///< not yet on its way to the process
+  bool typing_ = false;      ///< some is on its way
   bool waiting_ = false;     ///< for the process to take input: nothing is read from the viewer meanwhile
   routes::io_timer arrived_; ///< fires when there is something in `typed_`
-  routes::io_timer taken_;   ///< fires when `typed_` has room again
+  routes::io_timer taken_;   ///< fires when `typed_` has room again, or something arrived at the process
 };
 
 } // namespace sandy::http::terminal

@@ -113,6 +113,17 @@ TEST_CASE("help and version end well", "[cli]") {
   }
 }
 
+TEST_CASE("a shell is the user's own, a command's, or one that runs already", "[cli]") {
+  auto own = accepted<shell_command>({"shell", "ab12"});
+  CHECK((own.id == "ab12" && own.script.empty() && !own.attach && !own.read_only));
+  CHECK(accepted<shell_command>({"shell", "ab12", "-w", "/srv", "--", "less", "a b"}).script == "less 'a b'");
+  auto seen = accepted<shell_command>({"shell", "ab12", "--attach", "7", "--readonly"});
+  CHECK((seen.attach == 7u && seen.read_only));
+  refused({"shell"});
+  refused({"shell", "ab12", "--attach", "7", "--", "ls"});
+  refused({"shell", "ab12", "--attach", "-1"});
+}
+
 TEST_CASE("flags win over the environment", "[cli]") {
   const std::map<std::string, std::string> environment{
       {"SANDY_BASE_URL", "http://a:1"}, {"SANDY_API_KEY", "from-environment"}, {"SANDY_DATA_DIR", ""}};

@@ -271,6 +271,15 @@ def test_a_port_has_an_address_that_can_work(caller, public_url, expected):
     assert caller.client.port_url(box, 3000) == expected
 
 
+def test_a_terminal_is_where_a_websocket_library_finds_it(caller):
+    url = caller.client.terminal_url("ab12", command="ls -l", cols=120, readonly=True, offset=None)
+    assert url == f"ws{caller.client.base_url[4:]}/api/sandboxes/ab12/terminal?command=ls+-l&cols=120&readonly=1"
+    assert caller.client.terminal_url("ab12").endswith("/ab12/terminal")
+    assert caller.client.terminal_headers == {"Authorization": "Bearer key-1"}
+    with pytest.raises(ValueError):
+        caller.client.terminal_url("../x")
+
+
 def test_the_twins_have_the_same_methods_and_parameters():
     def surface(kind):
         methods = inspect.getmembers(kind, inspect.isfunction)

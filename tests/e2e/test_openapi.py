@@ -134,6 +134,11 @@ def test_every_operation_answers_as_declared(api, document):
         watch = document["paths"]["/api/sandboxes/{id}/files/watch"]["get"]
         assert response.headers["Content-Type"].split(";")[0] in resolve(document, watch["responses"]["200"])["content"]
         asked.add(("get", "/api/sandboxes/{id}/files/watch"))
+    with api.box() as other:  # a plain request; what a WebSocket gets is looked at with the terminals
+        response = api.http.get(f"/api/sandboxes/{other}/terminal")
+        assert response.status_code == 426 and response.headers["Upgrade"] == "websocket"
+        check_declared(document, document["paths"]["/api/sandboxes/{id}/terminal"]["get"], response)
+        asked.add(("get", "/api/sandboxes/{id}/terminal"))
     # For administrators, which the tests' key is not; what those are answered is looked at with the limits.
     for method in ("get", "put"):
         response = api.http.request(method.upper(), "/api/admin/limits/default", json={})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -184,6 +184,13 @@ def port_url(base_url: str, box: Sandbox, port: int) -> str:
     if box.public_url and urlsplit(box.public_url).port is None:
         return f"{box.public_url}:{port}"
     return f"{base_url}/api/sandboxes/{box.id}/proxy/{port}"
+
+
+def terminal_url(base_url: str, sandbox_id: str, query: Dict[str, Any]) -> str:
+    """The WebSocket of a terminal. Truth values become what the server reads as such; None is left out."""
+    given = {name: int(value) if isinstance(value, bool) else value for name, value in query.items() if value is not None}
+    url = f"ws{base_url[len('http'):]}/api/sandboxes/{_label(sandbox_id)}/terminal"
+    return f"{url}?{urlencode(given)}" if given else url
 
 
 def _label(sandbox_id: str) -> str:

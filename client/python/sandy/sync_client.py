@@ -295,6 +295,16 @@ class SyncSandyClient:
         """Where an exposed port of a sandbox is served."""
         return protocol.port_url(self.base_url, sandbox, port)
 
+    def terminal_url(self, sandbox_id: str, **query: Any) -> str:
+        """The WebSocket of a terminal, for any WebSocket library, with `terminal_headers`. `query` as docs/api.md has it:
+        command, cwd, cols, rows, id, offset, readonly."""
+        return protocol.terminal_url(self.base_url, sandbox_id, query)
+
+    @property
+    def terminal_headers(self) -> Dict[str, str]:
+        """What the opening handshake of a terminal has to carry."""
+        return dict(self._settings["headers"])
+
     def close(self) -> None:
         """Closes the connections; the client can still be used and then opens new ones."""
         http, self._http = self._http, None
