@@ -112,6 +112,10 @@ io_task<bool> viewer::send_json(nlohmann::json message) {
 
 io_task<void> viewer::close(beast_ws::close_code code, std::string_view why) {
   using boost::asio::experimental::awaitable_operators::operator||;
+  if (std::exchange(closing_, true)) { // the end of the process and a bad message came at once
+    co_await routes::pause(farewell);
+    co_return;
+  }
   beast_ws::close_reason reason{code, boost::beast::string_view{why.data(), why.size()}};
   auto closing = socket_.async_close(reason, as_values);
   auto timer = routes::pause(farewell);

@@ -55,7 +55,8 @@ private:
   view about_;
   std::chrono::milliseconds pings_;
   std::chrono::steady_clock::time_point last_sign_;
-  std::string typed_;        ///< not yet on its way to the process
+  std::string typed_; ///< not yet on its way to the process
+  bool closing_ = false;
   bool typing_ = false;      ///< some is on its way
   bool waiting_ = false;     ///< for the process to take input: nothing is read from the viewer meanwhile
   routes::io_timer arrived_; ///< fires when there is something in `typed_`
