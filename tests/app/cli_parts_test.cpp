@@ -97,7 +97,7 @@ TEST_CASE("mistakes on the command line are named", "[cli]") {
   refused({"rm"});
   refused({"pause"});
   refused({"cp", "one"});
-  CHECK_THAT(refused({"ls", "--", "x"}), Contains("Only exec and run"));
+  CHECK_THAT(refused({"ls", "--", "x"}), Contains("Only exec, run and shell"));
   CHECK_THAT(refused({"create", "--ttl", "soon"}), Contains("--ttl") && Contains("soon"));
   CHECK_THAT(refused({"create", "-e", "novalue"}), Contains("NAME=VALUE"));
   refused({"create", "--port", "70000"});
