@@ -70,9 +70,8 @@ def test_a_size_is_seen_inside_and_so_is_a_change(terminal):
 def test_ctrl_c_interrupts_and_ctrl_d_ends(terminal):
     shell = terminal(command=SHELL)
     shell.see(PROMPT)
-    shell.type("sleep 1000\n")
-    shell.see(r"sleep 1000\r\n")
-    time.sleep(0.3)  # a Ctrl-C before the shell has started it would go to the shell
+    shell.type("sh -c 'echo star''ted; sleep 1000'\n")
+    shell.see("started")  # a Ctrl-C before would go to the shell
     shell.type("\x03")
     shell.see(PROMPT)
     shell.type("echo $?\n")
@@ -356,9 +355,8 @@ def test_the_command_line_is_a_terminal_inside(api, box, server):
     own.resize(40, 120)
     own.type("stty size\r")
     own.see(r"\n.*40 120\r\n")
-    own.type("sleep 1000\r")
-    own.see(r"sleep 1000\r\n")
-    time.sleep(0.3)
+    own.type("sh -c 'echo star''ted; sleep 1000'\r")
+    own.see("started")
     own.type("\x03")
     own.see(r"\^C")
     own.type("exit 9\r")
