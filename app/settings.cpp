@@ -264,6 +264,7 @@ struct destinations_kind : list_kind {
 
 /// The same, without names: what a name stands for is said by whoever owns it.
 struct addresses_kind : list_kind {
+  static constexpr std::string_view type = "ADDRESSES";
   static result<std::vector<std::string>> parse(std::string_view text) {
     auto all = list_kind::parse(text);
     auto rules = parse_network_rules(*all);
@@ -275,6 +276,7 @@ struct addresses_kind : list_kind {
 
 /// Name servers: addresses, each with an optional port.
 struct servers_kind : list_kind {
+  static constexpr std::string_view type = "ADDRESSES";
   static result<std::vector<std::string>> parse(std::string_view text) {
     auto all = list_kind::parse(text);
     for (const auto& each : *all) {

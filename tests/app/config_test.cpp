@@ -59,10 +59,12 @@ TEST_CASE("flags win over the environment, and the environment over the file", "
 TEST_CASE("every setting is a flag, a variable and a key of the file, with the same meaning", "[config]") {
   temporary_directory directory;
   const variables other_values{
-      {"SIZE", "20Mi"},       {"DURATION", "77s"},   {"CORES", "1500m"},           {"NUMBER", "70000"},
-      {"PATH", "/somewhere"}, {"TEXT", "something"}, {"KEY", "open-sesame"},       {"BOOL", "true"},
-      {"LIST", "a,b"},        {"PORT", "8443"},      {"http|https", "https"},      {"SUFFIX", ".example.com"},
-      {"LEVEL", "debug"},     {"json|text", "text"}, {"ADDRESS:PORT", "[::1]:81"}, {"FACTOR", "1.5"}};
+      {"SIZE", "20Mi"},       {"DURATION", "77s"},     {"CORES", "1500m"},
+      {"NUMBER", "70000"},    {"PATH", "/somewhere"},  {"TEXT", "something"},
+      {"KEY", "open-sesame"}, {"BOOL", "true"},        {"LIST", "a,b"},
+      {"PORT", "8443"},       {"http|https", "https"}, {"SUFFIX", ".example.com"},
+      {"LEVEL", "debug"},     {"json|text", "text"},   {"ADDRESS:PORT", "[::1]:81"},
+      {"FACTOR", "1.5"},      {"MODE", "platform"},    {"ADDRESSES", "10.1.2.3,10.2.3.4"}};
   for (const auto& one : settings()) {
     INFO(one.name);
     auto text = other_values.at(std::string(one.type));
