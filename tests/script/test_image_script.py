@@ -69,6 +69,9 @@ class Source:
     def version(self, name: str) -> str:
         return (self.store / name / "rootfs").resolve().parent.name
 
+    def changed_at(self, name: str) -> int:
+        return (self.store / name / "image.json").stat().st_mtime_ns
+
     def stored(self) -> set:
         return {each.name for each in self.store.iterdir() if each.is_dir() and each.name != ".users"}
 
@@ -174,8 +177,10 @@ def test_what_was_before_comes_back_without_a_build(built):
     built.define("one", "echo changed >$1/opt/one")
     built.run()
     built.define("one", "echo one >$1/opt/one; rm $1/etc/old")
+    switched = built.changed_at("two")
     assert "customizing" not in built.run()
     assert built.about("two") == before
+    assert built.changed_at("two") > switched  # for servers, which replace what they keep warm of older images
 
 
 def test_rebuilding_makes_a_layer_anew(built):
