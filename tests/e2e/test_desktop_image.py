@@ -59,10 +59,10 @@ def test_its_pages_show_it_in_a_browser(api, desktop_box):
 
 def test_only_the_sandbox_itself_reaches_it(api, desktop_box):
     with desktop(api, desktop_box):
-        # addresses and ports of sockets that listen, in hexadecimal
-        listening = api.output(desktop_box, "cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == \"0A\" {print $2}' | sort")
-        assert {each.split(":")[0] for each in listening.split()} <= {"0100007F", "00000000000000000000000001000000"}
-        assert {"0100007F:170C", "0100007F:1EDC"} <= set(listening.split())
+        # addresses and ports of sockets that listen, in hexadecimal; the server has some in every sandbox
+        listening = api.output(desktop_box, "cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == \"0A\" {print $2}'")
+        places = {each.rsplit(":", 1)[0] for each in listening.split() if each.endswith((":170C", ":1EDC"))}
+        assert "0100007F" in places and places <= {"0100007F", "00000000000000000000000001000000"}
 
 
 def test_a_screenshot_has_its_windows(api, desktop_box):
