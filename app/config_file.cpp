@@ -62,7 +62,7 @@ private:
   }
 
   std::string text_of_value(const setting& known, std::string_view name, const toml::node& node) const {
-    if (known.type == "LIST" && node.is_array()) {
+    if ((known.type == "LIST" || known.type == "ADDRESSES") && node.is_array()) {
       std::string joined;
       for (const auto& item : *node.as_array())
         joined += (joined.empty() ? "" : ",") + scalar(name, item);
