@@ -37,6 +37,7 @@ sandbox_state_machine::~sandbox_state_machine() {
   // Of a sandbox that is gone, the run says so to its reader. Else we are, or the server is: nobody reads on.
   if (run_ && life_.state() != sandbox_state::gone)
     caf::anon_send_exit(run_, caf::exit_reason::user_shutdown);
+  env_.entrances->close(record_.info.id); // of one that crashed
   env_.metrics.sandbox_left(record_.info.flavor, record_.info.state);
 }
 

@@ -25,7 +25,7 @@ namespace sandy {
 /// cleans up.
 ///
 /// Its files: sandbox_starting, sandbox_lease (how long it may live), sandbox_pause, sandbox_agents,
-/// sandbox_network, sandbox_ending.
+/// sandbox_network, sandbox_entrance (its ports), sandbox_ending.
 class sandbox_state_machine {
 public:
   static inline const char* name = "sandbox";
@@ -84,7 +84,9 @@ private:
   bool unused_for_long() const;
   coro::task<void> persist();
   environment variables() const;
-  void open_data(); ///< makes its bytes reachable, for the owner of now
+  void open_data(); ///< makes its bytes and its ports reachable, for the owner of now
+  void open_entrance();
+  void show_entrance(); ///< whether it is paused
   result<void> serve_inside();
   void arm_lease();
   void arm_idle();

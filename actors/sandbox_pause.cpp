@@ -79,9 +79,16 @@ coro::task<void> sandbox_state_machine::freeze(pause_cause cause) {
   const auto before = paused;
   if (before == cause || before == pause_cause::caller) // a caller's pause is the stronger one
     co_return caf::unit;
-  if (cause == pause_cause::idle && !unused_for_long())
-    co_return fail(errc::conflict, "The sandbox is in use");
+  if (cause == pause_cause::idle) {
+    // First: who comes to its ports from here on sees it, and who came before is seen by us.
+    env_.entrances->set_state(record_.info.id, runtime::entrance_state::asleep);
+    if (!unused_for_long()) {
+      show_entrance();
+      co_return fail(errc::conflict, "The sandbox is in use");
+    }
+  }
   paused = cause; // whoever wants to use it from here on wakes it, or is refused
+  show_entrance();
   auto outcome = co_await store_paused(cause);
   if (outcome && before == pause_cause::none)
     outcome = co_await stop_processes();
@@ -89,6 +96,7 @@ coro::task<void> sandbox_state_machine::freeze(pause_cause cause) {
     co_return no_such_sandbox();
   if (!outcome) {
     paused = before;
+    show_entrance();
     co_await store_paused(before);
     if (cause == pause_cause::caller && before == pause_cause::none)
       arm_idle();
@@ -129,6 +137,7 @@ coro::task<void> sandbox_state_machine::thaw() {
     co_return std::move(outcome);
   }
   record_.info.paused = pause_cause::none;
+  show_entrance();
   ended_->uses->touch();
   arm_idle();
   if (env_.settings.guest_lease.count() > 0)

@@ -43,6 +43,7 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
 
 coro::task<void> sandbox_state_machine::make() {
   auto begun = std::chrono::steady_clock::now();
+  open_entrance(); // closed yet, but known
   auto stored =
       co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, r = record_] { return s.insert(r); });
   if (!stored)
@@ -176,6 +177,7 @@ void sandbox_state_machine::open_data() {
       record_.info.id,
       std::make_shared<guest::guest_io>(instance_->guest_socket, variables(), record_.info.workdir, ended_),
       ended_->uses);
+  open_entrance();
 }
 
 /// What its processes find in their environment: what its image says, what we say, and what its creator said,

@@ -8,8 +8,9 @@
 #include "messages/events.hpp"
 #include "messages/network.hpp"
 #include "runtime/connection_capture.hpp"
-#include "runtime/network_capture.hpp"
+#include "runtime/entrance.hpp"
 #include "runtime/guest/host_names.hpp"
+#include "runtime/network_capture.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -128,13 +129,15 @@ struct services {
   std::function<std::shared_ptr<runtime::relay_door>(runtime::connection_capture captured,
                                                      const sandbox_id& inside)>
       open_relay;
-  /// Takes and judges what a sandbox sends to the world, after `used_bytes` that went through before; nullptr when
-  /// it cannot. Empty: sandboxes reach nothing of it.
-  std::function<std::shared_ptr<runtime::network_gate>(
-      runtime::network_capture captured, const sandbox_id& inside, std::uint64_t used_bytes)>
+  /// Takes and judges what a sandbox sends to the world, after `used_bytes` that went through before; nullptr
+  /// when it cannot. Empty: sandboxes reach nothing of it.
+  std::function<std::shared_ptr<runtime::network_gate>(runtime::network_capture captured,
+                                                       const sandbox_id& inside, std::uint64_t used_bytes)>
       open_gate;
   /// Makes these the names that connections give to addresses inside a sandbox.
   std::function<coro::task<void>(const sandbox_id& inside, std::vector<guest::host_name> names)> name_hosts;
+  /// Where the edge finds the ways into sandboxes.
+  std::shared_ptr<runtime::entrances> entrances = std::make_shared<runtime::entrances>();
   /// The agents that can run in sandboxes; nullptr: none.
   std::shared_ptr<const agents::catalog> agent_catalog;
 };

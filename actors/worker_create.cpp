@@ -89,6 +89,7 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
   // Nor is it spared when that makes room, else it would keep its parent.
   info.preemptable = request.preemptable || (*parent != nullptr && (*parent)->preemptable);
   info.expose_ports = request.expose_ports;
+  info.private_ports = request.private_ports;
   info.upstream = request.upstream;
   info.network = network_for(request.network, *parent);
   info.workdir = request.workdir;

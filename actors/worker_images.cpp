@@ -226,6 +226,7 @@ create_sandbox worker_state::fork_of(const fork_sandbox& request, const layer_ke
   wanted.priority = info.priority;
   wanted.preemptable = info.preemptable;
   wanted.expose_ports = info.expose_ports;
+  wanted.private_ports = info.private_ports;
   wanted.workdir = info.workdir;
   wanted.idle_timeout_seconds = info.idle_timeout_seconds;
   wanted.pause_on_idle = info.pause_on_idle;

@@ -9,6 +9,7 @@
 #include "actors/worker.hpp"
 #include "agents/catalog.hpp"
 #include "app/first_key.hpp"
+#include "app/secret_file.hpp"
 #include "coro/ask.hpp"
 #include "http/outbound/webhook_client.hpp"
 #include "http/routes/routes.hpp"
@@ -153,6 +154,7 @@ struct application::parts {
   std::unique_ptr<runtime::driver> driver;
   http::key_ring keys;
   std::optional<sandbox_tokens> tokens;
+  std::string url_secret;
   std::shared_ptr<const agents::catalog> agent_catalog;
   http::egress::network_settings network;
 };
@@ -197,6 +199,14 @@ result<std::unique_ptr<application>> application::start(config settings) {
   if (!tokens)
     return std::move(tokens.error());
   made.tokens.emplace(std::move(*tokens));
+  auto url_secret = kept_secret(
+      settings.data_dir + "/url_secret", "secret", [] { return random_hex(32); },
+      [](const std::string& text) {
+        return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+      });
+  if (!url_secret)
+    return std::move(url_secret.error());
+  made.url_secret = std::move(*url_secret);
 
   runtime::crun_options options;
   options.data_dir = settings.data_dir;
@@ -294,13 +304,19 @@ application::application(config settings, parts made)
               },
           .metrics = metrics_,
           .limits = settings_.edge,
-          .address = {settings_.public_scheme, settings_.host_suffix, settings_.listen.port},
+          .address = {settings_.public_scheme, settings_.host_suffixes.front(), settings_.listen.port,
+                      settings_.host_suffixes},
           .authenticate = [this](std::string_view key) { return known(key); },
           .open = settings_.open,
           .cors_origins = settings_.cors_origins,
           .version = std::string{version},
           .events = events_,
-          .limiters = start_limiters()}
+          .limiters = start_limiters(),
+          .entrances = services_.entrances.get(),
+          .ports = http::ingress::port_signer{std::move(made.url_secret)},
+          .port_listeners = settings_.port_listeners,
+          .ports_not_served =
+              [this](const std::vector<std::uint16_t>& exposed) { return server_.ports_not_served(exposed); }}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
   // Last: it takes sandboxes over at once, and the server must be there to be reached from inside them.

@@ -44,8 +44,9 @@ struct config {
   std::vector<std::string> cors_origins;      ///< empty: every origin
 
   std::string public_scheme = "http";
-  std::string host_suffix = ".sandy.localhost"; ///< with its leading dot
-  std::optional<std::uint16_t> public_port;     ///< none: the port that is listened on
+  std::vector<std::string> host_suffixes{".sandy.localhost"}; ///< with their leading dots; the first is told
+  std::optional<std::uint16_t> public_port;                   ///< none: the port that is listened on
+  bool port_listeners = true;                                 ///< on the ports that sandboxes expose
 
   std::string crun = "crun"; ///< searched in PATH when it has no slash
   std::string guest;         ///< path of sandy-guest; empty: beside the server's own program

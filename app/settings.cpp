@@ -199,24 +199,6 @@ struct public_port_kind {
   }
 };
 
-struct host_suffix_kind {
-  static constexpr std::string_view type = "SUFFIX";
-  static result<std::string> parse(std::string_view text) {
-    std::string suffix(text);
-    if (!suffix.starts_with('.'))
-      suffix.insert(suffix.begin(), '.');
-    std::transform(suffix.begin(), suffix.end(), suffix.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    bool legal = suffix.size() > 1 && suffix.size() < 200 && suffix.back() != '.' &&
-                 suffix.find("..") == std::string::npos &&
-                 suffix.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
-    if (!legal)
-      return wrong("is not the end of a host name such as .sandy.example.com");
-    return suffix;
-  }
-  static std::string print(const std::string& value) { return value; }
-};
-
 struct scheme_kind {
   static constexpr std::string_view type = "http|https";
   static result<std::string> parse(std::string_view text) {
@@ -286,6 +268,31 @@ struct servers_kind : list_kind {
     }
     return all;
   }
+};
+
+/// Ends of host names; the first is the one that is told.
+struct host_suffixes_kind {
+  static constexpr std::string_view type = "SUFFIX";
+  static result<std::vector<std::string>> parse(std::string_view text) {
+    auto all = list_kind::parse(text);
+    if (!all)
+      return all;
+    if (all->empty())
+      return wrong("is empty");
+    for (auto& suffix : *all) {
+      if (!suffix.starts_with('.'))
+        suffix.insert(suffix.begin(), '.');
+      std::transform(suffix.begin(), suffix.end(), suffix.begin(),
+                     [](unsigned char c) { return std::tolower(c); });
+      bool legal = suffix.size() > 1 && suffix.size() < 200 && suffix.back() != '.' &&
+                   suffix.find("..") == std::string::npos &&
+                   suffix.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
+      if (!legal)
+        return wrong("is not the end of a host name such as .sandy.example.com");
+    }
+    return all;
+  }
+  static std::string print(const std::vector<std::string>& value) { return list_kind::print(value); }
 };
 
 /// The words of an enum, in its order.
@@ -376,12 +383,16 @@ std::vector<setting> make_settings() {
   group = "Public address";
   all.push_back(make<scheme_kind>("public_scheme", group, FIELD(public_scheme),
                                   "Scheme of the sandboxes' public URLs"));
-  all.push_back(
-      make<host_suffix_kind>("host_suffix", group, FIELD(host_suffix),
-                             "What follows a sandbox's id in its host name; a missing leading dot is added"));
+  all.push_back(make<host_suffixes_kind>(
+      "host_suffix", group, FIELD(host_suffixes),
+      "What follows a sandbox's id in its host name; a missing leading dot is added. "
+      "Of several, separated by commas, URLs show the first"));
   all.push_back(make<public_port_kind>(
       "public_port", group, FIELD(public_port),
       "Port in public URLs; auto is the port of listen, and 0, 80 and 443 are not shown"));
+  all.push_back(make<boolean_kind>(
+      "port_listeners", group, FIELD(port_listeners),
+      "Listen on the ports that sandboxes expose, from 1024 on, at the address of listen"));
 
   group = "Sandboxes";
   all.push_back(make<size_kind>("default_memory", group, FIELD(worker.default_limits.memory_bytes),
@@ -569,6 +580,8 @@ std::vector<setting> make_settings() {
                                    "Until a creation is given up"));
   all.push_back(make<timeout_kind>("control_timeout", group, FIELD(edge.control_timeout),
                                    "Until any other request, but for commands, is given up"));
+  all.push_back(make<timeout_kind>("upstream_timeout", group, FIELD(edge.upstream_timeout),
+                                   "Until an application in a sandbox must have begun to answer"));
   all.push_back(make<timeout_kind>("exec_timeout", group, FIELD(edge.exec_timeout),
                                    "Time a command has when its request names none"));
   all.push_back(make<size_kind>(

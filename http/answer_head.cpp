@@ -33,6 +33,22 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
   out.append("\r\n");
 }
 
+void append_passed_head(std::string& out, const passed_answer& head, framing body, bool keep_alive,
+                        bool http10) {
+  out.append("HTTP/1.1 ");
+  append_number(out, head.status);
+  out.append(" ").append(head.reason).append("\r\n").append(head.fields);
+  if (body == framing::length)
+    append_number(out, "Content-Length: ", head.length.value_or(0));
+  else if (body == framing::chunked)
+    out.append("Transfer-Encoding: chunked\r\n");
+  if (!keep_alive)
+    out.append("Connection: close\r\n");
+  else if (http10)
+    out.append("Connection: keep-alive\r\n");
+  out.append("\r\n");
+}
+
 void append_head(std::string& out, const answer_head& head) {
   out.append("HTTP/1.1 ");
   append_number(out, head.status);

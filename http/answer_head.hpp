@@ -38,6 +38,10 @@ struct answer_head {
 /// field.
 void append_head(std::string& out, const answer_head& head);
 
+/// Appends the head of somebody else's answer, and how its body is framed here.
+void append_passed_head(std::string& out, const passed_answer& head, framing body, bool keep_alive,
+                        bool http10);
+
 /// Appends one field, with the same care.
 void append_field(std::string& out, std::string_view name, std::string_view value);
 

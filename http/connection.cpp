@@ -54,10 +54,31 @@ connection::connection(socket accepted, std::shared_ptr<shard> home)
             static_cast<connection*>(self)->socket_.cancel(ignored);
           },
           this) {
+  if (socket_.is_open())
+    tune();
+}
+
+void connection::tune() noexcept {
   // Both are about speed: a socket without them still works.
   boost::system::error_code ignored;
   socket_.set_option(net::ip::tcp::no_delay{true}, ignored);
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
+}
+
+void connection::watch_peer() noexcept {
+  // Wishes: without them a peer that vanished without a word is never missed.
+  constexpr int on = 1, idle_seconds = 60, interval_seconds = 30;
+  auto set = [this](int level, int option, int value) {
+    ::setsockopt(socket_.native_handle(), level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, on);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, idle_seconds);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, interval_seconds);
+}
+
+void connection::shutdown_send() noexcept {
+  boost::system::error_code ignored; // fails on broken sockets only
+  socket_.shutdown(net::socket_base::shutdown_send, ignored);
 }
 
 connection::~connection() { shard_->buffers.release(buffer_); }
@@ -76,6 +97,7 @@ io_status connection::receive(char* into, std::size_t size, std::size_t& count) 
       continue;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       return io_status::would_block;
+    broken_ = got < 0;
     end_seen_ = true;
     return io_status::closed;
   }

@@ -59,6 +59,14 @@ public:
   io_task<void> close_gently(std::chrono::milliseconds patience);
   /// Closes with a reset: the client sees that the answer was cut where its framing cannot say so.
   void abort() noexcept;
+  /// Says that nothing will follow; reading goes on.
+  void shutdown_send() noexcept;
+  /// Whether `receive` told the proper end of what the peer sent, and no break.
+  bool ended() const noexcept { return end_seen_ && !broken_; }
+  /// Sets what speeds a socket up that was opened, or connected, after the construction.
+  void tune() noexcept;
+  /// Has the kernel look now and then whether a silent peer is still there.
+  void watch_peer() noexcept;
   /// Ends every wait on the socket, now and from now on, with `closed`.
   void interrupt() noexcept;
 
@@ -74,6 +82,7 @@ private:
   bool read_expired_ = false;
   bool write_expired_ = false;
   bool interrupted_ = false;
+  bool broken_ = false;
   bool end_seen_ = false; ///< the client closed its side, or the connection broke
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/ingress/access.hpp"
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
 #include "messages/request.hpp"
@@ -22,6 +23,10 @@ namespace sandy::metrics {
 class registry;
 }
 
+namespace sandy::runtime {
+class entrance_directory;
+}
+
 namespace sandy::http {
 
 /// Limits of the edge. Each protects the server from one client.
@@ -35,6 +40,8 @@ struct edge_limits {
   std::chrono::milliseconds write_timeout{30'000};   ///< until a stalled reader is given up
   std::chrono::milliseconds create_timeout{60'000};  ///< the deadline of a create
   std::chrono::milliseconds control_timeout{30'000}; ///< the deadline of every other question to an actor
+  std::chrono::milliseconds upstream_timeout{
+      300'000}; ///< until an application in a sandbox begins to answer; model calls take minutes
   std::chrono::milliseconds departure_grace{
       10'000}; ///< an answer may still reach a client that has hung up this long
   std::chrono::milliseconds ping_interval{30'000}; ///< of WebSockets; silent for three, one is given up
@@ -47,7 +54,9 @@ struct edge_limits {
 struct public_address {
   std::string scheme = "http";
   std::string host_suffix = ".sandy.localhost"; ///< with its leading dot
-  std::uint16_t port = 7330;                    ///< 0, 80 or 443: not shown in URLs
+  std::uint16_t port = 7330; ///< 0, 80 or 443: not shown in URLs
+  /// What sandboxes' host names may end with, `host_suffix` among them; none: no host name is a sandbox's.
+  std::vector<std::string> host_suffixes{};
 };
 
 /// What route handlers work with. Outlives every session.
@@ -69,6 +78,11 @@ struct context {
   event_log_actor events; ///< none: the event routes do not answer
   /// Keep the tenants' budgets. None: nobody is limited.
   std::vector<rate_limiter_actor> limiters;
+  runtime::entrance_directory* entrances = nullptr; ///< nullptr: no request is led into a sandbox
+  ingress::port_signer ports;                       ///< of URLs that lead to private ports
+  bool port_listeners = false;                      ///< listen on the ports that sandboxes expose
+  /// Of exposed ports, those that are listened on nowhere, although they should be.
+  std::function<std::vector<std::uint16_t>(const std::vector<std::uint16_t>& exposed)> ports_not_served{};
 
   /// The one that keeps this tenant's budget.
   const rate_limiter_actor& limiter_of(const tenant_id& tenant) const {

@@ -44,6 +44,7 @@ unsigned to_status(errc code) noexcept {
   case errc::cancelled: return 499;
   case errc::internal: return 500;
   case errc::sandbox_paused: return 409;
+  case errc::port_not_exposed: return 404;
   }
   // clang-format on
   return 500;

@@ -15,7 +15,29 @@
 namespace sandy::http {
 
 class connection;
+struct request_head;
 struct context;
+struct shard;
+
+namespace ingress {
+struct addressed_sandbox;
+}
+
+/// The head of an answer that an application in a sandbox gave, as it is passed on. Views: lives as long as
+/// the call.
+struct passed_answer {
+  unsigned status = 200;
+  std::string_view reason;
+  std::string_view fields;             ///< whole lines; none about the connection or about the body's length
+  std::optional<std::uint64_t> length; ///< of the body; none: nobody knows
+  bool bodiless = false;               ///< no body follows, and nothing is said of its length
+};
+
+/// Where a request came from.
+struct request_origin {
+  std::string_view address;       ///< the peer's, in text
+  std::uint16_t arrival_port = 0; ///< the exposed port of sandboxes that it came to; 0: it came to the API
+};
 
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
@@ -72,6 +94,12 @@ public:
   /// cut.
   virtual io_task<void> end_stream() = 0;
 
+  /// Begins to pass on an answer; it goes on as one of `begin_stream`. Nothing of ours is added to it.
+  /// Nothing is sent before the first `write`, `flush` or `end_stream`.
+  virtual void begin_passed(const passed_answer& head) = 0;
+  /// Sends what waits to be sent: the head of an answer that is slow to follow. Fails as `write`.
+  virtual io_task<result<void>> flush() = 0;
+
   /// Returns when the client has closed its side (never, while it keeps the connection open). For racing
   /// against an answer.
   virtual io_task<void> hang_up() = 0;
@@ -85,6 +113,14 @@ public:
   virtual connection& take_over() = 0;
 
   virtual context& server() noexcept = 0;
+
+  /// The request's head as it came.
+  virtual const request_head& head() const noexcept = 0;
+  virtual request_origin origin() = 0;
+  /// The sandbox whose host name the request bears; nullptr: it is for the API.
+  virtual const ingress::addressed_sandbox* addressed() const noexcept = 0;
+  /// What belongs to the thread that the exchange runs on.
+  virtual shard& home() = 0;
 };
 
 /// Handles one request. A thrown exception is a bug: it is logged and answered with `internal`.

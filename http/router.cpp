@@ -10,6 +10,7 @@ namespace sandy::http {
 struct router::node {
   std::map<std::string, std::unique_ptr<node>, std::less<>> literals;
   std::unique_ptr<node> parameter;
+  std::unique_ptr<node> rest;          ///< takes all segments from here on, also none
   std::vector<const route*> routes;    ///< those that end here
   std::vector<std::string_view> names; ///< of the parameters on the way here
   std::string allow;
@@ -42,6 +43,7 @@ std::string allowed(const std::vector<const route*>& routes) {
 }
 
 bool is_parameter(std::string_view part) { return part.starts_with('{') && part.ends_with('}'); }
+bool is_rest(std::string_view part) { return part.starts_with('{') && part.ends_with("...}"); }
 
 } // namespace
 
@@ -52,8 +54,10 @@ router::router(std::vector<route> routes)
     auto* at = root_.get();
     std::vector<std::string_view> names;
     for (auto part : split(entry.pattern)) {
-      auto& next = is_parameter(part) ? at->parameter : at->literals[std::string{part}];
-      if (is_parameter(part))
+      auto& next = is_rest(part)        ? at->rest
+                   : is_parameter(part) ? at->parameter
+                                        : at->literals[std::string{part}];
+      if (is_parameter(part) && !is_rest(part))
         names.push_back(part.substr(1, part.size() - 2));
       if (!next)
         next = std::make_unique<node>();
@@ -73,6 +77,8 @@ router::router(std::vector<route> routes)
       self(self, *child);
     if (at.parameter)
       self(self, *at.parameter);
+    if (at.rest)
+      self(self, *at.rest);
   };
   finish(finish, *root_);
 }
@@ -85,20 +91,21 @@ router::match router::find(std::string_view method, std::span<const std::string_
   match result;
   // Literal first; when it leads nowhere, the parameter at the same place.
   auto walk = [&](auto& self, const node& at, std::size_t depth) -> const node* {
+    const node* rest = at.rest && !at.rest->routes.empty() ? at.rest.get() : nullptr;
     if (depth == segments.size())
-      return at.routes.empty() ? nullptr : &at;
+      return at.routes.empty() ? rest : &at;
     if (auto literal = at.literals.find(segments[depth]); literal != at.literals.end())
       if (auto* end = self(self, *literal->second, depth + 1))
         return end;
     if (!at.parameter || segments[depth].empty())
-      return nullptr;
+      return rest;
     auto mark = result.params;
     result.segments[result.params++] =
         depth; // no pattern has more than max_params, so no way through the tree has
     if (auto* end = self(self, *at.parameter, depth + 1))
       return end;
     result.params = mark;
-    return nullptr;
+    return rest;
   };
   const auto* end = walk(walk, *root_, 0);
   if (end == nullptr)
@@ -106,7 +113,8 @@ router::match router::find(std::string_view method, std::span<const std::string_
   std::ranges::copy(end->names, result.names.begin());
   result.allow = end->allow;
   for (const auto* entry : end->routes)
-    if (entry->method == method || (entry->method == "GET" && method == "HEAD" && result.found == nullptr))
+    if (entry->method == method || entry->method == any_method ||
+        (entry->method == "GET" && method == "HEAD" && result.found == nullptr))
       result.found = entry;
   return result;
 }

@@ -13,10 +13,14 @@
 
 namespace sandy::http {
 
+inline constexpr std::string_view any_method = "*";
+
 /// One line of the route table. The strings live as long as the program (literals).
 struct route {
-  std::string_view method;  ///< "GET" answers HEAD too
-  std::string_view pattern; ///< "/api/sandboxes/{id}/exec"; also the route's label in metrics
+  std::string_view method; ///< "GET" answers HEAD too; `any_method` answers all, also OPTIONS
+  /// "/api/sandboxes/{id}/exec"; also the route's label in metrics. A last "{path...}" stands for any number
+  /// of segments, and is no parameter that handlers read.
+  std::string_view pattern;
   handler handle = nullptr;
   bool is_public = false;                  ///< needs no key
   request_cost cost = request_cost::plain; ///< what a request takes from its tenant's budget

@@ -4,16 +4,21 @@
 #include "http/observer.hpp"
 #include "http/router.hpp"
 #include "http/shard.hpp"
+#include "runtime/entrance.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,7 +27,7 @@ namespace sandy::http {
 /// The listener and its sessions. One acceptor hands connections to the io_contexts in turn: a listening
 /// socket per thread (SO_REUSEPORT) would spread few connections unevenly and lose those that wait in a queue
 /// when it closes.
-class server {
+class server : private runtime::entrance_observer {
 public:
   /// @param shared, routes, observer outlive the server, and the sessions that `stop` could not end.
   /// @param contexts each run by one thread, at least one.
@@ -31,7 +36,7 @@ public:
   server(const server&) = delete;
   server& operator=(const server&) = delete;
   /// Only after `stop`, or when the contexts do not run any more.
-  ~server();
+  ~server() override;
 
   /// Binds and begins to accept. Call once. @param address "127.0.0.1:7330", "[::1]:7330"; port 0 lets the
   /// kernel choose.
@@ -50,12 +55,19 @@ public:
   /// unless a handler hangs.
   io_task<std::size_t> stop(std::chrono::milliseconds grace);
 
+  /// Of these ports of sandboxes, those that are listened on nowhere, although they should be: something else
+  /// has them, or the machine keeps them for itself. On any thread.
+  std::vector<std::uint16_t> ports_not_served(const std::vector<std::uint16_t>& exposed) const;
+
   /// Connections now.
   std::size_t connections() const noexcept { return common_->connections.load(std::memory_order_acquire); }
 
 private:
   using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
-  io_task<void> accept_loop();
+  static io_task<void> accept_loop(std::shared_ptr<acceptor> listening, std::shared_ptr<edge> common,
+                                   std::vector<std::shared_ptr<shard>> shards, std::uint16_t arrival_port);
+  void entrance_opened(const runtime::entrance& opened) override;
+  void entrance_changed(const runtime::entrance& changed) override;
   io_task<void> wait_until_empty(std::chrono::milliseconds patience);
   template <class F>
   void on_each_shard(F call);
@@ -64,6 +76,17 @@ private:
   std::vector<std::shared_ptr<shard>> shards_;
   std::atomic<std::size_t> next_home_{0}; ///< of a sandbox's listener
   std::shared_ptr<acceptor> acceptor_;    ///< shared with the accept loop; used on the first context's thread
+
+  struct exposed_port {
+    std::size_t sandboxes = 0;          ///< that expose it
+    std::shared_ptr<acceptor> listener; ///< nullptr: it could not be opened
+  };
+  std::shared_ptr<acceptor> open_port(std::uint16_t port);
+  static void close_port(std::shared_ptr<acceptor> listener);
+
+  mutable std::mutex ports_mutex_;
+  std::optional<boost::asio::ip::address> address_; ///< that is listened on, once the server is started
+  std::map<std::uint16_t, exposed_port> ports_;
 };
 
 } // namespace sandy::http

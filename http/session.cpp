@@ -3,6 +3,7 @@
 #include "coro/ask.hpp"
 #include "http/auth.hpp"
 #include "http/errors.hpp"
+#include "http/ingress/serve.hpp"
 #include "http/stream_lease.hpp"
 #include "metrics/log.hpp"
 
@@ -24,9 +25,10 @@ constexpr std::chrono::milliseconds farewell{2'000};
 } // namespace
 
 session::session(connection::socket socket, std::shared_ptr<shard> home,
-                 std::shared_ptr<inside_listener> door)
+                 std::shared_ptr<inside_listener> door, std::uint16_t arrival_port)
     : shard_(std::move(home))
     , door_(std::move(door))
+    , arrival_port_(arrival_port)
     , connection_(std::move(socket), shard_) {
   insert_before(door_ ? door_->sessions() : shard_->sessions);
   shard_->common->observer.connection_opened();
@@ -41,9 +43,10 @@ session::~session() {
 }
 
 void session::start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
-                    std::shared_ptr<inside_listener> door) {
+                    std::shared_ptr<inside_listener> door, std::uint16_t arrival_port) {
   auto& io = home->io_context;
-  std::shared_ptr<session> self{new session(std::move(socket), std::move(home), std::move(door))};
+  std::shared_ptr<session> self{
+      new session(std::move(socket), std::move(home), std::move(door), arrival_port)};
   // The completion handler owns the session: its coroutine and its cancellation signal need it to the last.
   auto ended = [self](const std::exception_ptr& what) {
     if (!what || self->killed_)
@@ -80,6 +83,15 @@ void session::cut() {
 const principal& session::inside() const noexcept {
   static const principal outside;
   return door_ ? door_->who() : outside;
+}
+
+request_origin session::origin() {
+  if (peer_address_.empty()) {
+    boost::system::error_code ec;
+    auto peer = connection_.raw().remote_endpoint(ec);
+    peer_address_ = ec ? "unknown" : peer.address().to_string();
+  }
+  return {peer_address_, arrival_port_};
 }
 
 std::string_view session::param(std::string_view name) const {
@@ -142,6 +154,14 @@ io_task<void> session::answer() {
 
 /// Finds the handler, or the answer where there is none. Not a coroutine: its callee's frame is enough.
 io_task<void> session::dispatch() {
+  // A sandbox's host name owns every path, and whatever the target is.
+  addressed_ = ingress::addressed(head_, server().address.host_suffixes);
+  if (addressed_) {
+    match_.found = &ingress::host_route;
+    return match_.found->handle(*this);
+  }
+  if (arrival_port_ != 0) // the API is not there
+    return reply_error(fail(errc::sandbox_not_found, "Sandbox not found"));
   if (!target_.parse(head_.target())) {
     if (head_.target() == "*" && head_.method() == "OPTIONS")
       return reply_bytes(204, {}, {}, {});

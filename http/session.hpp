@@ -4,6 +4,7 @@
 #include "http/answer_head.hpp"
 #include "http/connection.hpp"
 #include "http/exchange.hpp"
+#include "http/ingress/host_name.hpp"
 #include "http/inside_listener.hpp"
 #include "http/request_head.hpp"
 #include "http/target.hpp"
@@ -25,9 +26,9 @@ class session final : public exchange, public coro::list_hook {
 public:
   /// Starts the session's coroutine, which owns it. Called on the shard's thread.
   /// @param refuse answer "too many connections" and close. @param door through which it came from inside a
-  /// sandbox.
+  /// sandbox. @param arrival_port the exposed port of sandboxes that it came to; 0: it came to the API.
   static void start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
-                    std::shared_ptr<inside_listener> door = nullptr);
+                    std::shared_ptr<inside_listener> door = nullptr, std::uint16_t arrival_port = 0);
   ~session() override;
 
   /// Closes after the request that runs now; at once when there is none.
@@ -61,10 +62,19 @@ public:
 
   io_task<void> hang_up() override;
   connection& take_over() override;
+  void begin_passed(const passed_answer& head) override;
+  io_task<result<void>> flush() override;
   context& server() noexcept override { return shard_->common->server; }
+  const request_head& head() const noexcept override { return head_; }
+  request_origin origin() override;
+  const ingress::addressed_sandbox* addressed() const noexcept override {
+    return addressed_ ? &*addressed_ : nullptr;
+  }
+  shard& home() override { return *shard_; }
 
 private:
-  session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door);
+  session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door,
+          std::uint16_t arrival_port);
 
   // session.cpp: one request after the other
   io_task<void> run();
@@ -105,7 +115,7 @@ private:
   answer_head common_head(unsigned status, std::string_view content_type, const header_list& extra);
   std::string_view allowed_origin() const noexcept;
   void start_answer(unsigned status);
-  io_task<io_status> flush(std::string_view body = {});
+  io_task<io_status> send_out(std::string_view body = {});
   io_task<void> send_whole(unsigned status, std::string_view content_type, std::string body,
                            header_list extra);
 
@@ -114,6 +124,7 @@ private:
 
   std::shared_ptr<shard> shard_;
   std::shared_ptr<inside_listener> door_; ///< nullptr: from outside
+  std::uint16_t arrival_port_;
   connection connection_;
   boost::asio::cancellation_signal cancel_;
 
@@ -121,8 +132,10 @@ private:
   request_head head_;
   std::optional<request_parser> parser_;
   request_target target_;
+  std::optional<ingress::addressed_sandbox> addressed_; ///< whose host name the request bears
   router::match match_;
   principal caller_;
+  std::string peer_address_; ///< of the connection, once somebody asked
   std::string request_id_;
   std::string correlation_id_;
   std::chrono::steady_clock::time_point started_;

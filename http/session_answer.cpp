@@ -46,14 +46,17 @@ answer_head session::common_head(unsigned status, std::string_view content_type,
   head.date = shard_->date();
   head.request_id = request_id_;
   head.correlation_id = correlation_id_;
-  head.allowed_origin = allowed_origin();
+  auto decided = std::ranges::any_of(
+      extra, [](const auto& field) { return field.first == "Access-Control-Allow-Origin"; });
+  if (!decided)
+    head.allowed_origin = allowed_origin();
   head.budget = budget_.limit > 0 ? &budget_ : nullptr;
   head.extra = extra.empty() ? nullptr : &extra;
   return head;
 }
 
 /// Sends what waits and `body` behind it.
-io_task<io_status> session::flush(std::string_view body) {
+io_task<io_status> session::send_out(std::string_view body) {
   auto status = co_await connection_.send({out_, body}, limits().write_timeout);
   out_.clear();
   if (status != io_status::ok)
@@ -75,7 +78,7 @@ io_task<void> session::send_whole(unsigned status, std::string_view content_type
     body.clear();
   }
   answered_ = answer_state::complete;
-  co_await flush(body);
+  co_await send_out(body);
 }
 
 io_task<void> session::reply(unsigned status, const nlohmann::json& body, header_list extra) {
@@ -119,7 +122,7 @@ io_task<result<void>> session::begin_stream(unsigned status, std::string_view co
   // coming.
   if (framing_ == framing::length && length > 0 && !head_only())
     co_return result<void>{caf::unit};
-  auto sent = co_await flush();
+  auto sent = co_await send_out();
   if (sent != io_status::ok)
     co_return fail(errc::cancelled, "The client is gone");
   co_return result<void>{caf::unit};
@@ -160,7 +163,27 @@ io_task<void> session::end_stream() {
   answered_ = answer_state::complete;
   if (framing_ == framing::chunked && !head_only())
     out_.append("0\r\n\r\n");
-  co_await flush();
+  co_await send_out();
+}
+
+void session::begin_passed(const passed_answer& head) {
+  start_answer(head.status);
+  framing_ = head.bodiless || status_has_no_body(head.status) ? framing::none
+             : head.length                                    ? framing::length
+             : head_.version >= 11                            ? framing::chunked
+                                                              : framing::until_close;
+  if (framing_ == framing::until_close)
+    keep_alive_ = false;
+  stream_left_ = head.length.value_or(0);
+  append_passed_head(out_, head, framing_, keep_alive_, head_.version < 11);
+  answered_ = answer_state::streaming;
+}
+
+io_task<result<void>> session::flush() {
+  auto sent = co_await send_out();
+  if (sent != io_status::ok)
+    co_return fail(errc::cancelled, "The client is gone");
+  co_return caf::unit;
 }
 
 connection& session::take_over() {

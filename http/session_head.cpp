@@ -12,6 +12,11 @@ namespace {
 // A warm session keeps its strings up to this size.
 constexpr std::size_t kept_bytes = 64 * 1024;
 
+/// A line that goes on behind its end: programs differ in what they take it for (RFC 9112, section 5.2).
+bool has_folded_line(std::string_view head) noexcept {
+  return head.find("\n ") != std::string_view::npos || head.find("\n\t") != std::string_view::npos;
+}
+
 caf::error malformed() { return fail(errc::invalid_argument, "The request is not valid HTTP"); }
 
 } // namespace
@@ -92,6 +97,8 @@ bool session::parse_head(bool& need_more) {
     return true;
   boost::beast::error_code ec;
   auto used = parser_->put(boost::asio::const_buffer{buffer.data().data(), buffer.size()}, ec);
+  if (has_folded_line(buffer.data().substr(0, used)))
+    return false;
   head_bytes_ += used; // the parser's own limit covers only what it was given at once
   buffer.consume(used);
   need_more = ec == beast_http::error::need_more || (!ec && !parser_->is_header_done());

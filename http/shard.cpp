@@ -1,5 +1,7 @@
 #include "http/shard.hpp"
 
+#include "http/ingress/upstream.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -49,7 +51,8 @@ void buffer_pool::release(read_buffer& buffer) noexcept {
 shard::shard(boost::asio::io_context& io, std::shared_ptr<edge> shared_edge, std::chrono::milliseconds tick)
     : io_context(io)
     , common(std::move(shared_edge))
-    , wheel(std::make_shared<deadline_wheel>(io, tick)) {}
+    , wheel(std::make_shared<deadline_wheel>(io, tick))
+    , upstreams(std::make_unique<ingress::upstream_pool>(*this)) {}
 
 shard::~shard() = default;
 

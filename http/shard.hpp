@@ -18,6 +18,10 @@
 
 namespace sandy::http {
 
+namespace ingress {
+class upstream_pool;
+}
+
 /// What all sessions of a server share. The references outlive the server.
 struct edge {
   context& server;
@@ -79,9 +83,10 @@ struct shard {
   std::shared_ptr<edge> common;
   std::shared_ptr<deadline_wheel> wheel;
   buffer_pool buffers;
-  coro::list_hook sessions; ///< head of a list of class session: those from outside
-  coro::list_hook inside;   ///< head of a list of class inside_listener
-  bool accepting = false;   ///< the server was started
+  coro::list_hook sessions;                          ///< head of a list of class session: those from outside
+  coro::list_hook inside;                            ///< head of a list of class inside_listener
+  bool accepting = false;                            ///< the server was started
+  std::unique_ptr<ingress::upstream_pool> upstreams; ///< last: what it owns uses the rest
 
 private:
   std::time_t date_second_ = -1;

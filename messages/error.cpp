@@ -77,6 +77,8 @@ std::string to_string(errc code) {
     return "internal";
   case errc::sandbox_paused:
     return "sandbox_paused";
+  case errc::port_not_exposed:
+    return "port_not_exposed";
   }
   return "internal";
 }

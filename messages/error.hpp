@@ -48,7 +48,8 @@ enum class errc : std::uint8_t {
   cancelled = 32,             ///< the caller went away
   internal = 33,              ///< a bug of ours or a failure of the host
   sandbox_paused = 34,        ///< a caller paused the sandbox; it takes no commands before it is resumed
-  last_ = 34                  ///< the highest code, for tests that walk all of them
+  port_not_exposed = 35,      ///< nobody without credentials reaches this port of the sandbox
+  last_ = 35                  ///< the highest code, for tests that walk all of them
 };
 
 /// The code's name as clients see it, e.g. "sandbox_not_found".

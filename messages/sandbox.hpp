@@ -80,9 +80,10 @@ struct create_sandbox {
   std::string workdir = "/workspace";                      ///< absolute
   std::string upstream;                                    ///< a wish, echoed
   std::uint32_t idle_timeout_seconds = usual_idle_timeout; ///< 0: none
-  bool pause_on_idle = false;         ///< when the idle timeout passes: pause it instead of ending it
-  std::vector<sandbox_id> connect_to; ///< what it reaches from its first moment on
-  network_policy network;             ///< what it reaches of the world
+  bool pause_on_idle = false;               ///< when the idle timeout passes: pause it instead of ending it
+  std::vector<sandbox_id> connect_to;       ///< what it reaches from its first moment on
+  network_policy network;                   ///< what it reaches of the world
+  std::vector<std::uint16_t> private_ports; ///< reached from outside with a signed URL only
 };
 
 /// What callers may know of a sandbox.
@@ -107,6 +108,7 @@ struct sandbox_info {
   bool pause_on_idle = false;
   pause_cause paused = pause_cause::none;
   network_policy network;
+  std::vector<std::uint16_t> private_ports;
 };
 
 /// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
@@ -223,14 +225,14 @@ template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
   return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits,
            x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream,
-           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to, x.network);
+           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to, x.network, x.private_ports);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {
   return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image,
            x.limits, x.priority, x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at,
            x.expires_at, x.ttl_seconds, x.latest_end, x.idle_timeout_seconds, x.pause_on_idle, x.paused,
-           x.network);
+           x.network, x.private_ports);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {
@@ -303,8 +305,7 @@ using sandbox_actor = caf::typed_actor<
     caf::replies_to<probe_port>::with<bool>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
     caf::replies_to<resume_sandbox>::with<sandbox_info>, caf::replies_to<keep_layer>::with<layer_kept>,
     caf::replies_to<run_agent>::with<agent_run_started>, caf::replies_to<cancel_agent>::with<bool>,
-    caf::replies_to<get_agent_run>::with<agent_run_info>,
-    caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>,
-    caf::replies_to<bound_network>::with<void>>;
+    caf::replies_to<get_agent_run>::with<agent_run_info>, caf::replies_to<get_network>::with<network_report>,
+    caf::replies_to<set_network>::with<network_report>, caf::replies_to<bound_network>::with<void>>;
 
 } // namespace sandy

@@ -5,6 +5,7 @@
 #include "messages/limiter.hpp"
 #include "messages/room.hpp"
 #include "metrics/http_metrics.hpp"
+#include "metrics/ingress_metrics.hpp"
 #include "metrics/network_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
@@ -63,6 +64,8 @@ public:
   http_metrics& http() noexcept { return http_; }
   /// What sandboxes exchange with the world is counted here.
   network_metrics& network() noexcept { return network_; }
+  /// What leads into sandboxes counts here.
+  ingress_metrics& ingress() noexcept { return ingress_; }
 
   /// A sandbox is now in this state; call `sandbox_left` for the state it was in. `gone` is not counted.
   void sandbox_entered(std::string_view flavor, sandbox_state state);
@@ -115,6 +118,7 @@ private:
   prometheus::Registry families_;
   network_metrics network_{families_};
   http_metrics http_;
+  ingress_metrics ingress_{families_};
   process_metrics process_;
   std::map<std::string, flavor_metrics, std::less<>> flavors_; ///< "other" among them
   std::array<prometheus::Counter*, static_cast<std::size_t>(end_reason::idle) + 1> ended_{};

@@ -128,6 +128,7 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   add(record.layer.value);
   add(network_text(info.network, record.network_bounds));
   add_number(record.network_bytes);
+  add(nlohmann::json(info.private_ports).dump());
 }
 
 sandbox_record read_record(SQLite::Statement& row) {
@@ -161,6 +162,7 @@ sandbox_record read_record(SQLite::Statement& row) {
   record.layer.value = column().getString();
   read_network(column(), record);
   record.network_bytes = number<std::uint64_t>(column());
+  info.private_ports = ports(column());
   return record;
 }
 

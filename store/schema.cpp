@@ -13,7 +13,7 @@ namespace sandy {
 namespace {
 
 // Times are milliseconds since the Unix epoch. expose_ports and env are JSON arrays: nobody searches in them.
-constexpr std::array<const char*, 7> steps{R"sql(
+constexpr std::array<const char*, 8> steps{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -106,6 +106,9 @@ CREATE UNIQUE INDEX layers_by_name ON layers (tenant, name) WHERE name <> '';
                                            R"sql(
 ALTER TABLE sandboxes ADD COLUMN network TEXT NOT NULL DEFAULT '';
 ALTER TABLE sandboxes ADD COLUMN network_bytes INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                           R"sql(
+ALTER TABLE sandboxes ADD COLUMN private_ports TEXT NOT NULL DEFAULT '[]';
 )sql"};
 
 } // namespace

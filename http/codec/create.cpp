@@ -235,6 +235,7 @@ result<create_request> parse_create(const json& body) {
   message.preemptable = fields.boolean({"preemptable", "preemptible"}).value_or(false);
   fields.ports({"expose_ports", "exposePorts"}, message.expose_ports);
   fields.ports({"ports"}, message.expose_ports);
+  fields.ports({"private_ports", "privatePorts"}, message.private_ports);
   message.limits = read_limits(fields, request.warnings);
   message.upstream = fields.text({"upstream"}).value_or("");
   read_features(fields, request.warnings);

@@ -49,7 +49,7 @@ json limits_json(const resource_limits& limits) {
 
 std::string public_url(const public_address& address, const sandbox_id& id, std::uint16_t port) {
   auto url = address.scheme + "://";
-  if (port != runtime_port)
+  if (port != 0)
     url += std::to_string(port) + "-";
   url += id.value + address.host_suffix;
   if (address.port != 0 && address.port != 80 && address.port != 443)
@@ -92,6 +92,8 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
           {"upstream", info.upstream.empty() ? json{} : json(info.upstream)},
           {"expose_ports", info.expose_ports},
           {"exposePorts", info.expose_ports},
+          {"private_ports", info.private_ports},
+          {"privatePorts", info.private_ports},
           {"resources", limits_json(info.limits)},
           {"working_directory", info.workdir},
           {"workingDirectory", info.workdir},
@@ -150,15 +152,26 @@ json to_json(const std::vector<log_line>& lines) {
   return {{"logs", std::move(logs)}};
 }
 
-json preview_json(const public_address& address, const sandbox_id& id, std::uint16_t port,
-                  std::string_view path, bool ready) {
-  auto url = public_url(address, id, port);
-  if (!path.empty() && path != "/") {
-    if (!path.starts_with('/'))
-      url.push_back('/');
-    url.append(path);
+json to_json(const preview& seen) {
+  auto expires = seen.expires_at == 0 ? json{} : json(iso_time(seen.expires_at));
+  return {{"url", seen.url},      {"previewUrl", seen.url}, {"preview_url", seen.url},
+          {"port", seen.port},    {"ready", seen.ready},    {"signed", seen.expires_at != 0},
+          {"expiresAt", expires}, {"expires_at", expires}};
+}
+
+std::string page_url(std::string url, std::string_view path, std::string_view access) {
+  auto fragment = path.substr(std::min(path.find('#'), path.size()));
+  path.remove_suffix(fragment.size());
+  if (path == "/" && access.empty())
+    return url.append(fragment);
+  if (!path.starts_with('/') && (!path.empty() || !access.empty()))
+    url.push_back('/');
+  url.append(path);
+  if (!access.empty()) {
+    url.push_back(path.find('?') == std::string_view::npos ? '?' : '&');
+    url.append(ingress::access_parameter).append("=").append(access);
   }
-  return {{"url", url}, {"previewUrl", url}, {"preview_url", url}, {"port", port}, {"ready", ready}};
+  return url.append(fragment);
 }
 
 json vnc_json(const sandbox_id& id) {

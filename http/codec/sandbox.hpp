@@ -15,10 +15,9 @@ namespace sandy::http::codec {
 /// The port that a sandbox's public URL reaches when none is named.
 inline constexpr std::uint16_t runtime_port = 5173;
 
-/// "http://{id}.sandy.localhost:7330": absolute, no trailing slash. Another port than the runtime port stands
-/// before the id, so that one listener serves them all.
-std::string public_url(const public_address& address, const sandbox_id& id,
-                       std::uint16_t port = runtime_port);
+/// "http://{id}.sandy.localhost:7330": absolute, no trailing slash. Leads to the runtime port. @param port
+/// another one: it stands before the id, so that one listener serves them all.
+std::string public_url(const public_address& address, const sandbox_id& id, std::uint16_t port = 0);
 
 /// The sandbox object, with every spelling that a client reads. @param now for what remains of the lifetime.
 nlohmann::json to_json(const sandbox_info& info, const public_address& address, unix_millis now);
@@ -28,9 +27,17 @@ nlohmann::json to_json(const sandbox_info& info, const public_address& address, 
                        const std::vector<std::string>& warnings);
 nlohmann::json to_json(const sandbox_ended& ended);
 nlohmann::json to_json(const std::vector<log_line>& lines);
-/// @param path of the page to show; a leading slash is added.
-nlohmann::json preview_json(const public_address& address, const sandbox_id& id, std::uint16_t port,
-                            std::string_view path, bool ready);
+
+/// How to see what listens on a port.
+struct preview {
+  std::string url;
+  std::uint16_t port = 0;
+  bool ready = false;         ///< something listens
+  unix_millis expires_at = 0; ///< until then the URL works; 0: as long as the sandbox lives
+};
+nlohmann::json to_json(const preview& seen);
+/// A URL of a page. @param path a leading slash is added. @param access a signature for it; empty: none.
+std::string page_url(std::string url, std::string_view path, std::string_view access);
 /// VNC is off: that is what this says.
 nlohmann::json vnc_json(const sandbox_id& id);
 

@@ -44,8 +44,7 @@ io_task<result<void>> send_source(exchange& ex, std::unique_ptr<byte_source> sou
   co_return answered();
 }
 
-io_task<result<void>> send_raw(exchange& ex, open_file file, header_list extra) {
-  constexpr std::string_view type = "application/octet-stream";
+io_task<result<void>> send_raw(exchange& ex, open_file file, std::string_view type, header_list extra) {
   // Files of /proc claim to be empty and are not.
   if (file.info.size == 0) {
     auto sent = co_await send_source(ex, std::move(file.bytes), type, std::move(extra));

@@ -10,7 +10,7 @@ namespace sandy::http::routes {
 
 /// Answers with all bytes of an open file as they are.
 /// @param extra headers beside the type and the length.
-io_task<result<void>> send_raw(exchange& ex, open_file file, header_list extra);
+io_task<result<void>> send_raw(exchange& ex, open_file file, std::string_view type, header_list extra);
 
 /// Answers with bytes of unknown length, an archive for example. Fails, before anything was sent, when its
 /// begin does.

@@ -243,7 +243,7 @@ io_task<result<void>> read(exchange& ex) {
   if (!file)
     co_return file.error();
   if (*form == read_form::raw) {
-    auto sent = co_await send_raw(ex, std::move(*file), {});
+    auto sent = co_await send_raw(ex, std::move(*file), "application/octet-stream", {});
     co_return sent;
   }
   auto base64 = *form == read_form::base64;

@@ -136,7 +136,9 @@ json openapi_document(std::string_view version) {
             {"description",
              "Isolated sandboxes that run code over HTTP. Fields are accepted in camelCase and snake_case; "
              "unknown "
-             "fields are ignored; null means absent; numbers may be strings. GET also answers HEAD."}}},
+             "fields are ignored; null means absent; numbers may be strings. GET also answers HEAD. What "
+             "applications in sandboxes answer, at their host names, below /sandbox/{id}/ and below "
+             "/api/sandboxes/{id}/proxy/{port}/, is not described here."}}},
           {"security", {{{"key", json::array()}}}},
           {"paths", std::move(paths)},
           {"components",

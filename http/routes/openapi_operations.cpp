@@ -169,7 +169,7 @@ void describe_sandboxes(std::vector<described_operation>& all) {
                  "/api/sandboxes/{id}/preview",
                  "preview_sandbox",
                  tag,
-                 "The URL of a port, and whether it listens",
+                 "The URL of a port, signed where not everybody may reach it, and whether it listens",
                  {},
                  {{json_type, "PreviewSandbox"}},
                  {{json_type, "Preview"}},

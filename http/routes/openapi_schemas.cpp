@@ -60,6 +60,7 @@ constexpr std::string_view request_schemas = R"json({
   "idle_timeout_seconds": {"type": "number", "description": "Unused for so long it ends; also idle_timeout; 0: it may be idle, absent: the server's default"},
   "pause_on_idle": {"type": "boolean", "default": false, "description": "When the idle timeout passes, pause it instead; its next use lets it go on"},
   "expose_ports": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}, "description": "Also ports; the union counts"},
+  "private_ports": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}, "description": "Reached from outside with a signed URL only; see preview"},
   "resources": {"type": "object", "properties": {
     "cpu": {"type": ["number", "string"], "description": "Cores: 2, \"2\" or \"500m\""},
     "memory_mb": {"type": "number"}, "memory": {"type": ["string", "number"], "description": "\"4Gi\", \"512Mi\"; a bare number is bytes"},
@@ -77,7 +78,7 @@ constexpr std::string_view request_schemas = R"json({
   "browserSession": {"type": "object", "description": "Accepted; the answer warns that it was not restored"},
   "agent": {"type": "object", "description": "Accepted; the answer warns that there is none"}}},
 "RefreshSandbox": {"type": "object", "properties": {"ttl_seconds": {"type": "number", "description": "0 or absent: the original lifetime"}}},
-"PreviewSandbox": {"type": "object", "properties": {"port": {"type": "integer", "default": 5173}, "path": {"type": "string", "default": "/"}}},
+"PreviewSandbox": {"type": "object", "properties": {"port": {"type": "integer", "default": 5173}, "path": {"type": "string", "default": "/"}, "expiresIn": {"type": "integer", "minimum": 1, "maximum": 604800, "default": 3600, "description": "Seconds that a signed URL works"}, "expires_in": {"type": "integer"}}},
 "SnapshotSandbox": {"type": "object", "properties": {"name": {"type": "string", "pattern": "^[a-z0-9_-][a-z0-9._-]{0,127}$", "description": "Without it one is made"}}},
 "ForkSandbox": {"type": "object", "properties": {
   "count": {"type": "integer", "minimum": 1, "maximum": 16, "default": 1}, "ttl_seconds": {"type": "number", "description": "Without it the original's lifetime"},
@@ -120,6 +121,7 @@ constexpr std::string_view sandbox_schemas = R"json({
   "priority": {"type": "integer"}, "priorityName": {"type": "string"}, "priority_name": {"type": "string"},
   "preemptable": {"type": "boolean"}, "preemptible": {"type": "boolean"}, "upstream": {"type": ["string", "null"]},
   "expose_ports": {"type": "array", "items": {"type": "integer"}}, "exposePorts": {"type": "array", "items": {"type": "integer"}},
+  "private_ports": {"type": "array", "items": {"type": "integer"}}, "privatePorts": {"type": "array", "items": {"type": "integer"}},
   "resources": {"type": "object", "properties": {"cpu": {"type": "number"}, "memory_mb": {"type": "integer"}, "memory_bytes": {"type": "integer"}, "disk_gb": {"type": "number"}, "disk_bytes": {"type": "integer"}, "pids": {"type": "integer"}}},
   "working_directory": {"type": "string"}, "workingDirectory": {"type": "string"},
   "createdAt": {"type": "string", "format": "date-time"}, "created_at": {"type": "string", "format": "date-time"},
@@ -168,7 +170,7 @@ constexpr std::string_view sandbox_schemas = R"json({
   "status": {"type": "string", "const": "terminated"}, "id": {"type": "string"}, "sandboxId": {"type": "string"}, "sandbox_id": {"type": "string"},
   "reason": {"type": "string"}, "ok": {"type": "boolean"}}},
 "Logs": {"type": "object", "required": ["logs"], "properties": {"logs": {"type": "array", "items": {"type": "object", "properties": {"timestamp": {"type": "string", "format": "date-time"}, "source": {"type": "string"}, "line": {"type": "string"}}}}}},
-"Preview": {"type": "object", "required": ["url", "port", "ready"], "properties": {"url": {"type": "string"}, "previewUrl": {"type": "string"}, "preview_url": {"type": "string"}, "port": {"type": "integer"}, "ready": {"type": "boolean"}}},
+"Preview": {"type": "object", "required": ["url", "port", "ready"], "properties": {"url": {"type": "string"}, "previewUrl": {"type": "string"}, "preview_url": {"type": "string"}, "port": {"type": "integer"}, "ready": {"type": "boolean", "description": "Something listens"}, "signed": {"type": "boolean", "description": "The URL has a signature, and works until expires_at"}, "expiresAt": {"type": ["string", "null"], "format": "date-time"}, "expires_at": {"type": ["string", "null"], "format": "date-time"}}},
 "Vnc": {"type": "object", "required": ["enabled"], "properties": {"enabled": {"type": "boolean"}, "port": {"type": ["integer", "null"]}, "url": {"type": ["string", "null"]}, "websocketUrl": {"type": ["string", "null"]}, "path": {"type": "string"}, "resolution": {"type": ["string", "null"]}, "passwordRequired": {"type": "boolean"}}},
 "StatsList": {"type": "array", "items": {"type": "object", "required": ["sandbox_id"], "properties": {
   "sandbox_id": {"type": "string"}, "sandboxId": {"type": "string"}, "container_id": {"type": ["string", "null"]},

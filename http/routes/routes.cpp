@@ -19,6 +19,7 @@ std::vector<route> all_routes() {
   routes::add_admin_routes(table);
   routes::add_connection_routes(table);
   routes::add_network_routes(table);
+  routes::add_ingress_routes(table);
   return with_alias(std::move(table), "/api", "/sandboxes");
 }
 

@@ -32,6 +32,7 @@ void add_document_routes(std::vector<route>& table);
 void add_admin_routes(std::vector<route>& table);
 void add_connection_routes(std::vector<route>& table);
 void add_network_routes(std::vector<route>& table);
+void add_ingress_routes(std::vector<route>& table);
 
 } // namespace routes
 } // namespace sandy::http

@@ -38,6 +38,10 @@ io_task<result<void>> create(exchange& ex) {
   auto warnings = std::move(request->warnings);
   for (auto& sentence : codec::differences(message, *made))
     warnings.push_back(std::move(sentence));
+  if (server.ports_not_served)
+    for (auto port : server.ports_not_served(made->expose_ports))
+      warnings.push_back("Port " + std::to_string(port) + " cannot be listened on here: it is reached as " +
+                         codec::public_url(server.address, made->id, port) + " instead.");
   co_await ex.reply(200, codec::to_json(*made, server.address, unix_now(), warnings));
   co_return answered();
 }
@@ -124,26 +128,6 @@ io_task<result<void>> logs(exchange& ex) {
   co_return answered();
 }
 
-io_task<result<void>> preview(exchange& ex) {
-  auto id = named_sandbox(ex);
-  if (!id)
-    co_return id.error();
-  auto body = co_await read_json(ex);
-  if (!body)
-    co_return body.error();
-  codec::field_reader fields{*body};
-  auto port = static_cast<std::uint16_t>(fields.whole({"port"}, 1, 65535).value_or(codec::runtime_port));
-  auto path = fields.text({"path"}).value_or("");
-  if (fields.failed())
-    co_return fields.error();
-  auto& server = ex.server();
-  auto ready = co_await ask(server.worker, probe_port{ex.caller(), *id, port}, server.limits.control_timeout);
-  if (!ready)
-    co_return ready.error();
-  co_await ex.reply(200, codec::preview_json(server.address, *id, port, path, *ready));
-  co_return answered();
-}
-
 io_task<result<void>> vnc(exchange& ex) {
   auto id = named_sandbox(ex);
   if (!id)
@@ -169,7 +153,6 @@ void add_sandbox_routes(std::vector<route>& table) {
                              {"POST", "/api/sandboxes/{id}/resume", answer<reply_info<resume_sandbox>>},
                              {"GET", "/api/sandboxes/{id}/children", answer<children>},
                              {"GET", "/api/sandboxes/{id}/logs", answer<logs>},
-                             {"POST", "/api/sandboxes/{id}/preview", answer<preview>},
                              {"GET", "/api/sandboxes/{id}/vnc", answer<vnc>}});
 }
 

@@ -288,3 +288,8 @@ def test_the_twins_have_the_same_methods_and_parameters():
     asynchronous, synchronous = surface(sandy.SandyClient), surface(sandy.SyncSandyClient)
     asynchronous["close"] = asynchronous.pop("aclose")
     assert asynchronous == synchronous
+
+
+def test_a_preview_is_a_url(caller, stand_in):
+    stand_in.answers[f"POST {BOX}/preview"] = {"url": "https://3000-0123456789abcdef.box.test/?sandy_access=1.f", "port": 3000, "ready": True}
+    assert caller.call("preview_url", "0123456789abcdef", 3000) == "https://3000-0123456789abcdef.box.test/?sandy_access=1.f"

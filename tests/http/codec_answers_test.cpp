@@ -100,9 +100,19 @@ TEST_CASE("a port in the public URL shows only where it is not the scheme's own"
   CHECK(public_url({"http", ".sandy.localhost", 7330}, id) == "http://" + id.value + ".sandy.localhost:7330");
   CHECK(public_url({"http", ".sandy.localhost", 80}, id) == "http://" + id.value + ".sandy.localhost");
   CHECK(public_url({"https", ".x", 0}, id, 3000) == "https://3000-" + id.value + ".x");
-  auto preview = preview_json({"https", ".x", 0}, id, 5173, "a/b", true);
-  CHECK(preview["url"] == "https://" + id.value + ".x/a/b");
-  CHECK((preview["previewUrl"] == preview["preview_url"] && preview["ready"] == true));
+  auto seen = to_json(preview{"https://x", 5173, true, 0});
+  CHECK((seen["previewUrl"] == seen["preview_url"] && seen["url"] == "https://x" && seen["ready"] == true));
+  CHECK((seen["expiresAt"].is_null() && seen["signed"] == false));
+  CHECK(to_json(preview{"https://x", 1, true, 1000})["expires_at"] == "1970-01-01T00:00:01.000+00:00");
+}
+
+TEST_CASE("the URL of a page has one slash, and a signature before its fragment", "[codec]") {
+  CHECK(page_url("http://x", "", "") == "http://x");
+  CHECK(page_url("http://x", "/", "") == "http://x");
+  CHECK(page_url("http://x", "a/b", "") == "http://x/a/b");
+  CHECK(page_url("http://x", "", "1.f") == "http://x/?sandy_access=1.f");
+  CHECK(page_url("http://x", "/a?b=1#c", "1.f") == "http://x/a?b=1&sandy_access=1.f#c");
+  CHECK(page_url("http://x", "#c", "") == "http://x#c");
 }
 
 TEST_CASE("an ended sandbox says so in the words of the contract", "[codec]") {

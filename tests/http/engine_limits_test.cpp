@@ -163,7 +163,11 @@ public:
   caf::actor_system system{config};
   metrics::registry metrics{"test", {"basic"}};
   counting_observer observer;
-  http::context context{.system = system, .data = *this, .metrics = metrics, .limits = quick_limits()};
+  http::context context{.system = system,
+                        .data = *this,
+                        .metrics = metrics,
+                        .limits = quick_limits(),
+                        .ports = http::ingress::port_signer{}};
   http::router router{routes()};
   http::server server{context, router, observer, {&threads.context(0), &threads.context(1)}};
   std::uint16_t port = 0;

@@ -50,7 +50,10 @@ handler_trace& trace() {
 }
 
 engine::engine(http::edge_limits limits, std::vector<std::string> cors_origins, bool open)
-    : context_{system_, worker_actor{}, data_, {}, metrics_}
+    : context_{.system = system_,
+               .data = data_,
+               .metrics = metrics_,
+               .ports = http::ingress::port_signer{"a secret of tests"}}
     , router_(test_routes()) {
   trace().entered = trace().ended = trace().hang_ups = 0;
   trace().release = false;
@@ -58,6 +61,8 @@ engine::engine(http::edge_limits limits, std::vector<std::string> cors_origins, 
   context_.limits = limits;
   context_.cors_origins = std::move(cors_origins);
   context_.open = open;
+  context_.entrances = &entrances;
+  context_.address.host_suffixes = {".sandy.localhost"};
   auto keys = http::key_ring::load({{tenant_id{"acme"}, "secret-key"}});
   REQUIRE(keys);
   context_.authenticate = [ring = std::move(*keys)](std::string_view key) { return ring.owner(key); };

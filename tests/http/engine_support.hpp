@@ -5,6 +5,7 @@
 #include "http/router.hpp"
 #include "http/server.hpp"
 #include "metrics/registry.hpp"
+#include "runtime/entrance.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -68,6 +69,7 @@ public:
 
   std::uint16_t port = 0;
   counting_observer observer;
+  runtime::entrances entrances; ///< to sandboxes whose names end with .sandy.localhost
 
 private:
   class no_data final : public data_plane {

@@ -184,6 +184,20 @@ runtime::unique_fd memory_exchange::connect() {
   return client;
 }
 
+http::shard& memory_exchange::home() {
+  if (!shard_) {
+    auto common = std::make_shared<http::edge>(server_, routes_, unheard());
+    auto& io = static_cast<asio::io_context&>(hung_up_.get_executor().context());
+    shard_ = std::make_shared<http::shard>(io, std::move(common), std::chrono::milliseconds{50});
+  }
+  return *shard_;
+}
+
+void memory_exchange::begin_passed(const http::passed_answer& head) {
+  begin(head.status, {}, {});
+  announced = head.length;
+}
+
 http::connection& memory_exchange::take_over() {
   begin(101, {}, {});
   if (!accepted_)
@@ -191,9 +205,7 @@ http::connection& memory_exchange::take_over() {
   http::connection::socket socket{hung_up_.get_executor()};
   socket.assign(asio::ip::tcp::v4(), accepted_.get());
   [[maybe_unused]] auto owned_by_the_socket = accepted_.release();
-  auto common = std::make_shared<http::edge>(server_, routes_, unheard());
-  auto& io = static_cast<asio::io_context&>(hung_up_.get_executor().context());
-  shard_ = std::make_shared<http::shard>(io, std::move(common), std::chrono::milliseconds{50});
+  home();
   taken_ = std::make_unique<http::connection>(std::move(socket), shard_);
   return *taken_;
 }

@@ -36,6 +36,8 @@ TEST_CASE("every route is described, and nothing else is", "[routes]") {
   std::set<std::string> routes;
   std::set<std::string> open;
   for (const auto& each : http::all_routes()) {
+    if (each.method == http::any_method)
+      continue; // answered by applications
     auto key = http::codec::lower(each.method) + " " + std::string{each.pattern};
     CHECK(routes.insert(key).second);
     if (each.is_public)

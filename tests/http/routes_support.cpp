@@ -226,7 +226,11 @@ stage::stage()
   threads.start_bridges(system);
   script.created = living_info();
   worker_ = system.spawn(stand_in, &script);
-  context.emplace(http::context{.system = system, .worker = worker_, .data = *this, .metrics = metrics});
+  context.emplace(http::context{.system = system,
+                                .worker = worker_,
+                                .data = *this,
+                                .metrics = metrics,
+                                .ports = http::ingress::port_signer{}});
   context->spawn_create_request = [this](std::chrono::milliseconds) {
     return system.spawn(creator, &script, &request_actors);
   };

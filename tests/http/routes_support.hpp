@@ -4,6 +4,7 @@
 #include "http/connection.hpp"
 #include "http/context.hpp"
 #include "http/exchange.hpp"
+#include "http/request_head.hpp"
 #include "http/router.hpp"
 #include "http/routes/common.hpp"
 #include "http/target.hpp"
@@ -85,7 +86,13 @@ public:
   io_task<void> end_stream() override;
   io_task<void> hang_up() override;
   http::connection& take_over() override;
+  void begin_passed(const http::passed_answer& head) override;
+  io_task<result<void>> flush() override { co_return caf::unit; }
   http::context& server() noexcept override { return server_; }
+  const http::request_head& head() const noexcept override { return head_; }
+  http::request_origin origin() override { return {"192.0.2.7", 0}; }
+  const http::ingress::addressed_sandbox* addressed() const noexcept override { return nullptr; }
+  http::shard& home() override;
 
 private:
   void begin(unsigned code, std::string_view content_type, http::header_list extra);
@@ -93,6 +100,7 @@ private:
   http::context& server_;
   const http::router& routes_;
   http::request_target parsed_;
+  http::request_head head_;
   http::router::match match_;
   bool gone_ = false;
   http::routes::io_timer hung_up_;

@@ -300,6 +300,12 @@ class SandyClient:
         """Removes a file, or a directory (with `recursive` also one that is not empty)."""
         await self._send(protocol.delete_file(sandbox_id, path, recursive))
 
+    async def preview_url(self, sandbox_id: str, port: Optional[int] = None, path: str = "/", expires_in: int = 3600) -> str:
+        """The URL of a page. For a port that is private, or not exposed, it is signed: whoever has it reaches the port for
+        `expires_in` seconds. Without a port: the one of the sandbox's public URL."""
+        call = protocol.preview(sandbox_id, port, path, expires_in)
+        return str((await self._object(call)).get("url") or "")
+
     def port_url(self, sandbox: Sandbox, port: int) -> str:
         """Where an exposed port of a sandbox is served."""
         return protocol.port_url(self.base_url, sandbox, port)

@@ -178,6 +178,13 @@ def file_from(response: httpx.Response) -> bytes:
     return base64.b64decode(content) if body.get("encoding") == "base64" else content.encode("utf-8")
 
 
+def preview(sandbox_id: str, port: Optional[int], path: str, expires_in: int) -> Call:
+    body: Dict[str, Any] = {"path": path, "expires_in": expires_in}
+    if port is not None:
+        body["port"] = port
+    return sandbox(sandbox_id, "POST", "/preview", json=body)
+
+
 def port_url(base_url: str, box: Sandbox, port: int) -> str:
     """Where a port of a sandbox is served. A public URL that already has a port can carry no other: then it is the proxy
     path of the API."""

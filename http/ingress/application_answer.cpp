@@ -1,0 +1,163 @@
+#include "http/ingress/application_answer.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include <algorithm>
+
+namespace sandy::http::ingress {
+
+namespace beast_http = boost::beast::http;
+
+namespace {
+
+// The longest line of a chunked body, or all of its trailers.
+constexpr std::size_t chunk_line_bytes = 16 * 1024;
+
+std::string_view std_view(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
+
+std::string_view trimmed(std::string_view text) noexcept {
+  auto begin = std::min(text.find_first_not_of(" \t"), text.size());
+  text.remove_prefix(begin);
+  return text.substr(0, text.find_last_not_of(" \t") + 1);
+}
+
+/// Lines that go on behind their end, and ends of lines that only some programs take for one.
+bool has_odd_lines(std::string_view head) noexcept {
+  for (auto at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1))
+    if (at == 0 || head[at - 1] != '\r' ||
+        (at + 1 < head.size() && (head[at + 1] == ' ' || head[at + 1] == '\t')))
+      return true;
+  return false;
+}
+
+} // namespace
+
+void application_answer::clear() {
+  status = 0;
+  chunked = keep_alive = false;
+  length.reset();
+  text_.clear();
+  fields_.clear();
+  reason_ = {};
+}
+
+application_answer::piece application_answer::keep(std::string_view text) {
+  piece kept{static_cast<std::uint32_t>(text_.size()), static_cast<std::uint32_t>(text.size())};
+  text_.append(text);
+  return kept;
+}
+
+std::string_view application_answer::field(std::string_view name) const noexcept {
+  for (const auto& [key, value] : fields_)
+    if (key.second == name.size() && boost::beast::iequals(view(key), name))
+      return view(value);
+  return {};
+}
+
+bool application_answer::connection_names(std::string_view option) const noexcept {
+  return std::ranges::any_of(fields_, [&](const auto& entry) {
+    return boost::beast::iequals(view(entry.first), "Connection") && has_member(view(entry.second), option);
+  });
+}
+
+bool has_member(std::string_view list, std::string_view member) noexcept {
+  while (!list.empty()) {
+    auto end = std::min(list.find(','), list.size());
+    if (boost::beast::iequals(trimmed(list.substr(0, end)), member))
+      return true;
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return false;
+}
+
+std::size_t head_size(std::string_view bytes) noexcept {
+  auto end = bytes.find("\r\n\r\n");
+  return end == std::string_view::npos ? 0 : end + 4;
+}
+
+application_answer_parser::application_answer_parser(application_answer& into, bool bodiless)
+    : answer_(into) {
+  answer_.clear();
+  body_limit(boost::none);
+  header_limit(application_answer::max_bytes);
+  skip(bodiless);
+}
+
+bool application_answer_parser::take_head(std::string_view head) {
+  if (has_odd_lines(head))
+    return false;
+  error_code ec;
+  put(boost::asio::const_buffer{head.data(), head.size()}, ec);
+  return !ec && is_header_done();
+}
+
+void application_answer_parser::on_response_impl(int code, text reason, int version, error_code& ec) {
+  if (code < 100 || code > 599)
+    ec = beast_http::error::bad_status;
+  answer_.status = static_cast<unsigned>(code);
+  answer_.reason_ = answer_.keep(std_view(reason));
+  old_version_ = version < 11;
+}
+
+void application_answer_parser::on_field_impl(beast_http::field name, text name_text, text value,
+                                              error_code& ec) {
+  if (!in_head_)
+    return; // trailers are dropped
+  if (answer_.fields_.size() == application_answer::max_fields) {
+    ec = beast_http::error::header_limit;
+    return;
+  }
+  if (name == beast_http::field::content_length) {
+    // Beast takes "5, 5" and a repeated field for 5; the client behind us may not.
+    auto digits = !value.empty() && std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
+    if (!digits || has_length_ || answer_.chunked)
+      ec = beast_http::error::bad_content_length;
+    has_length_ = true;
+  } else if (name == beast_http::field::transfer_encoding) {
+    if (!boost::beast::iequals(value, "chunked") || old_version_ || answer_.chunked || has_length_)
+      ec = beast_http::error::bad_transfer_encoding;
+    answer_.chunked = true;
+  }
+  if (std::ranges::any_of(value, [](char c) {
+        auto byte = static_cast<unsigned char>(c);
+        return (byte < 0x20 && byte != '\t') || byte == 0x7f;
+      }))
+    ec = beast_http::error::bad_value;
+  if (ec)
+    return;
+  auto kept_name = answer_.keep(std_view(name_text));
+  auto kept_value = answer_.keep(std_view(value));
+  answer_.fields_.emplace_back(kept_name, kept_value);
+}
+
+void application_answer_parser::on_header_impl(error_code&) {
+  in_head_ = false;
+  // Not Beast's opinion, which counts the body in: without a length it ends with the connection.
+  answer_.keep_alive =
+      old_version_ ? answer_.connection_names("keep-alive") : !answer_.connection_names("close");
+  if (has_length_)
+    answer_.length = *content_length();
+}
+
+std::size_t application_answer_parser::on_chunk_body_impl(std::uint64_t, text body, error_code&) {
+  if (sink_ != nullptr)
+    sink_->append(body.data(), body.size());
+  return body.size();
+}
+
+std::optional<std::size_t> application_answer_parser::take_chunks(std::string_view bytes, std::string& into) {
+  if (bytes.empty())
+    return 0;
+  eager(true);
+  sink_ = &into;
+  error_code ec;
+  auto used = put(boost::asio::const_buffer{bytes.data(), bytes.size()}, ec);
+  auto more = !ec || ec == beast_http::error::need_more;
+  if (!is_done() && (!more || bytes.size() - used >= chunk_line_bytes))
+    return std::nullopt;
+  return used;
+}
+
+} // namespace sandy::http::ingress

@@ -1,0 +1,448 @@
+#include "http/ingress/forward.hpp"
+
+#include "http/context.hpp"
+#include "http/ingress/tunnel.hpp"
+#include "http/request_head.hpp"
+#include "http/shard.hpp"
+#include "metrics/registry.hpp"
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace sandy::http::ingress {
+
+namespace net = boost::asio;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr net::use_awaitable_t<io_executor> use_io;
+using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
+                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
+
+constexpr std::size_t piece_bytes = 64 * 1024;
+// Up to here bodies go through the connection's own buffer; for larger ones memory of their own is cheaper.
+constexpr std::size_t small_bytes = 16 * 1024;
+// Most answers come within this time. Watching the client as well costs more than such an answer does.
+constexpr milliseconds unwatched{50};
+// A client that closed its side may still want its answer; most are gone.
+constexpr milliseconds farewell{2'000};
+// Interim answers (100, 103) that an application may give before its answer.
+constexpr int most_interim = 64;
+
+caf::error upstream_failure(std::string what) {
+  return fail(errc::upstream_error, "Upstream error: " + what);
+}
+
+io_task<void> sleep_for(milliseconds time) {
+  auto executor = co_await net::this_coro::executor;
+  io_timer timer{executor, time};
+  co_await timer.async_wait(use_io);
+}
+
+/// Returns when the client is gone.
+io_task<void> client_gone(exchange& ex) {
+  co_await ex.hang_up();
+  co_await sleep_for(farewell);
+}
+
+bool has_no_body(std::string_view method, unsigned status) noexcept {
+  return method == "HEAD" || status == 204 || status == 304;
+}
+
+} // namespace
+
+forwarding::forwarding(exchange& ex, destination where)
+    : ex_(ex)
+    , where_(std::move(where))
+    , begun_(std::chrono::steady_clock::now()) {
+  const auto& head = ex_.head();
+  body_chunked_ = head.chunked;
+  body_left_ = head.chunked ? 0 : head.content_length.value_or(0);
+  body_unsent_ = body_chunked_ || body_left_ > 0;
+}
+
+forwarding::~forwarding() {
+  auto& metrics = ex_.server().metrics.ingress();
+  if (!answered_)
+    metrics.answered(0, 0);
+  else if (!complete_)
+    metrics.cut();
+  if (bytes_in_ > 0)
+    metrics.bytes_in(bytes_in_);
+  if (bytes_out_ > 0)
+    metrics.bytes_out(bytes_out_);
+}
+
+io_task<result<void>> forwarding::run() {
+  if (body_unsent_) {
+    auto outcome = co_await run_with_body();
+    co_return outcome;
+  }
+  auto asked = co_await ask();
+  if (!asked)
+    co_return asked;
+  co_await pass_back();
+  co_return caf::unit;
+}
+
+/// Gives the connection back for the next request, or closes it.
+void forwarding::release() {
+  if (up_ && reusable_)
+    ex_.home().upstreams->keep(std::move(up_));
+  up_.reset();
+}
+
+io_task<result<void>> forwarding::ask() {
+  for (auto fresh = false;; fresh = true) {
+    auto connected = co_await connect(fresh);
+    if (!connected)
+      co_return connected;
+    auto outcome = co_await send_head();
+    if (outcome && *outcome == step::done)
+      outcome = co_await read_head();
+    if (!outcome)
+      co_return std::move(outcome.error());
+    if (*outcome == step::done)
+      co_return caf::unit;
+    if (!up_->used_before) // one that had waited may have been closed just then: once more, on a new one
+      co_return upstream_failure("the application closed the connection without an answer");
+  }
+}
+
+io_task<result<void>> forwarding::connect(bool fresh) {
+  auto& pool = *ex_.home().upstreams;
+  up_ = fresh ? nullptr : pool.reuse(*where_.guest.to, where_.port);
+  reached_ = true;
+  if (up_)
+    co_return caf::unit;
+  auto made = co_await pool.connect(where_.guest.to, where_.port);
+  reached_ = made.engaged();
+  if (!made)
+    co_return std::move(made.error());
+  up_ = std::move(*made);
+  co_return caf::unit;
+}
+
+io_task<result<forwarding::step>> forwarding::send_head() {
+  up_->out.clear();
+  append_request_head(up_->out, ex_, where_.request);
+  auto sent = co_await up_->link.send({up_->out}, ex_.server().limits.write_timeout);
+  if (sent == io_status::timed_out)
+    co_return upstream_failure("the application does not read its requests");
+  co_return sent == io_status::ok ? step::done : step::died;
+}
+
+/// Reads the head of the final answer.
+io_task<result<forwarding::step>> forwarding::read_head() {
+  for (int interim = 0; interim <= most_interim; ++interim) {
+    auto got = co_await next_head();
+    if (!got || *got == step::died)
+      co_return got;
+    const auto status = up_->answer.status;
+    if (status == 101 && !wants_upgrade(ex_.head()))
+      break;
+    if (status >= 200 || status == 101)
+      co_return step::done;
+  }
+  co_return upstream_failure("the application's answer is not valid HTTP");
+}
+
+io_task<result<forwarding::step>> forwarding::next_head() {
+  auto& link = up_->link;
+  const auto limit = ex_.server().limits.upstream_timeout;
+  for (;;) {
+    if (auto size = head_size(link.buffer().data()); size > 0) {
+      up_->parser.emplace(up_->answer, ex_.method() == "HEAD");
+      auto valid = size <= application_answer::max_bytes &&
+                   up_->parser->take_head(link.buffer().data().substr(0, size));
+      link.buffer().consume(size);
+      if (!valid)
+        co_return upstream_failure("the application's answer is not valid HTTP");
+      co_return step::done;
+    }
+    if (link.buffer().size() > application_answer::max_bytes)
+      co_return upstream_failure("the head of the application's answer is too large");
+    auto status = co_await readable(limit);
+    if (status == io_status::ok)
+      status = link.receive(application_answer::max_bytes + 1);
+    if (status == io_status::timed_out)
+      co_return fail(errc::deadline_exceeded, "Upstream error: the application did not answer in time");
+    if (status != io_status::closed)
+      continue;
+    if (failure_) // the client is gone
+      co_return failure_;
+    if (link.buffer().empty())
+      co_return step::died;
+    co_return upstream_failure("the application's answer ended within its head");
+  }
+}
+
+/// Waits for the application to say something; notices when the client is gone meanwhile. @param limit 0:
+/// for ever.
+io_task<io_status> forwarding::readable(milliseconds limit) {
+  using net::experimental::awaitable_operators::operator||;
+  auto& link = up_->link;
+  auto status = co_await link.wait_readable(limit.count() > 0 ? std::min(limit, unwatched) : unwatched);
+  if (status != io_status::timed_out)
+    co_return status;
+  memory_.reset(); // thousands of silent streams hold none
+  if (head_waits_) {
+    head_waits_ = false;
+    auto sent = co_await ex_.flush();
+    if (!sent)
+      co_return io_status::closed;
+  }
+  if (!alone_) {
+    status = co_await link.wait_readable(limit);
+    co_return status;
+  }
+  auto first = co_await (link.wait_readable(limit) || client_gone(ex_));
+  if (first.index() == 0)
+    co_return std::get<0>(first);
+  failure_ = fail(errc::cancelled, "The client is gone");
+  co_return io_status::closed;
+}
+
+// -- the answer on its way back
+// ---------------------------------------------------------------------------------------------
+
+io_task<void> forwarding::pass_back() {
+  const auto& answer = up_->answer;
+  answered_ = true;
+  const auto waited = std::chrono::steady_clock::now() - begun_;
+  ex_.server().metrics.ingress().answered(answer.status, std::chrono::duration<double>(waited).count());
+  if (answer.status == 101) {
+    co_await switch_over();
+    co_return;
+  }
+  const auto bodiless = has_no_body(ex_.method(), answer.status);
+  up_->back.clear();
+  append_answer_fields(up_->back, answer, ex_.home().date(), where_.request.below_api);
+  passed_answer head{answer.status, answer.reason(), up_->back, answer.length, bodiless && !answer.length};
+  ex_.begin_passed(head);
+  head_waits_ = true;
+  if (bodiless)
+    complete_ = true;
+  else if (answer.length)
+    complete_ = co_await pass_sized(*answer.length);
+  else if (answer.chunked)
+    complete_ = co_await pass_chunks();
+  else
+    complete_ = co_await pass_to_end();
+  if (!complete_) { // the client sees a cut, of an answer that it knows at least
+    if (head_waits_)
+      co_await ex_.flush();
+    co_return;
+  }
+  const auto framed = bodiless || answer.length || answer.chunked;
+  reusable_ = framed && answer.keep_alive;
+  co_await ex_.end_stream();
+  if (alone_)
+    release();
+}
+
+io_task<io_status> forwarding::write(std::string_view bytes) {
+  head_waits_ = false;
+  bytes_out_ += bytes.size();
+  auto sent = co_await ex_.write(bytes);
+  co_return sent ? io_status::ok : io_status::closed;
+}
+
+/// Waits for more of the body to be in the connection's buffer.
+io_task<io_status> forwarding::more() {
+  auto status = up_->link.receive(piece_bytes);
+  if (status != io_status::would_block)
+    co_return status;
+  status = co_await readable(milliseconds{0});
+  co_return status == io_status::ok ? io_status::would_block : status;
+}
+
+io_task<bool> forwarding::pass_sized(std::uint64_t left) {
+  auto& link = up_->link;
+  while (left > 0) {
+    auto piece = link.buffer().data().substr(0, left);
+    if (piece.empty() && left > small_bytes) { // straight from one socket into the other
+      if (!memory_)
+        memory_ = std::make_unique_for_overwrite<char[]>(piece_bytes);
+      std::size_t count = 0;
+      auto status = link.receive(memory_.get(), std::min<std::uint64_t>(piece_bytes, left), count);
+      if (status == io_status::would_block) {
+        status = co_await readable(milliseconds{0});
+        if (status == io_status::ok)
+          continue;
+      }
+      if (status != io_status::ok)
+        co_return false;
+      status = co_await write({memory_.get(), count});
+      if (status != io_status::ok)
+        co_return false;
+      left -= count;
+      continue;
+    }
+    if (piece.empty()) {
+      auto status = co_await more();
+      if (status == io_status::closed || status == io_status::timed_out)
+        co_return false;
+      continue;
+    }
+    auto status = co_await write(piece);
+    if (status != io_status::ok)
+      co_return false;
+    left -= piece.size();
+    link.buffer().consume(piece.size());
+  }
+  co_return true;
+}
+
+io_task<bool> forwarding::pass_chunks() {
+  auto& buffer = up_->link.buffer();
+  std::string bytes;
+  for (;;) {
+    bytes.clear();
+    auto used = up_->parser->take_chunks(buffer.data(), bytes);
+    if (!used)
+      co_return false;
+    buffer.consume(*used);
+    if (!bytes.empty()) {
+      auto status = co_await write(bytes);
+      if (status != io_status::ok)
+        co_return false;
+    }
+    if (up_->parser->is_done())
+      co_return true;
+    if (*used > 0 && !buffer.empty())
+      continue;
+    if (head_waits_) { // events may be long in coming
+      head_waits_ = false;
+      auto sent = co_await ex_.flush();
+      if (!sent)
+        co_return false;
+    }
+    auto status = co_await more();
+    if (status == io_status::closed || status == io_status::timed_out)
+      co_return false;
+  }
+}
+
+/// A body that ends with its connection.
+io_task<bool> forwarding::pass_to_end() {
+  auto& link = up_->link;
+  for (;;) {
+    if (!link.buffer().empty()) {
+      auto size = link.buffer().size();
+      auto status = co_await write(link.buffer().data());
+      if (status != io_status::ok)
+        co_return false;
+      link.buffer().consume(size);
+    }
+    auto status = co_await more();
+    if (status == io_status::closed) // a break, a sandbox that ended, a client that is gone: no end
+      co_return link.ended() && !failure_;
+    if (status == io_status::timed_out)
+      co_return false;
+  }
+}
+
+/// The application takes the client's offer to speak something else.
+io_task<void> forwarding::switch_over() {
+  up_->back.clear();
+  append_switching_head(up_->back, up_->answer);
+  complete_ = true; // whatever becomes of it
+  auto& client = ex_.take_over();
+  co_await tunnel(ex_, client, up_->link, up_->back);
+}
+
+// -- requests with bodies
+// ---------------------------------------------------------------------------------------------------
+
+/// Appends a piece of the request's body as it is sent.
+void forwarding::append_piece(std::string_view piece) {
+  auto& out = up_->out;
+  bytes_in_ += piece.size();
+  if (body_chunked_) {
+    char size[18];
+    auto end = std::to_chars(size, size + 16, piece.size(), 16).ptr;
+    out.append(size, end).append("\r\n").append(piece).append("\r\n");
+    body_unsent_ = !piece.empty();
+  } else {
+    out.append(piece);
+    body_left_ -= std::min<std::uint64_t>(piece.size(), body_left_);
+    body_unsent_ = body_left_ > 0;
+  }
+}
+
+io_task<result<void>> forwarding::run_with_body() {
+  using net::experimental::awaitable_operators::operator||;
+  auto connected = co_await connect(false);
+  if (!connected)
+    co_return connected;
+  up_->out.clear();
+  append_request_head(up_->out, ex_, where_.request);
+  // Most bodies are there already, and whole: they travel with their head. What may be long in coming is not
+  // waited for: the application may refuse it.
+  if (body_left_ > 0 && body_left_ <= piece_bytes && ex_.header("Expect").empty()) {
+    auto piece = co_await ex_.read_some();
+    if (!piece)
+      co_return std::move(piece.error());
+    append_piece(*piece);
+  }
+  if (body_unsent_) {
+    alone_ = false;
+    co_await (send_body() || answer_meanwhile());
+    reusable_ = reusable_ && !body_unsent_;
+  } else {
+    auto sent = co_await up_->link.send({up_->out}, ex_.server().limits.write_timeout);
+    if (sent == io_status::timed_out)
+      co_return upstream_failure("the application does not read its requests");
+    co_await answer_meanwhile();
+  }
+  release();
+  if (failure_ && !answered_)
+    co_return std::move(failure_);
+  co_return caf::unit;
+}
+
+/// Returns when there is nobody to answer to any more.
+io_task<void> forwarding::send_body() {
+  const auto patience = ex_.server().limits.write_timeout;
+  for (;;) {
+    auto sent = co_await up_->link.send({up_->out}, patience);
+    if (sent != io_status::ok ||
+        !body_unsent_) // not taken: what was answered, if anything, is read to its end
+      break;
+    auto piece = co_await ex_.read_some();
+    if (!piece) {
+      failure_ = std::move(piece.error());
+      co_return;
+    }
+    up_->out.clear();
+    append_piece(*piece);
+  }
+  co_await client_gone(ex_);
+  failure_ = fail(errc::cancelled, "The client is gone");
+}
+
+io_task<void> forwarding::answer_meanwhile() {
+  auto got = co_await read_head();
+  if (got && *got == step::done) {
+    co_await pass_back();
+    co_return;
+  }
+  if (!failure_)
+    failure_ = got ? upstream_failure("the application closed the connection without an answer")
+                   : std::move(got.error());
+}
+
+io_task<result<void>> forward(exchange& ex, destination where) {
+  forwarding passing{ex, std::move(where)};
+  auto outcome = co_await passing.run();
+  co_return outcome;
+}
+
+} // namespace sandy::http::ingress

@@ -1,0 +1,180 @@
+#include "http/ingress/passed_head.hpp"
+
+#include "http/answer_head.hpp"
+#include "http/context.hpp"
+#include "http/ingress/access.hpp"
+#include "http/request_head.hpp"
+
+#include <boost/beast/core/string.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace sandy::http::ingress {
+
+namespace {
+
+bool same(std::string_view a, std::string_view b) noexcept { return boost::beast::iequals(a, b); }
+
+template <std::size_t N>
+bool any_of(const std::array<std::string_view, N>& names, std::string_view name) noexcept {
+  return std::ranges::any_of(names, [&](auto each) { return same(each, name); });
+}
+
+// About one connection, or about the length of the body, which whoever writes the head says again.
+constexpr std::array<std::string_view, 10> about_connection{
+    "Connection", "Keep-Alive", "Proxy-Connection",    "Transfer-Encoding",  "Upgrade",
+    "TE",         "Trailer",    "Proxy-Authorization", "Proxy-Authenticate", "Content-Length"};
+constexpr std::array<std::string_view, 7> ours_in_requests{
+    "Host",      "X-Sandy-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+    "Forwarded", "Expect"};
+
+bool connection_names(const request_head& head, std::string_view option) noexcept {
+  for (std::size_t i = 0; i < head.field_count(); ++i)
+    if (auto [name, value] = head.field_at(i); same(name, "Connection") && has_member(value, option))
+      return true;
+  return false;
+}
+
+/// A client's word that is put between quotes.
+bool needs_no_escape(std::string_view text) noexcept {
+  return std::ranges::all_of(text, [](char c) {
+    return static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7f && c != '"' &&
+           c != '\\';
+  });
+}
+
+std::string_view scheme_of(exchange& ex) {
+  auto said = ex.header("X-Forwarded-Proto");
+  if (same(said, "http") || same(said, "https"))
+    return said;
+  return ex.server().address.scheme;
+}
+
+void append_with_earlier(std::string& out, std::string_view name, std::string_view earlier,
+                         std::string_view value) {
+  out.append(name).append(": ");
+  if (!earlier.empty())
+    out.append(earlier).append(", ");
+  out.append(value).append("\r\n");
+}
+
+void append_forwarded(std::string& out, exchange& ex, const passed_request& request) {
+  auto address = ex.origin().address;
+  auto scheme = scheme_of(ex);
+  append_with_earlier(out, "X-Forwarded-For", ex.header("X-Forwarded-For"), address);
+  out.append("X-Forwarded-Proto: ").append(scheme);
+  out.append("\r\nX-Forwarded-Host: ").append(request.forwarded_host).append("\r\n");
+  std::string element = "for=";
+  if (address.find(':') != std::string_view::npos)
+    element.append("\"[").append(address).append("]\"");
+  else
+    element.append(address);
+  if (needs_no_escape(request.forwarded_host))
+    element.append(";host=\"").append(request.forwarded_host).append("\"");
+  element.append(";proto=").append(scheme);
+  append_with_earlier(out, "Forwarded", ex.header("Forwarded"), element);
+}
+
+} // namespace
+
+void append_request_head(std::string& out, exchange& ex, const passed_request& request) {
+  const auto& head = ex.head();
+  const auto upgrade = wants_upgrade(head);
+  const auto has_connection = !head.field("Connection").empty();
+  out.append(head.method()).append(" ").append(request.target).append(" HTTP/1.1\r\nHost: ");
+  out.append(request.host).append("\r\n");
+  for (std::size_t i = 0; i < head.field_count(); ++i) {
+    auto [name, value] = head.field_at(i);
+    if (any_of(about_connection, name) || any_of(ours_in_requests, name) ||
+        (has_connection && connection_names(head, name)))
+      continue;
+    auto cookie = same(name, "Cookie");
+    if (request.below_api && (cookie || same(name, "Authorization")))
+      continue;
+    if (!cookie)
+      append_field(out, name, value);
+    else if (auto rest = without_own_cookies(value); !rest.empty())
+      append_field(out, name, rest);
+  }
+  append_forwarded(out, ex, request);
+  if (upgrade) {
+    out.append("Connection: Upgrade\r\n");
+    append_field(out, "Upgrade", head.field("Upgrade"));
+  }
+  if (head.chunked)
+    out.append("Transfer-Encoding: chunked\r\n");
+  else if (head.content_length)
+    out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+  out.append("\r\n");
+}
+
+void append_answer_fields(std::string& out, const application_answer& answer, std::string_view date,
+                          bool below_api) {
+  const auto has_connection = !answer.field("Connection").empty();
+  auto dated = false;
+  answer.each([&](std::string_view name, std::string_view value) {
+    if (any_of(about_connection, name) || (has_connection && answer.connection_names(name)) ||
+        (below_api && same(name, "Set-Cookie")))
+      return;
+    dated = dated || same(name, "Date");
+    append_field(out, name, value);
+  });
+  if (!dated) // RFC 9110, section 6.6.1
+    append_field(out, "Date", date);
+  // A page of one sandbox must not be at home where the API and every other sandbox's pages are.
+  if (below_api)
+    out.append("Content-Security-Policy: sandbox allow-scripts allow-forms allow-popups allow-modals "
+               "allow-downloads\r\n");
+}
+
+void append_switching_head(std::string& out, const application_answer& answer) {
+  out.append("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n");
+  answer.each([&](std::string_view name, std::string_view value) {
+    if (same(name, "Upgrade") || (!any_of(about_connection, name) && !answer.connection_names(name)))
+      append_field(out, name, value);
+  });
+  out.append("\r\n");
+}
+
+bool wants_upgrade(const request_head& head) noexcept {
+  return head.version >= 11 && !head.field("Upgrade").empty() && connection_names(head, "Upgrade");
+}
+
+std::optional<std::string_view> path_and_query(std::string_view target) noexcept {
+  if (target.starts_with('/'))
+    return target;
+  for (std::string_view scheme : {"http://", "https://"}) {
+    if (target.size() <= scheme.size() || !same(target.substr(0, scheme.size()), scheme))
+      continue;
+    auto rest = target.substr(scheme.size());
+    auto end = rest.find_first_of("/?");
+    if (end == 0)
+      return std::nullopt;
+    if (end == std::string_view::npos)
+      return "/";
+    if (rest[end] == '/')
+      return rest.substr(end);
+    return std::nullopt; // "http://host?query": nobody sends it, and it is no part of the target
+  }
+  return std::nullopt;
+}
+
+std::string without_own_cookies(std::string_view cookies) {
+  std::string rest;
+  while (!cookies.empty()) {
+    auto end = std::min(cookies.find(';'), cookies.size());
+    auto each = cookies.substr(0, end);
+    cookies.remove_prefix(std::min(end + 1, cookies.size()));
+    auto begin = std::min(each.find_first_not_of(' '), each.size());
+    each.remove_prefix(begin);
+    if (each.empty() || each.starts_with(access_cookie))
+      continue;
+    if (!rest.empty())
+      rest.append("; ");
+    rest.append(each);
+  }
+  return rest;
+}
+
+} // namespace sandy::http::ingress
