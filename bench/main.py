@@ -19,6 +19,7 @@ import edge_bench
 import engine_bench
 import exec_bench
 import idle_bench
+import ingress_bench
 import pool_bench
 import report
 import rest_bench
@@ -26,7 +27,8 @@ from session import Session
 from timing import kibibytes
 
 PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench,
-         "pool": pool_bench, "rest": rest_bench, "concurrency": concurrency_bench, "agent": agent_bench}
+         "pool": pool_bench, "rest": rest_bench, "concurrency": concurrency_bench, "agent": agent_bench,
+         "ingress": ingress_bench}
 RESULTS = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 
