@@ -167,3 +167,35 @@ def test_a_request_ends_well_while_the_server_stops(sandyd):
             assert b"".join(wire.body(reply)).count(b"data: ") == 4
         assert server.process.wait(20) == 0
     server.start()
+
+
+def test_an_application_that_does_not_begin_its_answer_is_504(sandyd):
+    server = sandyd("--upstream-timeout", "1s")
+    with Service(server.base_url, server.api_key) as service, app_of_its_own(service) as app:
+        reply = app.site.do("hang", "/too-slow")
+        assert reply.status == 504 and reply.json()["detail"]
+        app.sees("gone", do="hang", target="/too-slow")
+        with app.site.wire("sse 2 2") as wire:  # begun is begun
+            assert b"".join(wire.body(wire.head())).count(b"data: ") == 2
+
+
+def metric(service, name: str) -> float:
+    lines = service.http.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def test_the_numbers_of_the_way_in_are_told(own):
+    server, service = own
+    with app_of_its_own(service) as app:
+        assert app.site.visit().status == 200
+        assert app.site.raw(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").status == 503
+        assert app.site.do("send 1000000").status == 200
+        assert metric(service, 'sandy_ingress_requests_total{class="2xx"}') == 2
+        assert metric(service, 'sandy_ingress_requests_total{class="5xx"}') == 1
+        assert metric(service, "sandy_ingress_answer_seconds_count") >= 3
+        assert metric(service, "sandy_ingress_bytes_total") >= 1_000_000
+        with app.site.wire() as wire:
+            tunnel(app, wire)
+            wait_until(lambda: metric(service, "sandy_ingress_tunnels") == 1, "the tunnel is counted")
+        wait_until(lambda: metric(service, "sandy_ingress_tunnels") == 0, "and no longer")
+        assert app.box not in service.http.get("/metrics").text

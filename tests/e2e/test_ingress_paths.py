@@ -156,6 +156,20 @@ def test_a_key_that_comes_along_the_public_path_stays_outside(public, key, app):
     assert key["Authorization"].split()[1] not in json.dumps(app.events())
 
 
+def test_pages_below_a_path_get_nothing_of_the_origin_they_share(public, proxy):
+    """Scripts of a sandbox must not act as the API's own pages."""
+    for site in (public, proxy):
+        reply = site.raw(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/\r\nContent-Length: 2\r\n\r\nok", headers={"Cookie": "session=of-the-api"})
+        assert reply.body == b"ok" and reply.all("set-cookie") == []
+        assert "sandbox" in reply.header("content-security-policy")
+        assert "cookie" not in names(site.report("/", headers={"Cookie": "session=of-the-api"}))
+
+
+def test_an_application_cannot_loosen_that(public):
+    reply = public.raw(b"HTTP/1.1 200 OK\r\nContent-Security-Policy: default-src *\r\nContent-Length: 2\r\n\r\nok")
+    assert any(value.split(";")[0].strip().startswith("sandbox") for value in reply.all("content-security-policy"))
+
+
 # -- from inside -----------------------------------------------------------------------------------------------
 
 

@@ -169,6 +169,15 @@ def test_previews_of_ports_that_are_not_private_need_no_signature(api):
         assert app.site.visit().status == 200
 
 
+def test_a_port_that_is_not_exposed_is_opened_by_its_signature_only(api):
+    with app_of_its_own(api) as app:
+        start_app(api, app.box, 4000)
+        visitor = Visitor(app, signed(app, port=4000))
+        assert visitor.site.visit().status == 404
+        assert visitor.opens().status in (302, 303, 307)
+        assert visitor.site.report()["port"] == 4000
+
+
 def test_a_listener_of_a_private_port_is_closed_too(api):
     port = free_port()
     with app_of_its_own(api, port, expose_ports=[port], privatePorts=[port]) as app:
