@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 PROGRAM = "/usr/bin/chromium"
 # No name but those of this machine is looked up; Chromium takes *.localhost for the loopback by itself.
@@ -14,6 +14,7 @@ ARGUMENTS = [
 ]
 # A development server compiles what a page loads first, and this machine may be busy.
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextlib.contextmanager
@@ -48,7 +49,7 @@ def tab(browser: Browser, **settings):
     page = context.new_page()
     opened = Tab(page)
     page.on("pageerror", lambda error: opened.errors.append(str(error)))
-    page.on("console", lambda line: opened.errors.append(line.text) if line.type == "error" else None)
+    page.on("console", lambda line: opened.errors.append(line.text) if _is_complaint(line) else None)
     page.on("requestfailed", lambda request: opened.failed.append(f"{request.method} {request.url}: {request.failure}"))
     page.on("response", lambda answer: opened.failed.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
     page.on("websocket", lambda socket: opened.sockets.append(socket))
@@ -56,3 +57,8 @@ def tab(browser: Browser, **settings):
         yield opened
     finally:
         context.close()
+
+
+def _is_complaint(line: ConsoleMessage) -> bool:
+    # What could not be loaded is in Tab.failed, with its address.
+    return line.type == "error" and not line.text.startswith("Failed to load resource")

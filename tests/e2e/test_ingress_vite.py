@@ -118,11 +118,10 @@ def test_a_version_that_the_client_has_is_not_sent_again(site):
 def test_a_built_application_is_served_with_all_its_parts(api, tab):
     """By the port before the id, from another port."""
     with api.box(flavor="agent-ready", expose_ports=[4173]) as box:
-        api.output(box, "cp -r /opt/sandy/template/. . && npm run build --silent", timeout=120)
-        api.output(box, "nohup npx vite preview --host 0.0.0.0 --port 4173 --strictPort > /tmp/vite.log 2>&1 &")
+        api.start(box, "cp -r /opt/sandy/template/. . && npm run build && npx vite preview --host 0.0.0.0 --port 4173 --strictPort")
         port = urlsplit(str(api.http.base_url)).port
         shown = Site(f"http://127.0.0.1:{port}", {"Host": f"4173-{host(box)}"})
-        wait_until(lambda: shown.visit().status == 200, "the preview is served", 60)
+        wait_until(lambda: shown.visit().status == 200, "the preview is served", 120)
         tab.page.goto(f"http://4173-{host(box)}:{port}/")
         expect(tab.page.locator("h1")).to_have_text("Ready to build")
         assert tab.errors == [] and not [each for each in tab.failed if "favicon" not in each]
