@@ -418,7 +418,8 @@ io_task<void> forwarding::send_body() {
       break;
     auto piece = co_await ex_.read_some();
     if (!piece) {
-      failure_ = std::move(piece.error());
+      if (!failure_) // else the other side has failed, and this reading was only cancelled
+        failure_ = std::move(piece.error());
       co_return;
     }
     up_->out.clear();

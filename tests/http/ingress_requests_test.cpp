@@ -133,6 +133,21 @@ TEST_CASE("a sandbox that ends cuts what leads into it", "[ingress]") {
   CHECK(eventually([&] { return engine.entrance->uses->idle_since().has_value(); }));
 }
 
+TEST_CASE("an upload into a sandbox that ends fails for that reason", "[ingress]") {
+  std::atomic<bool> begun{false};
+  scripted_application app{[&](application_link& link) {
+    link.head();
+    begun = link.bytes(3) == "3\r\n";
+    link.bytes(100);
+  }};
+  ingress_engine engine{app.port};
+  raw_client client{engine.edge.port};
+  REQUIRE(client.send("POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n"));
+  REQUIRE(eventually([&] { return begun.load(); }));
+  engine.edge.entrances.close(guest_id);
+  CHECK(client.receive().status == 502);
+}
+
 TEST_CASE("bodies of requests reach the application, and its answer the client meanwhile", "[ingress]") {
   scripted_application app{echo};
   ingress_engine engine{app.port};
