@@ -89,7 +89,7 @@ public:
     co_return std::move(change);
   }
 
-  coro::task<void> start(process_spec spec) override {
+  coro::task<std::uint32_t> start(process_spec spec) override {
     auto started = co_await coro::io<process_info>(context_, keeping(io_, io_->start(std::move(spec))));
     if (!started)
       co_return std::move(started.error());
@@ -101,7 +101,7 @@ public:
       co_return std::move(stream.error());
     }
     output_ = living_on(context_, std::move(*stream));
-    co_return caf::unit;
+    co_return process_;
   }
 
   coro::task<void> feed(std::string bytes) override {
@@ -132,6 +132,17 @@ private:
 
 std::shared_ptr<agent_box> make_agent_box(coro::pool& threads, std::shared_ptr<sandbox_io> io) {
   return std::make_shared<guest_agent_box>(threads.here(), std::move(io));
+}
+
+coro::task<process_info> kill_tree(coro::pool& threads, std::shared_ptr<sandbox_io> io,
+                                   std::uint32_t process_id) {
+  auto info = co_await coro::io<process_info>(threads.here(), keeping(io, io->process(process_id)));
+  if (!info)
+    co_return std::move(info.error());
+  auto killed = co_await coro::io<void>(threads.here(), keeping(io, io->signal(process_id, SIGKILL, true)));
+  if (!killed && code_of(killed.error()) != errc::process_not_found)
+    co_return std::move(killed.error());
+  co_return std::move(info);
 }
 
 } // namespace sandy

@@ -3,6 +3,7 @@
 #include "coro/task.hpp"
 #include "messages/sandbox_io.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,8 +33,8 @@ public:
   virtual coro::task<void> watch(std::string directory) = 0;
   virtual coro::task<watch_event> next_change() = 0;
 
-  /// Starts the process and follows its output.
-  virtual coro::task<void> start(process_spec spec) = 0;
+  /// Starts the process and follows its output. @returns its id inside.
+  virtual coro::task<std::uint32_t> start(process_spec spec) = 0;
   /// Writes to its standard input, and closes it.
   virtual coro::task<void> feed(std::string bytes) = 0;
   virtual coro::task<process_event> next_event() = 0;
@@ -43,5 +44,10 @@ public:
 
 /// The real one. @param io of the sandbox, which counts as used while the box is there.
 std::shared_ptr<agent_box> make_agent_box(coro::pool& threads, std::shared_ptr<sandbox_io> io);
+
+/// Kills a process of a sandbox, and all that it started, also when it has ended. @returns what it was
+/// before. Fails with process_not_found, sandbox_ended.
+coro::task<process_info> kill_tree(coro::pool& threads, std::shared_ptr<sandbox_io> io,
+                                   std::uint32_t process_id);
 
 } // namespace sandy

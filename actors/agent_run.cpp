@@ -2,10 +2,12 @@
 
 #include "agents/progress.hpp"
 #include "agents/prompt.hpp"
+#include "coro/io.hpp"
 #include "coro/request.hpp"
 #include "coro/timer.hpp"
 #include "metrics/log.hpp"
 #include "metrics/registry.hpp"
+#include "store/store.hpp"
 
 #include <signal.h>
 
@@ -32,10 +34,12 @@ constexpr auto unattended = 30s;
 
 } // namespace
 
-agent_run_state::agent_run_state(self_pointer self, services* env, agents::definition agent,
-                                 agent_order order, std::string directory, std::shared_ptr<agent_box> box)
+agent_run_state::agent_run_state(self_pointer self, services* env, sandbox_id sandbox,
+                                 agents::definition agent, agent_order order, std::string directory,
+                                 std::shared_ptr<agent_box> box)
     : self_(self)
     , env_(*env)
+    , sandbox_(std::move(sandbox))
     , agent_(std::move(agent))
     , order_(std::move(order))
     , directory_(std::move(directory))
@@ -43,6 +47,7 @@ agent_run_state::agent_run_state(self_pointer self, services* env, agents::defin
     , reader_(agent_)
     , events_(queued_events)
     , outcome_(fail(errc::sandbox_failed, "The sandbox did not end the agent in time")) {
+  info_.id = make_sandbox_id().value;
   info_.agent = agent_.id;
   info_.model = order_.model;
 }
@@ -207,22 +212,38 @@ coro::task<process_exit> agent_run_state::work(agents::rendered command) {
   spec.argv = std::move(command.arguments);
   spec.cwd = order_.directory;
   spec.env.assign(command.env.begin(), command.env.end());
-  spec.run = make_sandbox_id().value;
+  spec.run = info_.id;
   spec.timeout = std::chrono::milliseconds{order_.max_ms} + unattended;
   spec.ring_bytes = ring_bytes;
   spec.open_stdin = !command.standard_input.empty();
+  // Before it starts: a server that finds the run after a crash ends what nobody reads any more.
+  auto recorded = co_await record();
+  if (!recorded)
+    co_return std::move(recorded.error());
   if (stopping_)
     co_return fail(errc::cancelled, "The run was cancelled before the agent started");
   auto started = co_await box_->start(std::move(spec));
   if (!started)
     co_return std::move(started.error());
   started_ = true;
+  process_ = *started;
+  recorded = co_await record();
+  if (!recorded)
+    log("agent_run_not_recorded", text_of(recorded.error()));
   if (stopping_)
     coro::spawn(end_process());
   co_await say(agents::status_event("Running " + agent_.name + " with model " + order_.model + "..."));
   if (!command.standard_input.empty())
     coro::spawn(feed(std::move(command.standard_input)));
   co_return co_await follow();
+}
+
+/// Keeps what is known of the run by now.
+coro::task<void> agent_run_state::record() {
+  auto stored = co_await coro::blocking<void>(
+      env_.store_calls,
+      [&s = env_.store, what = agent_run_record{sandbox_, process_, info_}] { return s.put_run(what); });
+  co_return std::move(stored);
 }
 
 /// Makes its HOME and what its definition wants in there.

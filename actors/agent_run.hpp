@@ -28,8 +28,8 @@ public:
   using self_pointer = coro::actor<agent_run_state, agent_run_actor>*;
 
   /// @param directory where it works, absolute.
-  agent_run_state(self_pointer self, services* env, agents::definition agent, agent_order order,
-                  std::string directory, std::shared_ptr<agent_box> box);
+  agent_run_state(self_pointer self, services* env, sandbox_id sandbox, agents::definition agent,
+                  agent_order order, std::string directory, std::shared_ptr<agent_box> box);
   agent_run_state(const agent_run_state&) = delete;
   agent_run_state& operator=(const agent_run_state&) = delete;
   ~agent_run_state();
@@ -49,6 +49,7 @@ private:
   coro::task<void> run();
   coro::task<void> drive(agents::rendered command);
   coro::task<process_exit> work(agents::rendered command);
+  coro::task<void> record();
   coro::task<void> place_files(agents::rendered& command);
   coro::task<process_exit> follow();
   coro::task<void> feed(std::string input);
@@ -81,6 +82,7 @@ private:
 
   self_pointer self_;
   services& env_;
+  sandbox_id sandbox_;
   agents::definition agent_;
   agent_order order_;
   std::string directory_;
@@ -94,6 +96,7 @@ private:
   std::optional<agents::ending> stopping_; ///< why, once somebody wants the end
   bool read_ = false;                      ///< somebody came for events
   bool started_ = false;                   ///< there is a process
+  std::uint32_t process_ = 0;              ///< its id inside
   result<process_exit> outcome_;
   coro::event over_;                        ///< the outcome is there, or we wait no longer for it
   coro::event swept_;                       ///< what it started was killed, where somebody wanted its end

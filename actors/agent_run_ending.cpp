@@ -114,6 +114,9 @@ coro::task<void> agent_run_state::finish() {
                                                         : run_status::failed;
   env_.metrics.agent_finished(info_.status, std::chrono::duration<double>(elapsed()).count());
   log("agent_ended", to_string(info_.status));
+  auto recorded = co_await record();
+  if (!recorded) // the truth about the end goes out all the same
+    log("agent_run_not_recorded", text_of(recorded.error()));
   if (!failure.empty())
     co_await say(agents::error_event(failure));
   co_await say(agents::complete_event(end));

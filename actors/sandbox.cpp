@@ -67,6 +67,7 @@ sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
       [this](get_network message) { return show_network(std::move(message)); },
       [this](sandy::set_network message) { return set_network(std::move(message)); },
       [this](bound_network message) { return bound(std::move(message)); },
+      [this](list_agent_runs message) { return list_runs(std::move(message)); },
   };
 }
 

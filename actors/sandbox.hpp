@@ -55,6 +55,10 @@ private:
   caf::result<bool> cancel(cancel_agent message);
   coro::task<void> open_model_door();
   caf::result<agent_run_info> describe_run(get_agent_run message);
+  caf::result<std::vector<agent_run_info>> list_runs(list_agent_runs message);
+  coro::task<std::vector<agent_run_record>> stored_runs();
+  coro::task<void> end_lost_runs();
+  coro::task<void> end_lost_run(agent_run_record run);
 
   caf::result<network_report> show_network(get_network message);
   caf::result<network_report> set_network(sandy::set_network message);

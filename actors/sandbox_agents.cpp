@@ -3,6 +3,7 @@
 #include "agents/catalog.hpp"
 #include "coro/io.hpp"
 #include "coro/request.hpp"
+#include "coro/timer.hpp"
 #include "runtime/guest/local_data_plane.hpp"
 
 #include <caf/send.hpp>
@@ -25,6 +26,9 @@ using namespace std::chrono_literals;
 /// A run answers at once, but for its beginning, which reads files of the sandbox.
 constexpr auto begin_timeout = 30s;
 constexpr auto question_timeout = 5s;
+constexpr std::int32_t cancelled_exit_code = 130;
+/// Between two tries to kill an agent that nobody reads.
+constexpr auto lost_run_pause = 1s;
 
 /// A socket of the machine, not of a sandbox.
 io_task<result<runtime::unique_fd>> host_socket(int family) {
@@ -66,7 +70,7 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
     co_return no_such_sandbox();
   auto directory = absolute(message.order.directory, record_.info.workdir);
   auto started = self_->spawn<coro::actor<agent_run_state, agent_run_actor>>(
-      &env_, *agent, std::move(message.order), std::move(directory),
+      &env_, record_.info.id, *agent, std::move(message.order), std::move(directory),
       make_agent_box(env_.threads, std::move(io)));
   // Ours from here on: it ends with us, and who cancels finds it.
   auto before = std::exchange(run_, started);
@@ -116,12 +120,74 @@ caf::result<bool> sandbox_state_machine::cancel(cancel_agent) {
 caf::result<agent_run_info> sandbox_state_machine::describe_run(get_agent_run) {
   if (life_.state() != sandbox_state::ready)
     co_return no_such_sandbox();
-  if (!run_)
-    co_return agent_run_info{};
-  auto info = co_await coro::request(run_, question_timeout, get_agent_run{});
-  if (!info) // it crashed
-    co_return agent_run_info{};
-  co_return std::move(info);
+  if (run_) {
+    auto info = co_await coro::request(run_, question_timeout, get_agent_run{});
+    if (info) // else it crashed
+      co_return std::move(info);
+  }
+  auto before = co_await stored_runs(); // of a server that ran before this one
+  if (!before)
+    co_return std::move(before.error());
+  co_return before->empty() ? agent_run_info{} : std::move(before->front().info);
+}
+
+caf::result<std::vector<agent_run_info>> sandbox_state_machine::list_runs(list_agent_runs) {
+  if (life_.state() != sandbox_state::ready)
+    co_return no_such_sandbox();
+  auto runs = co_await stored_runs();
+  if (!runs)
+    co_return std::move(runs.error());
+  std::vector<agent_run_info> all;
+  for (auto& each : *runs)
+    all.push_back(std::move(each.info));
+  co_return std::move(all);
+}
+
+coro::task<std::vector<agent_run_record>> sandbox_state_machine::stored_runs() {
+  auto runs = co_await coro::blocking<std::vector<agent_run_record>>(
+      env_.store_calls, [&s = env_.store, id = record_.info.id] { return s.runs(id); });
+  co_return std::move(runs);
+}
+
+/// The client of a run is gone with the server that served it: its agent must not go on unseen.
+coro::task<void> sandbox_state_machine::end_lost_runs() {
+  auto turn = co_await beginning_run_.acquire(); // one agent at a time
+  auto runs = co_await stored_runs();
+  if (!runs) {
+    log("its agents' runs cannot be read: " + text_of(runs.error()));
+    co_return caf::unit;
+  }
+  for (auto& each : *runs)
+    if (each.info.status == run_status::running)
+      co_await end_lost_run(std::move(each));
+  co_return caf::unit;
+}
+
+coro::task<void> sandbox_state_machine::end_lost_run(agent_run_record run) {
+  auto& info = run.info;
+  info.status = run_status::cancelled;
+  info.exit_code = cancelled_exit_code;
+  info.error = "The server ended while the agent ran, and ended it when it was back";
+  while (run.process_id != 0) {
+    auto io = env_.data.find(record_.info.id);
+    if (!io)
+      co_return caf::unit; // the sandbox ends, and the record with it
+    auto before =
+        co_await coro::with_timeout(question_timeout, kill_tree(env_.threads, std::move(io), run.process_id));
+    if (before && before->status == process_status::exited) {
+      info.status = run_status::failed;
+      info.exit_code = before->exit.exit_code;
+      info.error = "The agent ended while no server was there to read what it said";
+    }
+    if (before || code_of(before.error()) == errc::process_not_found)
+      break;
+    co_await coro::sleep_for(lost_run_pause); // one that is paused obeys later
+  }
+  info.ended_at = env_.wall_clock();
+  log("a server before this one had started its agent: " + info.error);
+  auto stored =
+      co_await coro::blocking<void>(env_.store_calls, [&s = env_.store, run] { return s.put_run(run); });
+  co_return std::move(stored);
 }
 
 } // namespace sandy

@@ -25,6 +25,7 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
     if (!reaches)
       log("cannot reach the network: " + text_of(reaches.error()));
     created_.set();
+    coro::spawn(end_lost_runs());
     log("re-attached after a restart of the server");
     co_return record_.info;
   }

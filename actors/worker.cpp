@@ -91,6 +91,7 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](run_agent request) { return pass_on<agent_run_started>(std::move(request)); },
       [this](cancel_agent request) { return pass_on<bool>(std::move(request)); },
       [this](get_agent_run request) { return pass_on<agent_run_info>(std::move(request)); },
+      [this](list_agent_runs request) { return pass_on<std::vector<agent_run_info>>(std::move(request)); },
       [this](list_agents request) { return agents(request); },
       [this](get_network request) { return pass_on<network_report>(std::move(request)); },
       [this](sandy::set_network request) { return set_network(std::move(request)); },

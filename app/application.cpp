@@ -309,6 +309,7 @@ application::application(config settings, parts made)
           .authenticate = [this](std::string_view key) { return known(key); },
           .open = settings_.open,
           .cors_origins = settings_.cors_origins,
+          .agent_models = settings_.agent_models,
           .version = std::string{version},
           .events = events_,
           .limiters = start_limiters(),

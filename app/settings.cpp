@@ -541,6 +541,9 @@ std::vector<setting> make_settings() {
   all.back().type = "KEY";
   all.back().secret = true;
 
+  all.push_back(make<list_kind>("agent_models", group, FIELD(agent_models),
+                                "Models that GET /api/agents tells callers of, separated by commas; runs may "
+                                "name any"));
   all.push_back(
       make<text_kind>("agent_relay", group, FIELD(agent_relay),
                       "IP:PORT that agents reach as 127.0.0.1:7331 of their sandbox, and their model's "

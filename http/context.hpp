@@ -74,6 +74,8 @@ struct context {
   std::function<std::optional<principal>(std::string_view key)> authenticate;
   bool open = false;                     ///< no key needed: everybody is the tenant "default"
   std::vector<std::string> cors_origins; ///< empty: every origin
+  std::vector<std::string>
+      agent_models; ///< that agents can use here, as far as the operator says; any may be named
   std::string version;
   event_log_actor events; ///< none: the event routes do not answer
   /// Keep the tenants' budgets. None: nobody is limited.

@@ -64,6 +64,7 @@ struct get_agent_run {
 };
 
 struct agent_run_info {
+  std::string id; ///< of the run, unique; empty: there was none
   run_status status = run_status::none;
   std::string agent; ///< id
   std::string model;
@@ -77,6 +78,17 @@ struct agent_run_info {
   std::string output;             ///< its answer, or else the end of what it printed; at most 1 MiB
   std::string error;              ///< why it failed; empty otherwise
 };
+
+/// Asks for the runs of a sandbox's agents; answered by vector<agent_run_info>, the newest first, at most
+/// `most_kept_runs` of them. Their `output` is cut to its last `most_kept_output` bytes.
+struct list_agent_runs {
+  principal caller;
+  sandbox_id id;
+};
+
+/// Of one sandbox. Older ones are forgotten.
+inline constexpr std::size_t most_kept_runs = 100;
+inline constexpr std::size_t most_kept_output = 64 * 1024;
 
 /// Sandbox -> run: begin. Answered when the run is sure to have a stream; fails with invalid_argument when
 /// the agent cannot do what was ordered.
@@ -131,8 +143,12 @@ auto inspect(Inspector& f, get_agent_run& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, agent_run_info& x) {
-  return f(caf::meta::type_name("agent_run_info"), x.status, x.agent, x.model, x.started_at, x.ended_at,
+  return f(caf::meta::type_name("agent_run_info"), x.id, x.status, x.agent, x.model, x.started_at, x.ended_at,
            x.exit_code, x.session_id, x.current, x.steps, x.files, x.output, x.error);
+}
+template <class Inspector>
+auto inspect(Inspector& f, list_agent_runs& x) {
+  return f(caf::meta::type_name("list_agent_runs"), x.caller, x.id);
 }
 template <class Inspector>
 auto inspect(Inspector& f, start_agent_run&) {

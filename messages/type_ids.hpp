@@ -114,6 +114,8 @@ CAF_ADD_TYPE_ID(sandy, (sandy::get_network))
 CAF_ADD_TYPE_ID(sandy, (sandy::set_network))
 CAF_ADD_TYPE_ID(sandy, (sandy::network_report))
 CAF_ADD_TYPE_ID(sandy, (sandy::bound_network))
+CAF_ADD_TYPE_ID(sandy, (sandy::list_agent_runs))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::agent_run_info>))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

@@ -135,6 +135,7 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<list_connections>::with<std::vector<sandbox_connection>>,
     caf::replies_to<run_agent>::with<agent_run_started>, caf::replies_to<cancel_agent>::with<bool>,
     caf::replies_to<get_agent_run>::with<agent_run_info>,
+    caf::replies_to<list_agent_runs>::with<std::vector<agent_run_info>>,
     caf::replies_to<list_agents>::with<std::vector<agent_info>>,
     caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>>;
 

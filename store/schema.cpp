@@ -12,8 +12,9 @@ namespace sandy {
 
 namespace {
 
-// Times are milliseconds since the Unix epoch. expose_ports and env are JSON arrays: nobody searches in them.
-constexpr std::array<const char*, 8> steps{R"sql(
+// Times are milliseconds since the Unix epoch. expose_ports, env and files are JSON arrays: nobody searches
+// in them.
+constexpr std::array<const char*, 9> steps{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -109,6 +110,25 @@ ALTER TABLE sandboxes ADD COLUMN network_bytes INTEGER NOT NULL DEFAULT 0;
 )sql",
                                            R"sql(
 ALTER TABLE sandboxes ADD COLUMN private_ports TEXT NOT NULL DEFAULT '[]';
+)sql",
+                                           R"sql(
+CREATE TABLE agent_runs (
+  id TEXT PRIMARY KEY,
+  sandbox TEXT NOT NULL,
+  process INTEGER NOT NULL,
+  agent TEXT NOT NULL,
+  model TEXT NOT NULL,
+  status INTEGER NOT NULL,
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL,
+  exit_code INTEGER NOT NULL,
+  session TEXT NOT NULL,
+  steps INTEGER NOT NULL,
+  files TEXT NOT NULL,
+  output TEXT NOT NULL,
+  error TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX agent_runs_by_sandbox ON agent_runs (sandbox, started_at);
 )sql"};
 
 } // namespace

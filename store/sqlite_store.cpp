@@ -1,3 +1,4 @@
+#include "store/agent_run_table.hpp"
 #include "store/connection_table.hpp"
 #include "store/event_table.hpp"
 #include "store/file_lock.hpp"
@@ -78,7 +79,8 @@ public:
                  "ORDER BY timestamp")
       , events_(database_)
       , connections_(database_)
-      , layers_(database_) {}
+      , layers_(database_)
+      , runs_(database_) {}
 
   result<void> insert(const sandbox_record& record) override {
     try {
@@ -163,6 +165,7 @@ public:
         statement->exec();
       }
       connections_.remove_all(stone.id);
+      runs_.remove_all(stone.id);
       {
         running statement(bury_);
         statement->bind(1, stone.id.value);
@@ -277,6 +280,18 @@ public:
     return guarded("read the layers", [&]() -> result<std::vector<layer_record>> { return layers_.all(); });
   }
 
+  result<void> put_run(const agent_run_record& record) override {
+    return guarded("record a run of an agent", [&]() -> result<void> {
+      runs_.put(record);
+      return caf::unit;
+    });
+  }
+
+  result<std::vector<agent_run_record>> runs(const sandbox_id& id) override {
+    return guarded("read the runs of agents",
+                   [&]() -> result<std::vector<agent_run_record>> { return runs_.of(id); });
+  }
+
   result<void> add_events(const std::vector<life_event>& events, std::size_t most) override {
     return guarded("record events", [&]() -> result<void> {
       events_.add(events, most);
@@ -341,6 +356,7 @@ private:
   event_table events_;
   connection_table connections_;
   layer_table layers_;
+  agent_run_table runs_;
 };
 
 } // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/agent.hpp"
 #include "messages/connection.hpp"
 #include "messages/events.hpp"
 #include "messages/worker.hpp"
@@ -36,6 +37,13 @@ struct layer_record {
   bool complete = false;
 };
 
+/// A run of an agent. Written before its program starts, and again when it ends.
+struct agent_run_record {
+  sandbox_id sandbox;
+  std::uint32_t process_id = 0; ///< inside; 0: not known
+  agent_run_info info;
+};
+
 /// An ended sandbox whose id still answers a repeated terminate.
 struct tombstone {
   sandbox_id id;
@@ -69,7 +77,8 @@ public:
   virtual result<void> set_network_bytes(const sandbox_id& id, std::uint64_t count) = 0;
   /// Everything but the id may be new: a warm sandbox gets its owner. Fails with sandbox_not_found.
   virtual result<void> replace(const sandbox_record& record) = 0;
-  /// Removes the record, with its connections, and leaves a tombstone, in one transaction. Idempotent.
+  /// Removes the record, with its connections and runs, and leaves a tombstone, in one transaction.
+  /// Idempotent.
   virtual result<void> bury(const tombstone& stone) = 0;
   virtual result<std::vector<sandbox_record>> records() = 0;
   virtual result<std::vector<tombstone>> tombstones() = 0;
@@ -91,6 +100,12 @@ public:
   /// Idempotent.
   virtual result<void> remove_layer(const layer_id& id) = 0;
   virtual result<std::vector<layer_record>> layers() = 0;
+
+  /// Adds a run, or replaces its record; the oldest of its sandbox beyond `most_kept_runs` are forgotten, and
+  /// its output is cut to its last `most_kept_output` bytes. Does nothing for a sandbox without a record.
+  virtual result<void> put_run(const agent_run_record& record) = 0;
+  /// Those of one sandbox, the newest first.
+  virtual result<std::vector<agent_run_record>> runs(const sandbox_id& id) = 0;
 
   /// Adds numbered events and forgets all but the newest `most`, in one transaction.
   virtual result<void> add_events(const std::vector<life_event>& events, std::size_t most) = 0;

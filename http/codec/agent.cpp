@@ -68,6 +68,8 @@ result<agent_request> parse_agent(const json& body) {
 json status_json(const agent_run_info& run, unix_millis now) {
   auto ended = run.status != run_status::none && run.status != run_status::running;
   json all{{"running", run.status == run_status::running},
+           {"runId", run.id.empty() ? json() : json(run.id)},
+           {"run_id", run.id.empty() ? json() : json(run.id)},
            {"status", to_string(run.status)},
            {"agent", run.agent.empty() ? json() : json(run.agent)},
            {"model", run.model.empty() ? json() : json(repair_utf8(run.model))},
@@ -92,12 +94,20 @@ json outcome_json(const agent_run_info& run) {
   return all;
 }
 
-json to_json(const std::vector<agent_info>& agents) {
+json runs_json(const std::vector<agent_run_info>& runs, unix_millis now) {
+  auto list = json::array();
+  for (const auto& each : runs) {
+    list.push_back(status_json(each, now));
+    list.back()["output"] = repair_utf8(each.output);
+  }
+  return {{"runs", std::move(list)}};
+}
+
+json to_json(const std::vector<agent_info>& agents, const std::vector<std::string>& models) {
   auto list = json::array();
   for (const auto& each : agents)
     list.push_back({{"id", each.id}, {"name", each.name}, {"installed", each.installed}});
-  // Models are the business of whoever serves them: any name is passed on.
-  return {{"agents", std::move(list)}, {"models", json::array()}};
+  return {{"agents", std::move(list)}, {"models", models}};
 }
 
 std::string lost_run_events(const caf::error& why) {

@@ -25,7 +25,11 @@ nlohmann::json status_json(const agent_run_info& run, unix_millis now);
 /// The answer to a request that wanted no stream.
 nlohmann::json outcome_json(const agent_run_info& run);
 
-nlohmann::json to_json(const std::vector<agent_info>& agents);
+/// With what they said.
+nlohmann::json runs_json(const std::vector<agent_run_info>& runs, unix_millis now);
+
+/// @param models told to callers.
+nlohmann::json to_json(const std::vector<agent_info>& agents, const std::vector<std::string>& models);
 
 /// The end of a stream whose run cannot be asked any more.
 std::string lost_run_events(const caf::error& why);

@@ -109,12 +109,24 @@ io_task<result<void>> status(exchange& ex) {
   co_return answered();
 }
 
+io_task<result<void>> runs(exchange& ex) {
+  auto id = named_sandbox(ex);
+  if (!id)
+    co_return id.error();
+  auto& server = ex.server();
+  auto all = co_await ask(server.worker, list_agent_runs{ex.caller(), *id}, server.limits.control_timeout);
+  if (!all)
+    co_return all.error();
+  co_await ex.reply(200, codec::runs_json(*all, unix_now()));
+  co_return answered();
+}
+
 io_task<result<void>> list(exchange& ex) {
   auto& server = ex.server();
   auto all = co_await ask(server.worker, list_agents{}, server.limits.control_timeout);
   if (!all)
     co_return all.error();
-  co_await ex.reply(200, codec::to_json(*all));
+  co_await ex.reply(200, codec::to_json(*all, server.agent_models));
   co_return answered();
 }
 
@@ -125,6 +137,7 @@ void add_agent_routes(std::vector<route>& table) {
                {{"POST", "/api/sandboxes/{id}/agent/run", answer<run>, false, request_cost::stream},
                 {"POST", "/api/sandboxes/{id}/agent/cancel", answer<cancel>},
                 {"GET", "/api/sandboxes/{id}/agent/status", answer<status>},
+                {"GET", "/api/sandboxes/{id}/agent/runs", answer<runs>},
                 {"GET", "/api/agents", answer<list>}});
 }
 

@@ -20,13 +20,15 @@ constexpr std::string_view schemas = R"json({
   "env": {"type": "object", "additionalProperties": {"type": "string"}}, "envVars": {"type": "object", "additionalProperties": {"type": "string"}, "description": "The same; env wins"}}},
 "AgentEvents": {"type": "string", "description": "Objects in data lines alone, by their type: status, output, stderr, agent-output, files-update, heartbeat, error, and last complete with {exitCode, success, cancelled, duration}."},
 "AgentStatus": {"type": "object", "required": ["running", "status"], "properties": {
-  "running": {"type": "boolean"}, "status": {"type": "string", "enum": ["none", "running", "succeeded", "failed", "cancelled", "timed_out", "sandbox_ended"]},
+  "run_id": {"type": ["string", "null"]}, "runId": {"type": ["string", "null"]}, "running": {"type": "boolean"}, "status": {"type": "string", "enum": ["none", "running", "succeeded", "failed", "cancelled", "timed_out", "sandbox_ended"]},
   "agent": {"type": ["string", "null"]}, "model": {"type": ["string", "null"]}, "error": {"type": ["string", "null"]},
   "current_task": {"type": ["string", "null"]}, "currentTask": {"type": ["string", "null"]}, "steps_completed": {"type": "integer"}, "stepsCompleted": {"type": "integer"},
   "files_modified": {"type": "array", "items": {"type": "string"}}, "filesModified": {"type": "array", "items": {"type": "string"}},
   "started_at": {"type": ["string", "null"]}, "startedAt": {"type": ["string", "null"]}, "ended_at": {"type": ["string", "null"]}, "endedAt": {"type": ["string", "null"]},
   "duration_ms": {"type": "integer"}, "durationMs": {"type": "integer"}, "exit_code": {"type": ["integer", "null"]}, "exitCode": {"type": ["integer", "null"]},
   "session_id": {"type": ["string", "null"]}, "sessionId": {"type": ["string", "null"]}}},
+"AgentRuns": {"type": "object", "required": ["runs"], "properties": {"runs": {"type": "array", "items": {"allOf": [{"$ref": "#/components/schemas/AgentStatus"},
+  {"type": "object", "required": ["output"], "properties": {"output": {"type": "string", "description": "Its last 64 KiB"}}}]}}}},
 "AgentOutcome": {"type": "object", "required": ["status", "success", "output", "exit_code", "error"], "properties": {
   "status": {"type": "string", "enum": ["completed", "failed", "cancelled", "timed_out", "sandbox_ended"]}, "success": {"type": "boolean"}, "cancelled": {"type": "boolean"},
   "output": {"type": "string"}, "exit_code": {"type": "integer"}, "exitCode": {"type": "integer"}, "error": {"type": ["string", "null"]},
@@ -69,6 +71,15 @@ void describe_agents(std::vector<described_operation>& all) {
                  {},
                  {},
                  {{json_type, "AgentStatus"}},
+                 {}});
+  all.push_back({"GET",
+                 "/api/sandboxes/{id}/agent/runs",
+                 "list_agent_runs",
+                 tag,
+                 "The runs of agents in the sandbox, the newest first; the last 100 are kept while it lives",
+                 {},
+                 {},
+                 {{json_type, "AgentRuns"}},
                  {}});
   all.push_back({"GET",
                  "/api/agents",

@@ -44,13 +44,13 @@ struct scripted_box final : agent_box {
     changes.pop_front();
     co_return change;
   }
-  coro::task<void> start(process_spec wanted) override {
+  coro::task<std::uint32_t> start(process_spec wanted) override {
     while (silent)
       co_await coro::sleep_for(10ms);
     if (start_failure)
       co_return start_failure;
     spec = std::move(wanted);
-    co_return caf::unit;
+    co_return process_id;
   }
   coro::task<void> feed(std::string bytes) override {
     input = std::move(bytes);
@@ -82,6 +82,7 @@ struct scripted_box final : agent_box {
   }
   void exit(int code) { events.push_back(process_event{process_exit{code, 0, false, 1, 0}}); }
 
+  static constexpr std::uint32_t process_id = 17;
   std::map<std::string, std::string> written;
   std::set<std::string> files;
   process_spec spec;
@@ -130,7 +131,8 @@ content = "{json:model}"
     order.prompt = "do it";
     order.max_ms = max_ms;
     agent = system.spawn<coro::actor<agent_run_state, agent_run_actor>>(
-        &env, printer(), std::move(order), std::string{"/workspace"}, std::shared_ptr<agent_box>{box});
+        &env, sandbox_id{"0123456789abcdef01234567"}, printer(), std::move(order), std::string{"/workspace"},
+        std::shared_ptr<agent_box>{box});
     REQUIRE(ask(agent, start_agent_run{}));
   }
 
@@ -228,6 +230,46 @@ TEST_CASE_METHOD(run_of_agent, "a program that is not there is 127", "[agents]")
   read_for(200ms);
   check_end(127, false, false);
   CHECK(count("error") == 1);
+}
+
+TEST_CASE_METHOD(run_of_agent, "a run is kept before it starts, with its process, and with its end",
+                 "[agents]") {
+  box->silent = true;
+  begin();
+  read_for(200ms);
+  REQUIRE(records.worked.size() == 1);
+  CHECK(records.worked[0].info.status == run_status::running);
+  CHECK(records.worked[0].process_id == 0);
+  box->silent = false;
+  read_for(200ms);
+  REQUIRE(records.worked.size() == 1);
+  CHECK(records.worked[0].process_id == scripted_box::process_id);
+  CHECK(records.worked[0].info.id == box->spec.run);
+  box->print("done\n");
+  box->exit(0);
+  read_for(200ms);
+  REQUIRE(records.worked.size() == 1);
+  CHECK(records.worked[0].info.status == run_status::succeeded);
+  CHECK(records.worked[0].info.output == "done\n");
+  CHECK(records.worked[0].sandbox.value == "0123456789abcdef01234567");
+  CHECK(info().id == box->spec.run);
+}
+
+TEST_CASE_METHOD(run_of_agent, "what cannot be kept does not start, and an end that cannot is told",
+                 "[agents]") {
+  records.full = true;
+  begin();
+  read_for(200ms);
+  check_end(1, false, false);
+  CHECK(box->spec.argv.empty());
+  records.full = false;
+  told.clear();
+  begin();
+  read_for(200ms);
+  records.full = true;
+  box->exit(0);
+  read_for(200ms);
+  check_end(0, true, false);
 }
 
 TEST_CASE_METHOD(run_of_agent, "signs of life come every five seconds", "[agents]") {

@@ -275,6 +275,20 @@ public:
       all.push_back(each.second);
     return all;
   }
+  result<void> put_run(const agent_run_record& record) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    std::erase_if(worked, [&](const auto& each) { return each.info.id == record.info.id; });
+    worked.insert(worked.begin(), record);
+    return caf::unit;
+  }
+  result<std::vector<agent_run_record>> runs(const sandbox_id& id) override {
+    std::vector<agent_run_record> own;
+    for (const auto& each : worked)
+      if (each.sandbox == id)
+        own.push_back(each);
+    return own;
+  }
   result<std::optional<std::uint64_t>> webhook_position(const std::string& name) override {
     auto found = positions.find(name);
     return found == positions.end() ? std::optional<std::uint64_t>{} : found->second;
@@ -288,6 +302,7 @@ public:
   std::map<layer_id, layer_record> kept;
   std::vector<tombstone> stones;
   std::vector<sandbox_connection> joined;
+  std::vector<agent_run_record> worked; ///< the newest first
   std::vector<resource_sample> history;
   std::vector<life_event> told;
   int event_writes = 0;

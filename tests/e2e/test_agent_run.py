@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import agents
+import httpx
 import pytest
 from memory import resident_bytes
 from running_server import NotStarted
@@ -225,6 +226,30 @@ def wrapped(api, box: str, program: str, script: str) -> dict:
     """Puts a script in the place of an agent's program. @return the variables with which a run finds it"""
     api.write(box, f"/workspace/bin/{program}", f"#!/bin/sh\n{script}\n", mode="0755")
     return {"PATH": "/workspace/bin:/usr/bin:/bin"}
+
+
+def test_a_run_whose_server_was_killed_is_ended_by_the_next_and_stays_in_the_history(sandyd):
+    server = sandyd()
+    with Service(server.base_url, server.api_key) as own:
+        box = own.create(ttl_seconds=600)["sandboxId"]
+        env = wrapped(own, box, "aider", "echo first")
+        assert agents.end_of(agents.all_events(own, box, agents.order(1, "aider", env=env)))["success"] is True
+        wrapped(own, box, "aider", "echo begun; (setsid sleep 1000 &); exec sleep 1000")
+        with agents.run(own, box, agents.order(1, "aider", env=env)) as stream:
+            first_of(stream, "output")
+            server.kill()
+            with pytest.raises(httpx.HTTPError):
+                list(stream)
+    server.start()
+    with Service(server.base_url, server.api_key) as own:
+        ended = wait_until(lambda: (now := status(own, box))["running"] is False and now, "the run is ended")
+        assert (ended["status"], ended["exitCode"]) == ("cancelled", 130) and "server ended" in ended["error"]
+        wait_until(lambda: "sleep 1000" not in agents.processes(own, box), "nothing of it is left")
+        newest, oldest = answer(own.http.get(f"/api/sandboxes/{box}/agent/runs"))["runs"]
+        assert newest == {**ended, "output": ""} and newest["runId"] != oldest["runId"]
+        assert (oldest["status"], oldest["output"], oldest["exit_code"]) == ("succeeded", "first\n", 0)
+        wrapped(own, box, "aider", "echo again")
+        assert agents.end_of(agents.all_events(own, box, agents.order(1, "aider", env=env)))["success"] is True
 
 
 def test_two_hundred_runs_at_a_time_each_have_their_own_stream(sandyd):

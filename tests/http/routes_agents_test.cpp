@@ -84,5 +84,16 @@ TEST_CASE_METHOD(stage, "a run is cancelled and asked about by its sandbox", "[r
 TEST_CASE_METHOD(stage, "agents are listed", "[routes]") {
   auto known = call("GET", "/api/agents").json();
   CHECK(known["agents"] == json::array({{{"id", "codex"}, {"name", "Codex"}, {"installed", true}}}));
-  CHECK(known["models"].is_array());
+  CHECK(known["models"] == json::array());
+}
+
+TEST_CASE_METHOD(stage, "runs that were are told with what they said", "[routes]") {
+  auto runs = call("GET", of_living("/agent/runs")).json()["runs"];
+  REQUIRE(runs.size() == 1);
+  CHECK(runs[0]["runId"] == "0123");
+  CHECK(runs[0]["run_id"] == "0123");
+  CHECK(runs[0]["status"] == "failed");
+  CHECK(runs[0]["exitCode"] == 3);
+  CHECK(runs[0]["output"] == "said\ufffd");
+  CHECK(call("GET", "/api/sandboxes/0123456789abcdef01234567/agent/runs").status == 404);
 }

@@ -165,6 +165,16 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
         info.started_at = 1'700'000'000'000;
         return info;
       },
+      [=](const list_agent_runs& q) -> caf::result<std::vector<agent_run_info>> {
+        if (!known("list_agent_runs", q))
+          return unknown();
+        agent_run_info run;
+        run.id = "0123";
+        run.status = run_status::failed;
+        run.exit_code = 3;
+        run.output = "said\xff";
+        return std::vector{run};
+      },
       [=](const list_agents&) -> caf::result<std::vector<agent_info>> {
         return std::vector<agent_info>{{"codex", "Codex", true}};
       },

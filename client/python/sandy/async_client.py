@@ -256,6 +256,10 @@ class SandyClient:
         """Describes what the agent of a sandbox does, or did last."""
         return await self._object(protocol.sandbox(sandbox_id, rest="/agent/status"))
 
+    async def agent_runs(self, sandbox_id: str) -> List[Dict[str, Any]]:
+        """Describes the runs of agents in a sandbox, the newest first, as `agent_status` does, with their `output`."""
+        return list((await self._object(protocol.sandbox(sandbox_id, rest="/agent/runs"))).get("runs") or [])
+
     async def agents(self) -> List[Dict[str, Any]]:
         """Describes the agents that the server knows: `id`, `name`, and whether one of its images has it (`installed`)."""
         return list((await self._object(protocol.Call("GET", "/api/agents"))).get("agents") or [])

@@ -247,6 +247,10 @@ class SyncSandyClient:
         """Describes what the agent of a sandbox does, or did last."""
         return self._object(protocol.sandbox(sandbox_id, rest="/agent/status"))
 
+    def agent_runs(self, sandbox_id: str) -> List[Dict[str, Any]]:
+        """Describes the runs of agents in a sandbox, the newest first, as `agent_status` does, with their `output`."""
+        return list((self._object(protocol.sandbox(sandbox_id, rest="/agent/runs"))).get("runs") or [])
+
     def agents(self) -> List[Dict[str, Any]]:
         """Describes the agents that the server knows: `id`, `name`, and whether one of its images has it (`installed`)."""
         return list((self._object(protocol.Call("GET", "/api/agents"))).get("agents") or [])
