@@ -109,8 +109,8 @@ private:
   std::shared_ptr<runtime::relay_door> model_door_; ///< leads its agents to a model
   std::shared_ptr<runtime::network_gate> gate_;     ///< where it reaches the world
   coro::semaphore changing_network_{1};
-  bool counting_ = false; ///< what goes through the gate
-  std::shared_ptr<guest::end_state> ended_;         ///< tells the data plane's users why their streams broke
+  bool counting_ = false;                   ///< what goes through the gate
+  std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
   sandbox_life life_;
   bool claiming_ = false; ///< its owner to be has not heard of it, and never will when the claim fails
   coro::event created_;   ///< the creation is over, well or not: the end may take apart what it made

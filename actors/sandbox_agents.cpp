@@ -84,7 +84,8 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
   co_return agent_run_started{caf::actor_cast<caf::strong_actor_ptr>(run_)};
 }
 
-/// Whatever its network, its agents reach one address that the installation chose, unless it may reach nothing.
+/// Whatever its network, its agents reach one address that the installation chose, unless it may reach
+/// nothing.
 coro::task<void> sandbox_state_machine::open_model_door() {
   const auto& relay = env_.settings.agents.relay;
   if (!relay || model_door_ || !env_.open_relay || record_.info.network.mode == network_mode::none)

@@ -54,7 +54,7 @@ struct config {
   std::string copier;        ///< path of sandy-copy-layer; empty: the same
   std::string agents;        ///< folder of agent definitions; empty: beside the server's own program
   std::string agent_relay;   ///< IP:PORT; empty: none
-  std::vector<std::string> agent_models; ///< told to callers
+  std::vector<std::string> agent_models;  ///< told to callers
   std::vector<std::string> network_allow; ///< destinations; empty: everything public
   std::vector<std::string> network_deny;  ///< destinations
   std::vector<std::string>

@@ -54,7 +54,7 @@ struct edge_limits {
 struct public_address {
   std::string scheme = "http";
   std::string host_suffix = ".sandy.localhost"; ///< with its leading dot
-  std::uint16_t port = 7330; ///< 0, 80 or 443: not shown in URLs
+  std::uint16_t port = 7330;                    ///< 0, 80 or 443: not shown in URLs
   /// What sandboxes' host names may end with, `host_suffix` among them; none: no host name is a sandbox's.
   std::vector<std::string> host_suffixes{};
 };

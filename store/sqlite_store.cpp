@@ -350,7 +350,8 @@ private:
 
   file_lock lock_; // first, so released last: after the database is closed
   SQLite::Database database_;
-  SQLite::Statement insert_, update_, set_paused_, set_network_, set_network_bytes_, replace_, remove_, records_;
+  SQLite::Statement insert_, update_, set_paused_, set_network_, set_network_bytes_, replace_, remove_,
+      records_;
   SQLite::Statement bury_, tombstones_, forget_;
   SQLite::Statement add_sample_, forget_samples_, samples_;
   event_table events_;
