@@ -294,6 +294,7 @@ struct run_agent; // messages/agent.hpp
 struct agent_run_started;
 struct cancel_agent;
 struct get_agent_run;
+struct list_agent_runs;
 struct agent_run_info;
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
@@ -305,7 +306,9 @@ using sandbox_actor = caf::typed_actor<
     caf::replies_to<probe_port>::with<bool>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
     caf::replies_to<resume_sandbox>::with<sandbox_info>, caf::replies_to<keep_layer>::with<layer_kept>,
     caf::replies_to<run_agent>::with<agent_run_started>, caf::replies_to<cancel_agent>::with<bool>,
-    caf::replies_to<get_agent_run>::with<agent_run_info>, caf::replies_to<get_network>::with<network_report>,
-    caf::replies_to<set_network>::with<network_report>, caf::replies_to<bound_network>::with<void>>;
+    caf::replies_to<get_agent_run>::with<agent_run_info>,
+    caf::replies_to<list_agent_runs>::with<std::vector<agent_run_info>>,
+    caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>,
+    caf::replies_to<bound_network>::with<void>>;
 
 } // namespace sandy
