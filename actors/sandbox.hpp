@@ -88,6 +88,8 @@ private:
   bool unused_for_long() const;
   coro::task<void> persist();
   environment variables() const;
+  environment secret_variables() const;
+  coro::task<void> prepare_secrets();
   void open_data(); ///< makes its bytes and its ports reachable, for the owner of now
   void open_entrance();
   void show_entrance(); ///< whether it is paused
@@ -109,6 +111,7 @@ private:
   std::shared_ptr<runtime::relay_door> model_door_; ///< leads its agents to a model
   std::shared_ptr<runtime::network_gate> gate_;     ///< where it reaches the world
   coro::semaphore changing_network_{1};
+  bool gate_has_secrets_ = false;
   bool counting_ = false;                   ///< what goes through the gate
   std::shared_ptr<guest::end_state> ended_; ///< tells the data plane's users why their streams broke
   sandbox_life life_;

@@ -61,6 +61,8 @@ void sandbox_state_machine::let_policy_hold() {
   std::vector<network_policy> all_of{record_.info.network};
   for (const auto& each : record_.network_bounds)
     all_of.push_back(each.policy);
+  if (!record_.secrets.all.empty() && !std::exchange(gate_has_secrets_, true)) // they do not change
+    gate_->post([gate = gate_, secrets = record_.secrets] { gate->use_secrets(secrets); });
   gate_->post([gate = gate_, all_of = std::move(all_of)] { gate->apply(all_of); });
   if (!counting_) {
     counting_ = true;

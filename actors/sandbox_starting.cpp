@@ -4,6 +4,7 @@
 #include "coro/pool.hpp"
 #include "metrics/registry.hpp"
 #include "runtime/guest/local_data_plane.hpp"
+#include "runtime/guest/trusted_authority.hpp"
 #include "runtime/init_watch.hpp"
 
 #include <fcntl.h>
@@ -74,6 +75,9 @@ coro::task<void> sandbox_state_machine::make() {
   auto reaches = co_await open_network();
   if (!reaches)
     co_return std::move(reaches.error());
+  auto trusted = co_await prepare_secrets();
+  if (!trusted)
+    co_return std::move(trusted.error());
   const auto warm = record_.info.tenant.value.empty();
   log(warm ? "warm" : "ready");
   if (!warm) {
@@ -113,6 +117,7 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   info = std::move(wanted);
   record_.env = std::move(message.env);
   record_.network_bounds = std::move(message.network_bounds);
+  record_.secrets = std::move(message.secrets);
   ended_->uses->touch();
   arm_lease();
   arm_idle();
@@ -136,6 +141,11 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   open_data();
   if (auto served = serve_inside(); !served)
     co_return std::move(served.error());
+  auto trusted = co_await prepare_secrets();
+  if (!trusted)
+    co_return std::move(trusted.error());
+  if (life_.state() != sandbox_state::ready)
+    co_return fail(errc::sandbox_ended, sentence(life_.reason()));
   let_policy_hold();
   claiming_ = false;
   log("ready");
@@ -185,7 +195,7 @@ void sandbox_state_machine::open_data() {
 /// who has the last word.
 environment sandbox_state_machine::variables() const {
   auto all = instance_->variables;
-  for (const auto& stronger : {env_.identity(record_.info), record_.env}) {
+  for (const auto& stronger : {env_.identity(record_.info), secret_variables(), record_.env}) {
     std::erase_if(all, [&](const auto& before) {
       return std::any_of(stronger.begin(), stronger.end(),
                          [&](const auto& given) { return given.first == before.first; });
@@ -193,6 +203,23 @@ environment sandbox_state_machine::variables() const {
     all.insert(all.end(), stronger.begin(), stronger.end());
   }
   return all;
+}
+
+/// What stands for its secrets, and what has its programs trust whoever puts them in.
+environment sandbox_state_machine::secret_variables() const {
+  if (record_.secrets.all.empty())
+    return {};
+  auto all = guest::trusting_variables();
+  for (const auto& [given, placeholder] : record_.secrets.all)
+    all.emplace_back(given.name, placeholder);
+  return all;
+}
+
+coro::task<void> sandbox_state_machine::prepare_secrets() {
+  if (record_.secrets.all.empty() || !env_.trust_authority)
+    co_return caf::unit;
+  auto trusted = co_await env_.trust_authority(record_.info.id, record_.secrets.authority.certificate);
+  co_return std::move(trusted);
 }
 
 coro::task<void> sandbox_state_machine::persist() {

@@ -138,6 +138,10 @@ struct services {
   std::function<coro::task<void>(const sandbox_id& inside, std::vector<guest::host_name> names)> name_hosts;
   /// Where the edge finds the ways into sandboxes.
   std::shared_ptr<runtime::entrances> entrances = std::make_shared<runtime::entrances>();
+  /// Makes what a new sandbox needs for secrets that never enter it. Empty: there are none here.
+  std::function<result<sandbox_secrets>(std::vector<secret> given)> place_secrets;
+  /// Has the programs of a sandbox trust one more certificate authority (PEM).
+  std::function<coro::task<void>(const sandbox_id& inside, std::string certificate)> trust_authority;
   /// The agents that can run in sandboxes; nullptr: none.
   std::shared_ptr<const agents::catalog> agent_catalog;
 };

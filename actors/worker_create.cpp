@@ -68,6 +68,15 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
   auto record = blank(kind->first);
   record.env = request.env;
   auto& info = record.info;
+  if (!request.secrets.empty()) {
+    if (!env_.place_secrets)
+      return fail(errc::feature_unavailable, "This server keeps no secrets");
+    auto placed = env_.place_secrets(request.secrets);
+    if (!placed)
+      return std::move(placed.error());
+    record.secrets = std::move(*placed);
+    info.secrets = uses_of(record.secrets);
+  }
   info.tenant = request.caller.tenant;
   if (!request.image.empty())
     info.image = request.image;

@@ -168,7 +168,9 @@ coro::task<sandbox_info> worker_state::claim(sandbox_record wanted, std::shared_
     family_.rename(planned, info.id);
     order->id = info.id;
     auto handle = member.handle;
-    auto claimed = co_await coro::request(handle, coro::infinite, claim_sandbox{wanted.info, wanted.env, bounds_below(info.parent)});
+    auto claimed = co_await coro::request(
+        handle, coro::infinite,
+        claim_sandbox{wanted.info, wanted.env, bounds_below(info.parent), wanted.secrets});
     if (claimed)
       co_return std::move(claimed);
     // Never handed out: it ends, and the caller gets another.

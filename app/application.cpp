@@ -11,11 +11,13 @@
 #include "app/first_key.hpp"
 #include "app/secret_file.hpp"
 #include "coro/ask.hpp"
+#include "http/egress/interception.hpp"
 #include "http/outbound/webhook_client.hpp"
 #include "http/routes/routes.hpp"
 #include "messages/type_ids.hpp"
 #include "metrics/log.hpp"
 #include "runtime/crun/crun_driver.hpp"
+#include "runtime/guest/trusted_authority.hpp"
 #include "runtime/image_store.hpp"
 #include "sandy_version.hpp"
 
@@ -28,6 +30,8 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 namespace sandy {
@@ -98,6 +102,22 @@ coro::task<void> name_hosts(coro::pool& threads, std::shared_ptr<sandbox_io> ins
   co_return std::move(written);
 }
 
+/// Has a sandbox's programs trust its authority, from an actor.
+coro::task<void> trust_authority(coro::pool& threads, std::shared_ptr<sandbox_io> inside,
+                                 std::string certificate, std::string otherwise) {
+  if (!inside) // it ends
+    co_return fail(errc::sandbox_not_found, "Sandbox not found");
+  auto work = guest::trust_authority(std::move(inside), std::move(certificate), std::move(otherwise));
+  auto written = co_await coro::io<void>(threads.here(), std::move(work));
+  co_return std::move(written);
+}
+
+/// What this machine trusts, for sandboxes whose images do not say what they do.
+std::string machine_authorities() {
+  std::ifstream file{"/etc/ssl/certs/ca-certificates.crt"};
+  return {std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
+}
+
 /// Runs one coroutine on the pool from the main thread and waits for it.
 template <class T>
 std::optional<T> run_on(coro::pool& threads, io_task<T> work) {
@@ -157,6 +177,7 @@ struct application::parts {
   std::string url_secret;
   std::shared_ptr<const agents::catalog> agent_catalog;
   http::egress::network_settings network;
+  std::string authorities; ///< that the machine trusts, in PEM
 };
 
 application::system_config::system_config(coro::pool& threads) {
@@ -239,8 +260,17 @@ result<std::unique_ptr<application>> application::start(config settings) {
   auto platform = relay_endpoint(settings.platform_relay, "platform_relay");
   if (!platform)
     return std::move(platform.error());
-  made.network = {settings.worker.max_network,    settings.network_allow, settings.network_deny,
-                  settings.network_private_allow, settings.network_dns,   std::move(*platform)};
+  auto tls = http::egress::tls_sides::make(settings.network_ca_file);
+  if (!tls)
+    return std::move(tls.error());
+  made.network = {settings.worker.max_network,
+                  settings.network_allow,
+                  settings.network_deny,
+                  settings.network_private_allow,
+                  settings.network_dns,
+                  std::move(*platform),
+                  std::move(*tls)};
+  made.authorities = machine_authorities();
   settings.worker.data_dir = settings.data_dir;
   add_installed_flavor(settings, "agent-ready", settings.prewarm_agent_ready);
   add_installed_flavor(settings, "desktop", 0);
@@ -262,33 +292,39 @@ application::application(config settings, parts made)
     , threads_(thread_count(settings_), blocking_thread_count(settings_))
     , relays_(contexts_of(threads_))
     , gates_(contexts_of(threads_), made.network, metrics_.network())
-    , services_{.threads = threads_,
-                .driver = *driver_,
-                .kernel_calls = coro::on_pool(threads_.blocking()),
-                .store = *store_,
-                .store_calls = coro::on_pool(store_thread_),
-                .data = data_,
-                .metrics = metrics_,
-                .settings = settings_.worker,
-                .identity = [this](const sandbox_info& info) { return identity_of(info); },
-                .serve_inside =
-                    [this](runtime::unique_fd listener, principal inside) {
-                      return server_.serve_inside(std::move(listener), std::move(inside));
-                    },
-                .limits = std::make_shared<limit_table>(settings_.tenant_defaults, settings_.tenants),
-                .open_relay =
-                    [this](runtime::connection_capture captured, const sandbox_id& inside) {
-                      return relays_.open(std::move(captured), inside.value);
-                    },
-                .open_gate =
-                    [this](runtime::network_capture captured, const sandbox_id& inside, auto used_bytes) {
-                      return gates_.open(std::move(captured), inside.value, used_bytes);
-                    },
-                .name_hosts =
-                    [this](const sandbox_id& inside, std::vector<guest::host_name> names) {
-                      return name_hosts(threads_, data_.find(inside), std::move(names));
-                    },
-                .agent_catalog = std::move(made.agent_catalog)}
+    , services_{
+          .threads = threads_,
+          .driver = *driver_,
+          .kernel_calls = coro::on_pool(threads_.blocking()),
+          .store = *store_,
+          .store_calls = coro::on_pool(store_thread_),
+          .data = data_,
+          .metrics = metrics_,
+          .settings = settings_.worker,
+          .identity = [this](const sandbox_info& info) { return identity_of(info); },
+          .serve_inside =
+              [this](runtime::unique_fd listener, principal inside) {
+                return server_.serve_inside(std::move(listener), std::move(inside));
+              },
+          .limits = std::make_shared<limit_table>(settings_.tenant_defaults, settings_.tenants),
+          .open_relay =
+              [this](runtime::connection_capture captured, const sandbox_id& inside) {
+                return relays_.open(std::move(captured), inside.value);
+              },
+          .open_gate =
+              [this](runtime::network_capture captured, const sandbox_id& inside, auto used_bytes) {
+                return gates_.open(std::move(captured), inside.value, used_bytes);
+              },
+          .name_hosts =
+              [this](const sandbox_id& inside, std::vector<guest::host_name> names) {
+                return name_hosts(threads_, data_.find(inside), std::move(names));
+              },
+          .place_secrets = http::egress::place_secrets,
+          .trust_authority =
+              [this, all = std::move(made.authorities)](const sandbox_id& inside, std::string certificate) {
+                return trust_authority(threads_, data_.find(inside), std::move(certificate), all);
+              },
+          .agent_catalog = std::move(made.agent_catalog)}
     , system_config_(threads_)
     , system_(system_config_)
     , events_(start_events())

@@ -54,6 +54,7 @@ struct claim_sandbox {
   sandbox_info wanted; ///< owner, parent, limits, lease, ports, names; id, image and disk stay what they are
   environment env;
   std::vector<network_bound> network_bounds; ///< of its ancestors
+  sandbox_secrets secrets;
 };
 
 template <class Inspector>
@@ -83,7 +84,7 @@ auto inspect(Inspector& f, retire_warm& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, claim_sandbox& x) {
-  return f(caf::meta::type_name("claim_sandbox"), x.wanted, x.env, x.network_bounds);
+  return f(caf::meta::type_name("claim_sandbox"), x.wanted, x.env, x.network_bounds, x.secrets);
 }
 
 /// The warm sandboxes of one flavor. Spawned and monitored by the worker.

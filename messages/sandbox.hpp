@@ -6,6 +6,7 @@
 #include "messages/error.hpp"
 #include "messages/ids.hpp"
 #include "messages/network.hpp"
+#include "messages/secrets.hpp"
 
 #include <caf/meta/type_name.hpp>
 #include <caf/typed_actor.hpp>
@@ -84,6 +85,7 @@ struct create_sandbox {
   std::vector<sandbox_id> connect_to;       ///< what it reaches from its first moment on
   network_policy network;                   ///< what it reaches of the world
   std::vector<std::uint16_t> private_ports; ///< reached from outside with a signed URL only
+  std::vector<secret> secrets;              ///< what it may use without knowing it
 };
 
 /// What callers may know of a sandbox.
@@ -109,6 +111,7 @@ struct sandbox_info {
   pause_cause paused = pause_cause::none;
   network_policy network;
   std::vector<std::uint16_t> private_ports;
+  std::vector<secret_use> secrets;
 };
 
 /// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
@@ -225,14 +228,14 @@ template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
   return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits,
            x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream,
-           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to, x.network, x.private_ports);
+           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to, x.network, x.private_ports, x.secrets);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {
   return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image,
            x.limits, x.priority, x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at,
            x.expires_at, x.ttl_seconds, x.latest_end, x.idle_timeout_seconds, x.pause_on_idle, x.paused,
-           x.network, x.private_ports);
+           x.network, x.private_ports, x.secrets);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {

@@ -31,18 +31,21 @@ struct secret {
 struct placed_secret {
   secret given;
   std::string placeholder; ///< not secret, but of this sandbox alone
+  friend bool operator==(const placed_secret&, const placed_secret&) = default;
 };
 
 /// A certificate authority: what signs, and what others check signatures with. PEM.
 struct authority_keys {
   hidden_text key;
   std::string certificate;
+  friend bool operator==(const authority_keys&, const authority_keys&) = default;
 };
 
 /// The secrets of one sandbox, and the authority that its programs trust for their hosts.
 struct sandbox_secrets {
   std::vector<placed_secret> all; ///< empty: it has none, and no authority
   authority_keys authority;
+  friend bool operator==(const sandbox_secrets&, const sandbox_secrets&) = default;
 };
 
 /// What callers may know of a secret.
@@ -50,6 +53,7 @@ struct secret_use {
   std::string name;
   std::vector<std::string> hosts;
   bool allow_http = false;
+  friend bool operator==(const secret_use&, const secret_use&) = default;
 };
 
 inline std::vector<secret_use> uses_of(const sandbox_secrets& secrets) {

@@ -13,6 +13,11 @@ network_metrics::network_metrics(prometheus::Registry& families) {
                     .Register(families);
   sent_ = &bytes.Add({{"direction", "sent"}});
   received_ = &bytes.Add({{"direction", "received"}});
+  with_secrets_ = &prometheus::BuildCounter()
+                       .Name("sandy_network_requests_with_secrets_total")
+                       .Help("Requests of sandboxes that a secret was put into on their way out.")
+                       .Register(families)
+                       .Add({});
   open_ = &prometheus::BuildGauge()
                .Name("sandy_network_connections")
                .Help("Connections of sandboxes to the world that are open now.")

@@ -24,12 +24,16 @@ public:
   }
   /// The same for a question for a name.
   void name(network_refusal outcome) noexcept { names_[static_cast<std::size_t>(outcome)]->Increment(); }
+  void requests_with_secrets(std::uint64_t count) noexcept {
+    with_secrets_->Increment(static_cast<double>(count));
+  }
   void opened() noexcept { open_->Increment(); }
   void closed() noexcept { open_->Decrement(); }
 
 private:
   prometheus::Counter* sent_;
   prometheus::Counter* received_;
+  prometheus::Counter* with_secrets_;
   prometheus::Gauge* open_;
   std::array<prometheus::Counter*, network_refusals> connections_{};
   std::array<prometheus::Counter*, network_refusals> names_{};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/network.hpp"
+#include "messages/secrets.hpp"
 
 #include <functional>
 #include <vector>
@@ -8,8 +9,8 @@
 namespace sandy::runtime {
 
 /// Where all that a sandbox sends to the world arrives, is judged and passed on, or not. Has a thread:
-/// `apply` and `close` are for work that runs there. Destroying it closes it, soon and on the right thread;
-/// until then it keeps the sandbox's network.
+/// `apply`, `use_secrets` and `close` are for work that runs there. Destroying it closes it, soon and on the
+/// right thread; until then it keeps the sandbox's network.
 class network_gate {
 public:
   virtual ~network_gate() = default;
@@ -20,6 +21,9 @@ public:
   /// and is not is cut. Nothing goes through before the first call. Leaves out entries that are no
   /// destinations from lists of what is allowed; a list of what is denied that has one denies everything.
   virtual void apply(const std::vector<network_policy>& all_of) = 0;
+  /// From now on puts these into requests to their hosts. Secrets that cannot be used are logged, and none is
+  /// put anywhere.
+  virtual void use_secrets(const sandbox_secrets& secrets) = 0;
   /// Cuts everything and takes no more: then nothing of ours holds the sandbox's network.
   virtual void close() noexcept = 0;
   /// On any thread.

@@ -84,6 +84,44 @@ void read_network(const SQLite::Column& column, sandbox_record& record) {
   }
 }
 
+std::string secrets_text(const sandbox_secrets& secrets) {
+  if (secrets.all.empty())
+    return {};
+  auto list = nlohmann::json::array();
+  for (const auto& [given, placeholder] : secrets.all)
+    list.push_back({{"name", given.name},
+                    {"value", given.value.bytes},
+                    {"hosts", given.hosts},
+                    {"allow_http", given.allow_http},
+                    {"placeholder", placeholder}});
+  return nlohmann::json{{"all", std::move(list)},
+                        {"authority_key", secrets.authority.key.bytes},
+                        {"authority", secrets.authority.certificate}}
+      .dump();
+}
+
+sandbox_secrets read_secrets(const SQLite::Column& column) {
+  sandbox_secrets secrets;
+  auto text = column.getString();
+  if (text.empty())
+    return secrets;
+  try {
+    auto stored = nlohmann::json::parse(text);
+    for (const auto& each : stored.at("all")) {
+      secret given{each.at("name").get<std::string>(),
+                   {each.at("value").get<std::string>()},
+                   each.at("hosts").get<std::vector<std::string>>(),
+                   each.at("allow_http").get<bool>()};
+      secrets.all.push_back({std::move(given), each.at("placeholder").get<std::string>()});
+    }
+    secrets.authority.key.bytes = stored.at("authority_key").get<std::string>();
+    secrets.authority.certificate = stored.at("authority").get<std::string>();
+  } catch (const nlohmann::json::exception&) {
+    throw std::runtime_error("secrets is not what a server writes"); // without the words: they may repeat it
+  }
+  return secrets;
+}
+
 } // namespace
 
 std::string network_text(const network_policy& policy, const std::vector<network_bound>& bounds) {
@@ -129,6 +167,7 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   add(network_text(info.network, record.network_bounds));
   add_number(record.network_bytes);
   add(nlohmann::json(info.private_ports).dump());
+  add(secrets_text(record.secrets));
 }
 
 sandbox_record read_record(SQLite::Statement& row) {
@@ -163,6 +202,8 @@ sandbox_record read_record(SQLite::Statement& row) {
   read_network(column(), record);
   record.network_bytes = number<std::uint64_t>(column());
   info.private_ports = ports(column());
+  record.secrets = read_secrets(column());
+  info.secrets = uses_of(record.secrets);
   return record;
 }
 

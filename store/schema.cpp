@@ -14,7 +14,7 @@ namespace {
 
 // Times are milliseconds since the Unix epoch. expose_ports, env and files are JSON arrays: nobody searches
 // in them.
-constexpr std::array<const char*, 9> steps{R"sql(
+constexpr std::array<const char*, 10> steps{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -52,12 +52,12 @@ CREATE TABLE samples (
   disk_ratio REAL NOT NULL
 ) STRICT;
 )sql",
-                                           R"sql(
+                                            R"sql(
 ALTER TABLE sandboxes ADD COLUMN parent TEXT NOT NULL DEFAULT '';
 ALTER TABLE tombstones ADD COLUMN parent TEXT NOT NULL DEFAULT '';
 ALTER TABLE tombstones ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
 )sql",
-                                           R"sql(
+                                            R"sql(
 CREATE TABLE events (
   sequence INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,
@@ -73,12 +73,12 @@ CREATE TABLE webhooks (
   sequence INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )sql",
-                                           R"sql(
+                                            R"sql(
 ALTER TABLE sandboxes ADD COLUMN idle_timeout_seconds INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sandboxes ADD COLUMN pause_on_idle INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sandboxes ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 )sql",
-                                           R"sql(
+                                            R"sql(
 CREATE TABLE connections (
   source TEXT NOT NULL,
   target TEXT NOT NULL,
@@ -88,7 +88,7 @@ CREATE TABLE connections (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX connections_by_target ON connections (target);
 )sql",
-                                           R"sql(
+                                            R"sql(
 ALTER TABLE sandboxes ADD COLUMN layer TEXT NOT NULL DEFAULT '';
 
 CREATE TABLE layers (
@@ -104,14 +104,14 @@ CREATE TABLE layers (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX layers_by_name ON layers (tenant, name) WHERE name <> '';
 )sql",
-                                           R"sql(
+                                            R"sql(
 ALTER TABLE sandboxes ADD COLUMN network TEXT NOT NULL DEFAULT '';
 ALTER TABLE sandboxes ADD COLUMN network_bytes INTEGER NOT NULL DEFAULT 0;
 )sql",
-                                           R"sql(
+                                            R"sql(
 ALTER TABLE sandboxes ADD COLUMN private_ports TEXT NOT NULL DEFAULT '[]';
 )sql",
-                                           R"sql(
+                                            R"sql(
 CREATE TABLE agent_runs (
   id TEXT PRIMARY KEY,
   sandbox TEXT NOT NULL,
@@ -129,6 +129,9 @@ CREATE TABLE agent_runs (
   error TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX agent_runs_by_sandbox ON agent_runs (sandbox, started_at);
+)sql",
+                                            R"sql(
+ALTER TABLE sandboxes ADD COLUMN secrets TEXT NOT NULL DEFAULT '';
 )sql"};
 
 } // namespace

@@ -324,6 +324,7 @@ private:
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = NORMAL");
     database.exec("PRAGMA journal_size_limit = 4194304");
+    database.exec("PRAGMA secure_delete = ON"); // what sandboxes were given goes with them
     migrate(database, schema_steps());
     return database;
   }

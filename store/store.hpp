@@ -17,6 +17,7 @@ namespace sandy {
 struct sandbox_record {
   sandbox_info info;
   environment env;            ///< may hold secrets: the database file is readable by its owner only
+  sandbox_secrets secrets;    ///< with their values, and the key of their authority
   std::uint32_t uid_slot = 0; ///< unique among records
   layer_id layer;             ///< what it was made from, above its image; empty: nothing
   std::vector<network_bound> network_bounds; ///< what its ancestors impose on its network

@@ -3,6 +3,7 @@
 #include "http/codec/fields.hpp"
 #include "http/codec/network.hpp"
 #include "http/codec/quantity.hpp"
+#include "http/codec/secrets.hpp"
 
 #include <algorithm>
 #include <array>
@@ -244,6 +245,11 @@ result<create_request> parse_create(const json& body) {
   message.workdir = workdir.starts_with('/') ? workdir : "/workspace/" + workdir;
   read_connections(fields, message.connect_to);
   message.network = read_network(fields);
+  message.secrets = read_secrets(fields);
+  for (const auto& each : message.secrets)
+    if (std::any_of(message.env.begin(), message.env.end(),
+                    [&](const auto& variable) { return variable.first == each.name; }))
+      fields.refuse(errc::invalid_argument, "env and secrets both have " + each.name);
   if (fields.failed())
     return fields.error();
   return request;
@@ -265,6 +271,9 @@ std::vector<std::string> differences(const create_sandbox& wish, const sandbox_i
   if (wish.network.mode != network_mode::usual && wish.network.mode > made.network.mode)
     out.push_back("The sandbox reaches less than asked for: its network mode is " +
                   to_string(made.network.mode) + ".");
+  if (!made.secrets.empty() && made.network.mode != network_mode::internet)
+    out.push_back("The secrets are of no use: the sandbox's network mode is " + to_string(made.network.mode) +
+                  ".");
   if (wish.ttl_seconds > made.ttl_seconds && made.ttl_seconds > 0)
     out.push_back("The lifetime is shorter than asked for: the maximum is lower.");
   if (made.pause_on_idle && made.idle_timeout_seconds == 0)

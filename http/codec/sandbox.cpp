@@ -2,6 +2,7 @@
 
 #include "http/codec/create.hpp"
 #include "http/codec/network.hpp"
+#include "http/codec/secrets.hpp"
 #include "http/codec/time_format.hpp"
 #include "http/codec/utf8.hpp"
 
@@ -117,6 +118,7 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
           {"paused_by", cause},
           {"pausedBy", cause},
           {"network", to_json(info.network)},
+          {"secrets", to_json(info.secrets)},
           {"vnc", {{"enabled", false}}},
           {"vncPort", nullptr},
           {"vnc_port", nullptr},

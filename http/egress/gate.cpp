@@ -1,5 +1,6 @@
 #include "http/egress/gate.hpp"
 
+#include "http/egress/secrets_interceptor.hpp"
 #include "metrics/log.hpp"
 #include "metrics/network_metrics.hpp"
 
@@ -104,6 +105,14 @@ void gate::apply(const std::vector<network_policy>& all_of) {
       each.cut();
     }
   }
+}
+
+void gate::use_secrets(const sandbox_secrets& secrets) {
+  auto made = interception::make(secrets);
+  if (!made)
+    return log_event(log_level::error, "secrets_not_usable",
+                     {{"sandbox_id", label_}, {"what", text_of(made.error())}});
+  intercept(std::make_shared<secrets_interceptor>(std::move(*made), around_->tls, around_->numbers, label_));
 }
 
 void gate::close() noexcept {

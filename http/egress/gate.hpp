@@ -2,6 +2,7 @@
 
 #include "http/egress/addresses.hpp"
 #include "http/egress/dns_message.hpp"
+#include "http/egress/interception.hpp"
 #include "http/egress/interceptor.hpp"
 #include "http/egress/known_names.hpp"
 #include "http/egress/outgoing.hpp"
@@ -37,12 +38,13 @@ struct surroundings {
   surroundings(network_policy installation_policy, std::vector<network_rule> opened,
                std::vector<boost::asio::ip::udp::endpoint> servers,
                std::optional<boost::asio::ip::tcp::endpoint> platform_place,
-               metrics::network_metrics& counted);
+               std::shared_ptr<tls_sides> tls_of_both, metrics::network_metrics& counted);
 
   network_policy installation; ///< its lists hold for every sandbox; its mode is the most that one gets
   reachable_addresses reachable;
   resolver names;
   std::optional<boost::asio::ip::tcp::endpoint> platform; ///< what the platform's names lead to
+  std::shared_ptr<tls_sides> tls;                         ///< for connections that secrets are put into
   metrics::network_metrics& numbers;
   std::atomic<std::size_t> open{0}; ///< connections
 };
@@ -68,6 +70,7 @@ public:
 
   void post(std::function<void()> work) override;
   void apply(const std::vector<network_policy>& all_of) override;
+  void use_secrets(const sandbox_secrets& secrets) override;
   void close() noexcept override;
   network_usage usage() const override;
 

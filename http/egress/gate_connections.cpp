@@ -27,6 +27,8 @@ using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
 constexpr std::chrono::seconds connect_timeout{10};
 /// A client that says nothing for so long waits for its server to begin.
 constexpr std::chrono::milliseconds silence{1'500};
+/// Where one may have to be intercepted the client begins, however late: its host speaks TLS or HTTP.
+constexpr std::chrono::hours long_silence{24};
 /// From its first byte on, until it said what it wants.
 constexpr std::chrono::seconds introduction{10};
 /// Both, of one that is refused.
@@ -95,12 +97,13 @@ io_task<void> gate::serve_world(connection conn) {
     co_return;
   }
   const auto by_name = policy_.has_names() && !policy_.allows_address(conn->to);
-  const auto helper = interceptor_;
+  const auto helper = interceptor_ && interceptor_->may_want(conn->to.port) ? interceptor_ : nullptr;
   std::string begun;
   first_words words;
   conn->inspected = by_name;
   if (by_name || helper) {
-    words = co_await listen(conn, begun, silence, introduction);
+    auto patience = helper ? std::chrono::milliseconds{long_silence} : silence;
+    words = co_await listen(conn, begun, patience, introduction);
     if (conn->ended)
       co_return;
     conn->name = words.name;
@@ -117,9 +120,13 @@ io_task<void> gate::serve_world(connection conn) {
     }
   }
   const auto tls = words.what == spoken::tls;
-  auto intercepted = helper && words.name && helper->wants(*words.name, conn->to.port, tls);
+  const auto clear = words.whole && !words.broken && (tls || words.what == spoken::http);
+  const auto intercepted = helper && clear && words.name && helper->wants(*words.name, conn->to.port, tls);
   if (intercepted) {
-    auto true_name = co_await belongs(*words.name, conn->to.address);
+    conn->inspected = true;
+    auto true_name = tls; // there the host proves its name itself
+    if (!tls)
+      true_name = co_await belongs(*words.name, conn->to.address);
     if (!true_name) {
       co_await refuse(conn, refusal::wrong_host, std::move(begun));
       co_return;

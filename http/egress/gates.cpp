@@ -20,7 +20,7 @@ std::shared_ptr<surroundings> around_all(const network_settings& settings,
   network_policy installation{settings.max_mode, settings.allow, settings.deny, 0};
   return std::make_shared<surroundings>(
       std::move(installation), good(parse_network_rules(settings.private_allow)),
-      good(name_servers(settings.name_servers)), settings.platform, numbers);
+      good(name_servers(settings.name_servers)), settings.platform, settings.tls, numbers);
 }
 
 } // namespace
@@ -28,11 +28,12 @@ std::shared_ptr<surroundings> around_all(const network_settings& settings,
 surroundings::surroundings(network_policy installation_policy, std::vector<network_rule> opened,
                            std::vector<boost::asio::ip::udp::endpoint> servers,
                            std::optional<boost::asio::ip::tcp::endpoint> platform_place,
-                           metrics::network_metrics& counted)
+                           std::shared_ptr<tls_sides> tls_of_both, metrics::network_metrics& counted)
     : installation(std::move(installation_policy))
     , reachable(std::move(opened))
     , names(std::move(servers))
     , platform(platform_place)
+    , tls(std::move(tls_of_both))
     , numbers(counted) {}
 
 gates::gates(std::vector<boost::asio::io_context*> contexts, const network_settings& settings,

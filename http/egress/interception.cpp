@@ -112,6 +112,16 @@ bool interception::wants(std::string_view host, std::uint16_t port, bool tls) co
                                            [&](const entry& each) { return is_for(each, host, port, tls); });
 }
 
+bool interception::may_want(std::uint16_t port) const noexcept {
+  auto may = [&](const entry& each) {
+    return std::any_of(each.hosts.begin(), each.hosts.end(), [&](const host_pattern& pattern) {
+      return pattern.port ? *pattern.port == port
+                          : port == 443 || (port == 80 && each.placed->given.allow_http);
+    });
+  };
+  return std::any_of(entries_.begin(), entries_.end(), may);
+}
+
 replacements interception::secrets_for(std::string_view host, std::uint16_t port, bool tls) const {
   replacements found;
   for (const auto& each : entries_)

@@ -45,6 +45,9 @@ public:
   /// it.
   bool wants(std::string_view host, std::uint16_t port, bool tls) const noexcept;
 
+  /// Whether a secret may be for a connection to that port: then what is said on it has to be looked at.
+  bool may_want(std::uint16_t port) const noexcept;
+
   /// What is replaced on that connection.
   replacements secrets_for(std::string_view host, std::uint16_t port, bool tls) const;
 

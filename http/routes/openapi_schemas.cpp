@@ -71,6 +71,7 @@ constexpr std::string_view request_schemas = R"json({
   "parent_sandbox_id": {"type": "string", "description": "The new sandbox is its child and ends with it; default: the sandbox that asks, with its token or from inside"},
   "connect_to": {"type": "array", "items": {"type": "string"}, "description": "Ids of sandboxes that it reaches by their ids as host names, from its first moment on; also connectTo"},
   "network": {"oneOf": [{"type": "string", "enum": ["none", "platform", "internet"]}, {"$ref": "#/components/schemas/Network"}], "description": "What it reaches of the world; by default what the configuration says, or what its parent has"},
+  "secrets": {"oneOf": [{"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Secret"}, "description": "By name"}, {"type": "array", "items": {"$ref": "#/components/schemas/Secret"}, "description": "Each with a name"}], "description": "Values that never enter the sandbox: its variables hold placeholders, replaced in headers of requests to the named hosts"},
   "upstream": {"type": "string", "description": "A wish, echoed"},
   "enableDockerSocket": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
   "enableVnc": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
@@ -129,6 +130,7 @@ constexpr std::string_view sandbox_schemas = R"json({
   "expiresAt": {"type": "string", "format": "date-time"}, "expires_at": {"type": "string", "format": "date-time"},
   "ttl_remaining": {"type": "integer"}, "ttlRemaining": {"type": "integer"}, "ttl_seconds": {"type": "integer"}, "ttlSeconds": {"type": "integer"},
   "network": {"$ref": "#/components/schemas/Network"},
+  "secrets": {"type": "array", "items": {"$ref": "#/components/schemas/SecretUse"}, "description": "Without their values"},
   "latest_expires_at": {"type": ["string", "null"], "format": "date-time", "description": "No refresh gets beyond"}, "latestExpiresAt": {"type": ["string", "null"], "format": "date-time"},
   "idle_timeout_seconds": {"type": "integer", "description": "0: it may be idle"}, "idleTimeoutSeconds": {"type": "integer"}, "pause_on_idle": {"type": "boolean"}, "pauseOnIdle": {"type": "boolean"},
   "paused": {"type": "boolean"}, "paused_by": {"type": ["string", "null"], "enum": ["caller", "idle", null], "description": "caller: until it is resumed; idle: until its next use"}, "pausedBy": {"type": ["string", "null"], "enum": ["caller", "idle", null]},
@@ -148,6 +150,13 @@ constexpr std::string_view sandbox_schemas = R"json({
   "sent_bytes": {"type": "integer"}, "sentBytes": {"type": "integer"}, "received_bytes": {"type": "integer"}, "receivedBytes": {"type": "integer"},
   "connections": {"type": "integer", "description": "That were let through"}, "connections_refused": {"type": "integer"}, "connectionsRefused": {"type": "integer"}, "connections_open": {"type": "integer"}, "connectionsOpen": {"type": "integer"},
   "names_asked": {"type": "integer"}, "namesAsked": {"type": "integer"}, "names_refused": {"type": "integer"}, "spent": {"type": "boolean", "description": "max_bytes is used up: nothing goes through any more"}, "namesRefused": {"type": "integer"}}}}}]},
+"Secret": {"type": "object", "required": ["value", "hosts"], "properties": {
+  "name": {"type": "string", "description": "Of the variable that holds the placeholder; in the list form"},
+  "value": {"type": "string", "maxLength": 16384, "writeOnly": true, "description": "No control characters: it becomes a part of a header"},
+  "hosts": {"type": "array", "minItems": 1, "maxItems": 32, "items": {"type": "string"}, "description": "api.example.com, *.example.com (the names below it), each with an optional port; without one 443, or 80 for plain HTTP"},
+  "allowHttp": {"type": "boolean", "default": false, "description": "Also in requests without TLS; also allow_http"}}},
+"SecretUse": {"type": "object", "required": ["name", "hosts", "allowHttp"], "properties": {
+  "name": {"type": "string"}, "hosts": {"type": "array", "items": {"type": "string"}}, "allowHttp": {"type": "boolean"}, "allow_http": {"type": "boolean"}}},
 "Connection": {"type": "object", "required": ["source", "target", "direction", "name", "address", "createdAt"], "properties": {
   "source": {"type": "string", "description": "The sandbox that reaches the other"}, "sourceId": {"type": "string"}, "source_id": {"type": "string"},
   "target": {"type": "string"}, "targetId": {"type": "string"}, "target_id": {"type": "string"},

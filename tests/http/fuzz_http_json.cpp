@@ -95,7 +95,7 @@ std::string body_with_field(std::string_view text) {
       "command",  "cwd",         "timeoutMs",       "mode",         "timeout", "stream",
       "stdin",    "background",  "signal",          "tree",         "data",    "close",
       "path",     "content",     "encoding",        "from",         "to",      "overwrite",
-      "format",   "upstream"};
+      "format",   "upstream",    "secrets"};
   auto choice = text.empty() ? 0 : static_cast<unsigned char>(text.front());
   auto value = text.empty() ? "null" : std::string{text.substr(1)};
   return "{\"command\":\"x\",\"path\":\"p\",\"content\":\"c\",\"" +

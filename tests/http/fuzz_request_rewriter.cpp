@@ -51,7 +51,8 @@ void check(std::string_view text) {
   static const replacements none;
   auto once = rewritten(text, text.size() + 1, secrets);
   auto in_pieces = rewritten(text, text.size() % 11 + 1, secrets);
-  require(once.good == in_pieces.good);
+  // In pieces a mistake may show later: the parser waits for the end of a head that is wrong already.
+  require(in_pieces.good || !once.good);
   require(once.requests == in_pieces.requests);
   if (!once.good)
     return;

@@ -46,12 +46,45 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   const sandbox_id id{"0123456789abcdef01234567"};
   const tenant_id alice{"alice"};
   const resource_limits limits{1, 2, 3, 4};
-  create_sandbox create{{alice, id}, id,   "basic", "img",     limits,
-                        60,          1,    true,    {80, 443}, {{"K", "V"}, {"", ""}},
-                        "/w",        "up", 7,       true,      {id}, {network_mode::platform, {"a.example"}, {"10.0.0.0/8"}, 9}};
-  sandbox_info info{
-      id, alice, id,   sandbox_state::ready, "basic", "img", limits, 3, true, {1}, "up", "/w", 11, 22, 33,
-      44, 55,    true, pause_cause::idle, {network_mode::none, {}, {"b.example"}, 8}};
+  create_sandbox create{{alice, id},
+                        id,
+                        "basic",
+                        "img",
+                        limits,
+                        60,
+                        1,
+                        true,
+                        {80, 443},
+                        {{"K", "V"}, {"", ""}},
+                        "/w",
+                        "up",
+                        7,
+                        true,
+                        {id},
+                        {network_mode::platform, {"a.example"}, {"10.0.0.0/8"}, 9},
+                        {{"KEY", {"value"}, {"api.example.com"}, true}}};
+  sandbox_info info{id,
+                    alice,
+                    id,
+                    sandbox_state::ready,
+                    "basic",
+                    "img",
+                    limits,
+                    3,
+                    true,
+                    {1},
+                    "up",
+                    "/w",
+                    11,
+                    22,
+                    33,
+                    44,
+                    55,
+                    true,
+                    pause_cause::idle,
+                    {network_mode::none, {}, {"b.example"}, 8},
+                    {{"KEY", {"api.example.com"}, true}}};
+  sandbox_secrets secrets{{{{"KEY", {"value"}, {"api.example.com"}, true}, "placeholder"}}, {{"key"}, "pem"}};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   worker_resources resources{false,
                              "full",
@@ -72,6 +105,8 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
 
   same_after_round_trip(create);
   CHECK(round_trip(create).env == create.env);
+  CHECK(round_trip(create).secrets == create.secrets); // not shown, so not compared as text
+  CHECK(round_trip(claim_sandbox{info, {}, {}, secrets}).secrets == secrets);
   same_after_round_trip(info);
   same_after_round_trip(std::vector<sandbox_info>{info, info});
   same_after_round_trip(stats);
@@ -99,7 +134,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(warm_ended{id});
   same_after_round_trip(create_warm{"basic", 60});
   same_after_round_trip(retire_warm{id});
-  same_after_round_trip(claim_sandbox{info, {{"K", "V"}}});
+  same_after_round_trip(claim_sandbox{info, {{"K", "V"}}, {{id, info.network}}, secrets});
   same_after_round_trip(drain_worker{true});
   same_after_round_trip(sandbox_ending{id, end_reason::preempted});
   same_after_round_trip(std::vector<sandbox_id>{id});

@@ -58,6 +58,7 @@ void use_everything(registry& all) {
     all.webhook_finished(static_cast<metrics::webhook_outcome>(i), 2);
   all.network().sent(5);
   all.network().received(6);
+  all.network().requests_with_secrets(7);
   all.network().opened();
   for (std::size_t i = 0; i < network_refusals; ++i) {
     all.network().connection(static_cast<network_refusal>(i));
@@ -96,6 +97,7 @@ TEST_CASE("every event shows in the exposition", "[metrics]") {
   CHECK(value_of(text, R"(sandy_network_bytes_total{direction="sent"})") == 5);
   CHECK(value_of(text, R"(sandy_network_bytes_total{direction="received"})") == 6);
   CHECK(value_of(text, "sandy_network_connections") == 1);
+  CHECK(value_of(text, "sandy_network_requests_with_secrets_total") == 7);
   for (auto outcome :
        {"allowed", "mode", "address", "denied", "not_named", "wrong_host", "protocol", "too_many", "bytes"})
     for (auto family : {"connections", "names"})

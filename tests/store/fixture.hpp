@@ -62,6 +62,10 @@ inline sandbox_record make_record(std::uint32_t number) {
   record.info.network = {network_mode::platform, {"*.example.com:443"}, {"10.0.0.0/8"}, 1ull << 40};
   record.network_bounds = {{{"ancestor"}, {network_mode::internet, {"example.com"}, {}, 7}}};
   record.network_bytes = 123'456'789'012;
+  record.secrets = {
+      {{{"KEY", {"a \"value\""}, {"api.example.com", "*.example.org:8443"}, true}, "placeholder"}},
+      {{"a key"}, "a certificate"}};
+  record.info.secrets = uses_of(record.secrets);
   record.env = {{"PATH", "/usr/bin"}, {"MULTI", "a\nb\"c\\'; DROP TABLE sandboxes; --"}, {"EMPTY", ""}};
   record.uid_slot = number;
   record.layer = {"1a" + std::to_string(10'000'000 + number)};
@@ -92,6 +96,8 @@ inline void check_equal(const sandbox_record& left, const sandbox_record& right)
   CHECK(left.info.network == right.info.network);
   CHECK(left.network_bounds == right.network_bounds);
   CHECK(left.network_bytes == right.network_bytes);
+  CHECK(left.secrets == right.secrets);
+  CHECK(left.info.secrets == right.info.secrets);
   CHECK(left.env == right.env);
   CHECK(left.uid_slot == right.uid_slot);
   CHECK(left.layer == right.layer);

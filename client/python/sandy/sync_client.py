@@ -105,7 +105,8 @@ class SyncSandyClient:
             ttl_seconds: it ends by itself after this time.
             expose_ports: ports to serve to the outside.
             priority: CRITICAL, HIGH, NORMAL or LOW.
-            options: further fields of the API, for example `image`, `env`, `resources`, `network`.
+            options: further fields of the API, for example `image`, `env`, `resources`, `network`, `secrets`
+                (`{"KEY": {"value": "...", "hosts": ["api.example.com"]}}`: never inside, only in requests to these hosts).
         """
         return protocol.sandbox_from(self._object(protocol.create(ttl_seconds, expose_ports, priority, options)))
 
