@@ -56,7 +56,7 @@ def test_nothing_is_left_of_a_sandbox_that_ends_while_it_is_visited(own):
         assert is_cut(stream, body) and is_cut(through)
         for wire in (hanging, upload):  # an answer may still say so
             with contextlib.suppress(Cut):
-                assert wire.reply().status >= 400
+                assert wire.reply().status in (404, 502)
         reply = app.site.visit()
         assert reply.status == 404 and reply.json()["detail"] == "Sandbox not found"
 
