@@ -21,11 +21,11 @@ struct relayed : coro::list_hook {
   /// Ends both at once, as if their peers had crashed: what is under way is lost, and both ends know.
   void cut() noexcept;
 
-  socket near;         ///< whoever connected
-  socket far;          ///< what it reaches; not open at first
-  bool ended = false;  ///< cut: nothing may be opened any more
-  /// Told of what is about to be passed on, from the near side and to it; false: it is not, and both are cut. Empty:
-  /// nobody counts.
+  socket near;        ///< whoever connected
+  socket far;         ///< what it reaches; not open at first
+  bool ended = false; ///< cut: nothing may be opened any more
+  /// Told of what is about to be passed on, from the near side and to it; false: it is not, and both are cut.
+  /// Empty: nobody counts.
   std::function<bool(std::size_t bytes)> sent, received;
   bool broken = false; ///< one end stopped taking what was sent: the other must not believe that it was taken
 };
@@ -33,8 +33,8 @@ struct relayed : coro::list_hook {
 /// Prepares both sockets for moving bytes.
 void prepare(relayed& pair);
 
-/// Moves bytes one way until that side has ended, which the other is told. After `prepare`. @param out from the near
-/// side to the far one.
+/// Moves bytes one way until that side has ended, which the other is told. After `prepare`. @param out from
+/// the near side to the far one.
 io_task<void> move_one_way(std::shared_ptr<relayed> pair, bool out);
 
 /// Moves bytes both ways until both have ended. A side that stops sending is told to the other, which may go
