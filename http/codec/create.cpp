@@ -168,13 +168,12 @@ void read_image(field_reader& fields, create_request& request) {
 }
 
 /// Features of later versions: accepted, because clients send them by default, and answered truthfully.
-void read_features(field_reader& fields, std::vector<std::string>& warnings) {
+void read_features(field_reader& fields, create_request& request) {
+  auto& warnings = request.warnings;
   if (fields.boolean({"enableDockerSocket", "enable_docker_socket"}).value_or(false))
     warnings.emplace_back("There is no Docker socket in this sandbox.");
-  if (fields.boolean({"enableVnc", "enable_vnc", "vnc"}).value_or(false))
-    warnings.emplace_back("There is no desktop with VNC in this sandbox.");
-  if (fields.boolean({"enableBrowser", "enable_browser"}).value_or(false))
-    warnings.emplace_back("No browser was started in this sandbox.");
+  request.desktop = fields.boolean({"enableVnc", "enable_vnc", "vnc"}).value_or(false);
+  request.browser = fields.boolean({"enableBrowser", "enable_browser"}).value_or(false);
   auto object = [&](spellings names, std::string_view sentence) {
     auto* value = fields.find(names);
     if (value == nullptr)
@@ -239,7 +238,7 @@ result<create_request> parse_create(const json& body) {
   fields.ports({"private_ports", "privatePorts"}, message.private_ports);
   message.limits = read_limits(fields, request.warnings);
   message.upstream = fields.text({"upstream"}).value_or("");
-  read_features(fields, request.warnings);
+  read_features(fields, request);
   message.env = fields.env({"env", "envVars", "env_vars"});
   auto workdir = fields.path({"working_directory", "workingDirectory", "workdir"}).value_or(message.workdir);
   message.workdir = workdir.starts_with('/') ? workdir : "/workspace/" + workdir;

@@ -14,6 +14,8 @@ namespace sandy::http::codec {
 struct create_request {
   create_sandbox message;            ///< without its caller
   std::vector<std::string> warnings; ///< one sentence each, for the answer
+  bool desktop = false;              ///< with VNC
+  bool browser = false;              ///< on that desktop
 };
 
 /// Reads the body of `POST /api/sandboxes`. Fails with validation_failed or invalid_argument, naming the

@@ -58,6 +58,20 @@ std::string public_url(const public_address& address, const sandbox_id& id, std:
   return url;
 }
 
+namespace {
+
+/// Never null: clients look inside.
+json vnc_fields(const sandbox_info& info, const public_address& address) {
+  if (!has_desktop(info))
+    return {{"enabled", false}};
+  auto url = public_url(address, info.id, desktop_port);
+  auto socket = "ws" + url.substr(url.find("http") + 4) + "/websockify"; // wss of https
+  return {{"enabled", true},        {"port", rfb_port},        {"url", url + "/"},
+          {"websocketUrl", socket}, {"websocket_url", socket}, {"passwordRequired", false}};
+}
+
+} // namespace
+
 json to_json(const sandbox_info& info, const public_address& address, unix_millis now) {
   auto url = public_url(address, info.id);
   auto created = iso_time(info.created_at);
@@ -67,10 +81,13 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
   auto cause = info.paused == pause_cause::none ? json{} : json(to_string(info.paused));
   // Rounded up: a fresh sandbox has all of its lifetime.
   auto remaining = std::max<unix_millis>(0, (info.expires_at - now + 999) / 1000);
-  json capabilities{{"vnc", false},
-                    {"browser", false},
+  auto vnc_port = has_desktop(info) ? json(rfb_port) : json{};
+  // What the images of this installation hold; nobody knows what a caller installed.
+  auto chromium = info.image == desktop_image || info.image == "agent-ready";
+  json capabilities{{"vnc", has_desktop(info)},
+                    {"browser", chromium},
                     {"agentBrowser", false},
-                    {"playwright", false},
+                    {"playwright", chromium},
                     {"agents", json::array()}};
   return {{"sandboxId", info.id.value},
           {"sandbox_id", info.id.value},
@@ -119,9 +136,9 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
           {"pausedBy", cause},
           {"network", to_json(info.network)},
           {"secrets", to_json(info.secrets)},
-          {"vnc", {{"enabled", false}}},
-          {"vncPort", nullptr},
-          {"vnc_port", nullptr},
+          {"vnc", vnc_fields(info, address)},
+          {"vncPort", vnc_port},
+          {"vnc_port", vnc_port},
           {"capabilities", std::move(capabilities)},
           {"parent_sandbox_id", parent},
           {"parentSandboxId", parent}};
@@ -176,14 +193,21 @@ std::string page_url(std::string url, std::string_view path, std::string_view ac
   return url.append(fragment);
 }
 
-json vnc_json(const sandbox_id& id) {
-  return {{"enabled", false},
-          {"port", nullptr},
-          {"url", nullptr},
-          {"websocketUrl", nullptr},
-          {"path", "/vnc/" + id.value + "/websockify"},
-          {"resolution", nullptr},
-          {"passwordRequired", false}};
+bool has_desktop(const sandbox_info& info) {
+  return info.image == desktop_image &&
+         std::ranges::find(info.expose_ports, desktop_port) != info.expose_ports.end();
+}
+
+json vnc_json(const sandbox_info& info, const public_address& address, std::string_view resolution,
+              bool ready) {
+  auto body = vnc_fields(info, address);
+  body["path"] = "/vnc/" + info.id.value + "/websockify";
+  body["resolution"] = resolution.empty() ? json{} : json(resolution);
+  body["ready"] = ready;
+  body["passwordRequired"] = false;
+  if (!body["enabled"].get<bool>())
+    body["port"] = body["url"] = body["websocketUrl"] = body["websocket_url"] = nullptr;
+  return body;
 }
 
 } // namespace sandy::http::codec

@@ -38,7 +38,15 @@ struct preview {
 nlohmann::json to_json(const preview& seen);
 /// A URL of a page. @param path a leading slash is added. @param access a signature for it; empty: none.
 std::string page_url(std::string url, std::string_view path, std::string_view access);
-/// VNC is off: that is what this says.
-nlohmann::json vnc_json(const sandbox_id& id);
+/// The image, and the flavor, that has a desktop.
+inline constexpr const char* desktop_image = "desktop";
+/// Where the programs of a desktop listen inside: noVNC's pages with their WebSocket, and the RFB protocol.
+inline constexpr std::uint16_t desktop_port = 7900, rfb_port = 5900;
+/// Whether a sandbox was made with its desktop.
+bool has_desktop(const sandbox_info& info);
+
+/// How to look at a desktop. @param resolution of the one that runs; empty: none does.
+nlohmann::json vnc_json(const sandbox_info& info, const public_address& address, std::string_view resolution,
+                        bool ready);
 
 } // namespace sandy::http::codec

@@ -1,6 +1,7 @@
 #include "http/ingress/serve.hpp"
 
 #include "coro/ask.hpp"
+#include "http/codec/sandbox.hpp"
 #include "http/context.hpp"
 #include "http/ingress/artifacts.hpp"
 #include "http/ingress/forward.hpp"
@@ -46,6 +47,14 @@ std::string behind(std::string_view target, int count) {
 
 std::string host_of(exchange& ex, const sandbox_id& id) { return id.value + ex.server().address.host_suffix; }
 
+/// Whether a viewer of the desktop asks for its connection at the sandbox's plain name.
+bool is_for_desktop(const exchange& ex, const runtime::entrance& to, std::uint16_t port,
+                    std::string_view target) {
+  auto path = target.substr(0, target.find('?'));
+  return port == to.runtime_port && (path == "/websockify" || path == "/vnc") && wants_upgrade(ex.head()) &&
+         std::ranges::find(to.exposed_ports, codec::desktop_port) != to.exposed_ports.end();
+}
+
 io_task<result<void>> serve_host(exchange& ex) {
   const auto& named = *ex.addressed();
   auto target = target_of(ex);
@@ -55,8 +64,11 @@ io_task<result<void>> serve_host(exchange& ex) {
   if (!guest)
     co_return std::move(guest.error());
   const auto& to = *guest->to;
-  const auto port = chosen_port(
+  auto port = chosen_port(
       named.host, {ex.origin().arrival_port, ex.server().address.port, to.runtime_port, to.exposed_ports});
+  const auto viewer = is_for_desktop(ex, to, port, *target);
+  if (viewer)
+    port = codec::desktop_port;
   auto passed = pass_gate(ex, to, port, *target, "/");
   if (!passed)
     co_return std::move(passed.error());
@@ -64,8 +76,8 @@ io_task<result<void>> serve_host(exchange& ex) {
     co_await ex.reply_bytes(302, {}, {}, std::move(*passed->redirect));
     co_return caf::unit;
   }
-  passed_request request{std::move(passed->target), named.host.id.value + std::string{named.host.suffix},
-                         std::string{named.given}};
+  passed_request request{viewer ? "/websockify" : std::move(passed->target),
+                         named.host.id.value + std::string{named.host.suffix}, std::string{named.given}};
   destination where{std::move(*guest), port, std::move(request)};
   auto plain = port != where.guest.to->runtime_port;
   auto work = plain ? forward(ex, std::move(where)) : forward_or_artifact(ex, std::move(where));
@@ -100,7 +112,9 @@ io_task<result<void>> serve_port(exchange& ex) {
   co_return outcome;
 }
 
-io_task<result<void>> serve_path(exchange& ex) {
+/// What is below /NAME/{id}: a port of the sandbox, where nobody can give every sandbox a name.
+/// @param port 0: the runtime port
+io_task<result<void>> serve_below(exchange& ex, std::string name, std::uint16_t port) {
   auto id = ex.param("id");
   if (!is_sandbox_id(id))
     co_return fail(errc::sandbox_not_found, "Sandbox not found");
@@ -112,7 +126,10 @@ io_task<result<void>> serve_path(exchange& ex) {
   if (!guest)
     co_return std::move(guest.error());
   const auto& to = *guest->to;
-  auto passed = pass_gate(ex, to, to.runtime_port, *target, "/sandbox/" + whose.value);
+  if (port == 0)
+    port = to.runtime_port;
+  const auto plain = port == to.runtime_port;
+  auto passed = pass_gate(ex, to, port, *target, "/" + name + "/" + whose.value);
   if (!passed)
     co_return std::move(passed.error());
   if (passed->redirect) {
@@ -120,11 +137,14 @@ io_task<result<void>> serve_path(exchange& ex) {
     co_return caf::unit;
   }
   passed_request request{behind(passed->target, 2), host_of(ex, whose), std::string{ex.header("Host")}, true};
-  const auto port = to.runtime_port;
   destination where{std::move(*guest), port, std::move(request)};
-  auto outcome = co_await forward_or_artifact(ex, std::move(where));
+  auto work = plain ? forward_or_artifact(ex, std::move(where)) : forward(ex, std::move(where));
+  auto outcome = co_await std::move(work);
   co_return outcome;
 }
+
+io_task<result<void>> serve_path(exchange& ex) { return serve_below(ex, "sandbox", 0); }
+io_task<result<void>> serve_vnc(exchange& ex) { return serve_below(ex, "vnc", codec::desktop_port); }
 
 using body = io_task<result<void>> (*)(exchange& ex);
 
@@ -141,5 +161,6 @@ const route host_route{"*", "{sandbox host}", answer<serve_host>, true};
 
 io_task<void> serve_port_path(exchange& ex) { return answer<serve_port>(ex); }
 io_task<void> serve_sandbox_path(exchange& ex) { return answer<serve_path>(ex); }
+io_task<void> serve_desktop_path(exchange& ex) { return answer<serve_vnc>(ex); }
 
 } // namespace sandy::http::ingress

@@ -16,4 +16,7 @@ io_task<void> serve_port_path(exchange& ex);
 /// ANY /sandbox/{id}/{path...}: the runtime port, for everybody.
 io_task<void> serve_sandbox_path(exchange& ex);
 
+/// ANY /vnc/{id}/{path...}: the pages of its desktop and their WebSocket, `websockify`.
+io_task<void> serve_desktop_path(exchange& ex);
+
 } // namespace sandy::http::ingress

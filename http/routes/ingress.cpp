@@ -68,7 +68,8 @@ void add_ingress_routes(std::vector<route>& table) {
   table.insert(table.end(), {{"POST", "/api/sandboxes/{id}/preview", answer<preview>},
                              {any_method, "/api/sandboxes/{id}/proxy/{port}/{path...}",
                               ingress::serve_port_path, false, request_cost::stream},
-                             {any_method, "/sandbox/{id}/{path...}", ingress::serve_sandbox_path, true}});
+                             {any_method, "/sandbox/{id}/{path...}", ingress::serve_sandbox_path, true},
+                             {any_method, "/vnc/{id}/{path...}", ingress::serve_desktop_path, true}});
 }
 
 } // namespace sandy::http::routes

@@ -65,7 +65,7 @@ constexpr std::string_view request_schemas = R"json({
     "cpu": {"type": ["number", "string"], "description": "Cores: 2, \"2\" or \"500m\""},
     "memory_mb": {"type": "number"}, "memory": {"type": ["string", "number"], "description": "\"4Gi\", \"512Mi\"; a bare number is bytes"},
     "disk_gb": {"type": "number"}, "disk": {"type": ["string", "number"]}, "pids": {"type": "integer"},
-    "gpu": {"type": "boolean", "description": "Accepted; the answer warns that there is none"}}},
+    "gpu": {"type": "boolean", "description": "Start a desktop, where the image desktop is installed"}}},
   "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "For every command; also envVars"},
   "working_directory": {"type": "string", "default": "/workspace"},
   "parent_sandbox_id": {"type": "string", "description": "The new sandbox is its child and ends with it; default: the sandbox that asks, with its token or from inside"},
@@ -180,7 +180,7 @@ constexpr std::string_view sandbox_schemas = R"json({
   "reason": {"type": "string"}, "ok": {"type": "boolean"}}},
 "Logs": {"type": "object", "required": ["logs"], "properties": {"logs": {"type": "array", "items": {"type": "object", "properties": {"timestamp": {"type": "string", "format": "date-time"}, "source": {"type": "string"}, "line": {"type": "string"}}}}}},
 "Preview": {"type": "object", "required": ["url", "port", "ready"], "properties": {"url": {"type": "string"}, "previewUrl": {"type": "string"}, "preview_url": {"type": "string"}, "port": {"type": "integer"}, "ready": {"type": "boolean", "description": "Something listens"}, "signed": {"type": "boolean", "description": "The URL has a signature, and works until expires_at"}, "expiresAt": {"type": ["string", "null"], "format": "date-time"}, "expires_at": {"type": ["string", "null"], "format": "date-time"}}},
-"Vnc": {"type": "object", "required": ["enabled"], "properties": {"enabled": {"type": "boolean"}, "port": {"type": ["integer", "null"]}, "url": {"type": ["string", "null"]}, "websocketUrl": {"type": ["string", "null"]}, "path": {"type": "string"}, "resolution": {"type": ["string", "null"]}, "passwordRequired": {"type": "boolean"}}},
+"Vnc": {"type": "object", "required": ["enabled"], "properties": {"enabled": {"type": "boolean"}, "port": {"type": ["integer", "null"]}, "url": {"type": ["string", "null"]}, "websocketUrl": {"type": ["string", "null"]}, "websocket_url": {"type": ["string", "null"]}, "ready": {"type": "boolean"}, "path": {"type": "string"}, "resolution": {"type": ["string", "null"]}, "passwordRequired": {"type": "boolean"}}},
 "StatsList": {"type": "array", "items": {"type": "object", "required": ["sandbox_id"], "properties": {
   "sandbox_id": {"type": "string"}, "sandboxId": {"type": "string"}, "container_id": {"type": ["string", "null"]},
   "cpu_ratio": {"type": ["number", "null"]}, "memory_ratio": {"type": ["number", "null"]}, "cpu_cores_used": {"type": "number"}, "cpu_cores_total": {"type": ["integer", "null"]},

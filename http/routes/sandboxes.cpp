@@ -6,6 +6,7 @@
 #include "http/codec/sandbox.hpp"
 #include "http/routes/common.hpp"
 #include "http/routes/creating.hpp"
+#include "http/routes/desktop.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -30,11 +31,17 @@ io_task<result<void>> create(exchange& ex) {
   if (message.parent.value.empty())
     message.parent = parent_by_default(ex);
   auto& server = ex.server();
+  auto with_desktop = co_await plan_desktop(ex, *request);
   auto made = co_await ask_to_create(ex, message, server.limits.create_timeout);
   if (!made && code_of(made.error()) == errc::cancelled)
     co_return answered();
   if (!made)
     co_return made.error();
+  if (with_desktop) {
+    auto problem = co_await start_desktop(ex, *made, *request);
+    if (!problem.empty())
+      request->warnings.push_back(std::move(problem));
+  }
   auto warnings = std::move(request->warnings);
   for (auto& sentence : codec::differences(message, *made))
     warnings.push_back(std::move(sentence));
@@ -136,7 +143,18 @@ io_task<result<void>> vnc(exchange& ex) {
   auto info = co_await ask(server.worker, get_sandbox{ex.caller(), *id}, server.limits.control_timeout);
   if (!info)
     co_return info.error();
-  co_await ex.reply(200, codec::vnc_json(*id));
+  std::string resolution;
+  bool ready = false;
+  if (codec::has_desktop(*info) && info->paused == pause_cause::none) {
+    auto running = co_await running_desktop(ex);
+    if (!running)
+      co_return running.error();
+    resolution = running->value_or("");
+    probe_port question{ex.caller(), *id, codec::desktop_port};
+    auto listens = co_await ask(server.worker, std::move(question), server.limits.control_timeout);
+    ready = !resolution.empty() && listens && *listens;
+  }
+  co_await ex.reply(200, codec::vnc_json(*info, server.address, resolution, ready));
   co_return answered();
 }
 

@@ -110,8 +110,9 @@ def test_the_working_directory_of_commands_can_be_chosen(api, create, spelling):
 
 
 @pytest.mark.parametrize("fields", [
-    {"enableDockerSocket": True}, {"enable_docker_socket": True}, {"enableVnc": True}, {"vnc": True}, {"enableBrowser": True},
-    {"browserSession": {"type": "inline", "storageState": {"cookies": [], "origins": []}}}, {"flavor": "desktop"},
+    {"enableDockerSocket": True}, {"enable_docker_socket": True}, {"enableVnc": True, "image": "vite"},
+    {"enableBrowser": True, "image": "basic"},
+    {"browserSession": {"type": "inline", "storageState": {"cookies": [], "origins": []}}}, {"flavor": "unheard-of"},
 ])  # fmt: skip
 def test_what_cannot_be_honoured_is_said(create, fields):
     warnings = create(fields)["warnings"]

@@ -119,7 +119,22 @@ TEST_CASE("an ended sandbox says so in the words of the contract", "[codec]") {
   auto body = to_json(sandbox_ended{id, end_reason::terminated});
   CHECK((body["status"] == "terminated" && body["ok"] == true));
   CHECK((body["sandboxId"] == id.value && body["sandbox_id"] == id.value));
-  CHECK(vnc_json(id)["enabled"] == false);
+  sandbox_info plain;
+  plain.id = id;
+  CHECK(vnc_json(plain, {}, "", false)["enabled"] == false);
+  CHECK(vnc_json(plain, {}, "", false)["port"].is_null());
+  auto desktop = plain;
+  desktop.image = desktop_image;
+  CHECK(vnc_json(desktop, {}, "", false)["enabled"] == false); // made without
+  desktop.expose_ports = {desktop_port};
+  auto shown = vnc_json(desktop, {"https", ".x", 0}, "640x480", true);
+  CHECK(shown["enabled"] == true);
+  CHECK(shown["port"] == 5900);
+  CHECK(shown["url"] == "https://7900-" + id.value + ".x/");
+  CHECK(shown["websocketUrl"] == "wss://7900-" + id.value + ".x/websockify");
+  CHECK(shown["resolution"] == "640x480");
+  CHECK(shown["ready"] == true);
+  CHECK(to_json(desktop, {"https", ".x", 0}, 0)["vncPort"] == 5900);
 }
 
 TEST_CASE("statistics keep to the types that clients validate", "[codec]") {

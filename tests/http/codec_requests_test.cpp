@@ -233,8 +233,7 @@ TEST_CASE("switches are booleans, words or numbers", "[codec]") {
 TEST_CASE("what cannot be honoured is accepted and said", "[codec]") {
   for (auto text :
        {R"({"enableDockerSocket":true})", R"({"enable_docker_socket":"true"})", R"({"image":"sandy-docker"})",
-        R"({"enableVnc":true})", R"({"enable_vnc":true})", R"({"vnc":1})", R"({"enableBrowser":true})",
-        R"({"enable_browser":true})", R"({"browserSession":{"type":"inline"}})", R"({"browser_session":{}})",
+        R"({"browserSession":{"type":"inline"}})", R"({"browser_session":{}})",
         R"({"agent":{"type":"codex"}})", R"({"resources":{"gpu":true}})", R"({"image":"janus-runtime"})"}) {
     INFO(text);
     auto request = parse_create(object(text));
@@ -242,6 +241,14 @@ TEST_CASE("what cannot be honoured is accepted and said", "[codec]") {
     CHECK(request->warnings.size() == 1);
     CHECK(request->message.image.empty());
   }
+  for (auto text : {R"({"enableVnc":true})", R"({"enable_vnc":true})", R"({"vnc":1})"}) {
+    INFO(text);
+    CHECK(parse_create(object(text))->desktop);
+    CHECK_FALSE(parse_create(object(text))->browser);
+  }
+  for (auto text : {R"({"enableBrowser":true})", R"({"enable_browser":true})"})
+    CHECK(parse_create(object(text))->browser);
+  CHECK_FALSE(parse_create(object("{}"))->desktop);
   for (auto text : {R"({"enableVnc":false})", R"({"agent":null})", R"({"upstream":"docker-primary"})",
                     R"({"unknown":{"a":[1]}})"})
     CHECK(parse_create(object(text))->warnings.empty());

@@ -9,10 +9,10 @@ using nlohmann::json;
 
 namespace {
 
-const std::string value = "sk-the-real-value";
+const std::string real_value = "sk-the-real-value";
 
 json one(json fields = json::object()) {
-  json made{{"value", value}, {"hosts", {"api.example.com"}}};
+  json made{{"value", real_value}, {"hosts", {"api.example.com"}}};
   made.update(fields);
   return made;
 }
@@ -24,7 +24,7 @@ result<create_request> create(json secrets) { return parse_create({{"secrets", s
 TEST_CASE("secrets are given by name or as a list", "[secrets]") {
   auto by_name = create({{"KEY", one({{"hosts", {"api.example.com", "*.example.org:8443"}}})}});
   REQUIRE(by_name);
-  secret expected{"KEY", {value}, {"api.example.com", "*.example.org:8443"}, false};
+  secret expected{"KEY", {real_value}, {"api.example.com", "*.example.org:8443"}, false};
   CHECK(by_name->message.secrets == std::vector{expected});
   auto list = create(json::array({one({{"name", "A"}, {"allow_http", true}}), one({{"name", "B"}})}));
   REQUIRE(list);
@@ -74,19 +74,19 @@ TEST_CASE("secrets are bounded in number and hosts, and name hosts", "[secrets]"
 }
 
 TEST_CASE("no refusal repeats a secret", "[secrets]") {
-  auto secrets = GENERATE_COPY(json{{"KEY", one({{"value", value + "\n"}})}}, json{{"K-Y", one()}},
-                               json{{"KEY", one({{"hosts", {"*"}}})}}, json{{"KEY", value}}, json(value),
-                               json::array({one()}), json::array({value}),
+  auto secrets = GENERATE_COPY(json{{"KEY", one({{"value", real_value + "\n"}})}}, json{{"K-Y", one()}},
+                               json{{"KEY", one({{"hosts", {"*"}}})}}, json{{"KEY", real_value}},
+                               json(real_value), json::array({one()}), json::array({real_value}),
                                json::array({one({{"name", "A"}}), one({{"name", "A"}})}),
-                               json{{"KEY", one({{"allowHttp", value}})}});
+                               json{{"KEY", one({{"allowHttp", real_value}})}});
   auto refused = create(secrets);
   REQUIRE_FALSE(refused);
-  CHECK(text_of(refused.error()).find(value) == std::string::npos);
+  CHECK(text_of(refused.error()).find(real_value) == std::string::npos);
 }
 
 TEST_CASE("what is shown of secrets is no value", "[secrets]") {
   sandbox_secrets secrets;
-  secrets.all.push_back({{"KEY", {value}, {"api.example.com"}, true}, "placeholder"});
+  secrets.all.push_back({{"KEY", {real_value}, {"api.example.com"}, true}, "placeholder"});
   auto shown = to_json(uses_of(secrets));
   CHECK(shown ==
         json::parse(

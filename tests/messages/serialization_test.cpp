@@ -46,23 +46,15 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   const sandbox_id id{"0123456789abcdef01234567"};
   const tenant_id alice{"alice"};
   const resource_limits limits{1, 2, 3, 4};
-  create_sandbox create{{alice, id},
-                        id,
-                        "basic",
-                        "img",
-                        limits,
-                        60,
-                        1,
-                        true,
-                        {80, 443},
-                        {{"K", "V"}, {"", ""}},
-                        "/w",
-                        "up",
-                        7,
-                        true,
-                        {id},
-                        {network_mode::platform, {"a.example"}, {"10.0.0.0/8"}, 9},
-                        {{"KEY", {"value"}, {"api.example.com"}, true}}};
+  create_sandbox create{{alice, id}, id,
+                        "basic",     "img",
+                        limits,      60,
+                        1,           true,
+                        {80, 443},   {{"K", "V"}, {"", ""}},
+                        "/w",        "up",
+                        7,           true,
+                        {id},        {network_mode::platform, {"a.example"}, {"10.0.0.0/8"}, 9},
+                        {8443},      {{"KEY", {"value"}, {"api.example.com"}, true}}};
   sandbox_info info{id,
                     alice,
                     id,
@@ -83,6 +75,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
                     true,
                     pause_cause::idle,
                     {network_mode::none, {}, {"b.example"}, 8},
+                    {8443},
                     {{"KEY", {"api.example.com"}, true}}};
   sandbox_secrets secrets{{{{"KEY", {"value"}, {"api.example.com"}, true}, "placeholder"}}, {{"key"}, "pem"}};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
