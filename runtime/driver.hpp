@@ -127,8 +127,8 @@ public:
   /// `capture_connections` does. The namespace is kept as by `listen`.
   virtual result<connection_capture> capture(const instance& where, const captured_range& range) = 0;
 
-  /// Captures what processes in the sandbox send to the world, as the function of that name does. The namespace is
-  /// kept as by `listen`.
+  /// Captures what processes in the sandbox send to the world, as the function of that name does. The
+  /// namespace is kept as by `listen`.
   virtual result<network_capture> capture_network(const instance& where) = 0;
 
   /// Keeps what a sandbox has written as a layer, on top of those that it is made from; it stands still

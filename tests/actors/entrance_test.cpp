@@ -50,7 +50,8 @@ TEST_CASE_METHOD(entering, "a sandbox can be entered from its first moment to it
   CHECK(changed.back() == entrance_state::gone);
 }
 
-TEST_CASE_METHOD(entering, "a sandbox that a caller paused cannot be entered until it is resumed", "[entrance]") {
+TEST_CASE_METHOD(entering, "a sandbox that a caller paused cannot be entered until it is resumed",
+                 "[entrance]") {
   auto id = ask(worker, wanted())->id;
   auto way = env.entrances->find(id);
   REQUIRE(ask(worker, pause_sandbox{alice, id}));
