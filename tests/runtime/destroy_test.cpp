@@ -170,7 +170,7 @@ TEST_CASE_METHOD(half_made, "a sandbox is destroyed by a later server", "[privil
 TEST_CASE_METHOD(half_made, "destroy ends what a killed server left at work", "[privileged]") {
   // A crun that never finishes: process and grandchild hold the creation's lock.
   auto stuck = options();
-  stuck.crun = script("stuck-crun", "sleep 1000 & mkdir \"$0.started\"; wait\n");
+  stuck.crun = script("stuck-crun", "sleep 1000 & : >\"$0.started\"; wait\n");
   restart(stuck);
   auto wanted = spec();
   wanted.id = id;
