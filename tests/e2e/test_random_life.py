@@ -142,8 +142,8 @@ def end_all(world: World, api: Service) -> None:
     def beyond_the_pool() -> list:
         members = {each for each, tenant in records(world.server) if not tenant}
         found = leftovers(world.server)
-        # The server's listener in each member; it holds nothing else in them.
+        # In each member the server listens for requests to the API, connections and questions for names; it holds nothing else in them.
         sockets = [line for line in found if line.startswith("socket")]
-        return [line for line in found if line not in sockets and not set(ID.findall(line)) & members] + sockets[len(members):]
+        return [line for line in found if line not in sockets and not set(ID.findall(line)) & members] + sockets[3 * len(members):]
 
     wait_until_empty(beyond_the_pool, "left behind", 75)  # one sweep
