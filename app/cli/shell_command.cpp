@@ -18,6 +18,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <deque>
 #include <exception>
@@ -36,6 +37,7 @@ constexpr std::size_t piece_bytes = 32 * 1024;
 constexpr std::size_t most_waiting = 256 * 1024;
 /// The end of input, as it is typed.
 constexpr const char* end_of_input = "\x04";
+constexpr std::chrono::milliseconds end_again{500};
 
 std::string target_of(const shell_command& what) {
   auto target = sandbox_path(what.id, "/terminal?");
@@ -195,8 +197,14 @@ asio::awaitable<void> shell::read_keyboard() {
       co_await sent_.async_wait(quietly);
     }
   }
-  send({false, end_of_input});
-  co_await forever();
+  // Whoever reads from now on is told, one after the other; and a shell that was just starting may have taken
+  // the first for something else.
+  for (asio::steady_timer pause{context_};;) {
+    if (waiting_.empty())
+      send({false, end_of_input});
+    pause.expires_after(end_again);
+    co_await pause.async_wait(quietly);
+  }
 }
 
 void shell::send(message what) {
