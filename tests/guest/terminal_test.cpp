@@ -307,5 +307,9 @@ TEST_CASE_METHOD(guest_fixture, "terminals that have ended leave nothing open", 
     viewer seen{*this, "true"};
     CHECK(seen.end().exit_code == 0);
   }
+  // What is closed is closed soon, not at once.
+  const auto patience = std::chrono::steady_clock::now() + 10s;
+  while (open_now() != before && std::chrono::steady_clock::now() < patience) {
+  }
   CHECK(open_now() == before);
 }
