@@ -21,10 +21,6 @@ using net::ip::udp;
 namespace {
 
 constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-// Accepting fails when the process has no descriptor left: trying again at once would burn a core.
-constexpr std::chrono::milliseconds first_pause{50};
-constexpr std::chrono::milliseconds last_pause{2'000};
-
 void rethrow(const std::exception_ptr& what) {
   if (what)
     std::rethrow_exception(what); // a bug, as in the loop of the server
@@ -47,22 +43,21 @@ gate::gate(net::io_context& home, std::string label, std::uint64_t used_bytes,
     : home_(home)
     , label_(std::move(label))
     , around_(std::move(around))
-    , acceptor_(home.get_executor())
+    , acceptor_(home)
     , questions_(home.get_executor())
-    , pause_(home.get_executor())
     , used_before_(used_bytes) {}
 
 result<std::shared_ptr<gate>> gate::make(net::io_context& home, runtime::network_capture captured,
                                          std::string label, std::uint64_t used_bytes,
                                          std::shared_ptr<surroundings> around) {
   std::shared_ptr<gate> made{new gate(home, std::move(label), used_bytes, std::move(around))};
-  boost::system::error_code ec;
   made->ipv6_ = captured.ipv6;
-  made->acceptor_.assign(captured.ipv6 ? tcp::v6() : tcp::v4(), captured.connections.get(), ec);
-  if (!ec) {
-    [[maybe_unused]] auto owned_by_the_acceptor = captured.connections.release();
-    made->questions_.assign(captured.ipv6 ? udp::v6() : udp::v4(), captured.questions.get(), ec);
-  }
+  auto assigned =
+      made->acceptor_.assign(captured.ipv6 ? tcp::v6() : tcp::v4(), std::move(captured.connections));
+  if (!assigned)
+    return std::move(assigned.error());
+  boost::system::error_code ec;
+  made->questions_.assign(captured.ipv6 ? udp::v6() : udp::v4(), captured.questions.get(), ec);
   if (ec)
     return fail(errc::internal, "Cannot take what was captured: " + ec.message());
   [[maybe_unused]] auto owned_by_the_socket = captured.questions.release();
@@ -71,7 +66,8 @@ result<std::shared_ptr<gate>> gate::make(net::io_context& home, runtime::network
 }
 
 void gate::start() {
-  net::co_spawn(home_, accept_loop(shared_from_this()), rethrow);
+  auto take = [self = shared_from_this()](relay::socket client) { self->accepted(std::move(client)); };
+  net::co_spawn(home_, acceptor_.run("egress_accept_failed", label_, std::move(take)), rethrow);
   net::co_spawn(home_, question_loop(shared_from_this()), rethrow);
 }
 
@@ -116,11 +112,10 @@ void gate::use_secrets(const sandbox_secrets& secrets) {
 }
 
 void gate::close() noexcept {
-  steering_.reset();                 // first: what comes from now on is refused, not left waiting
+  steering_.reset(); // first: what comes from now on is refused, not left waiting
+  acceptor_.close();
   boost::system::error_code ignored; // closed twice is closed
-  acceptor_.close(ignored);
   questions_.close(ignored);
-  pause_.cancel();
   cut_all();
 }
 
@@ -129,28 +124,6 @@ void gate::cut_all() noexcept {
     auto& each = static_cast<outgoing&>(*open_.next());
     each.unlink();
     each.cut();
-  }
-}
-
-io_task<void> gate::accept_loop(std::shared_ptr<gate> self) {
-  auto pause = first_pause;
-  while (self->acceptor_.is_open()) {
-    auto outcome = co_await self->acceptor_.async_accept(self->home_.get_executor(), as_values);
-    auto& [ec, client] = outcome;
-    if (!self->acceptor_.is_open())
-      co_return;
-    if (ec == net::error::connection_aborted)
-      continue; // the client gave up while it waited
-    if (ec) {
-      log_event(log_level::warn, "egress_accept_failed",
-                {{"sandbox_id", self->label_}, {"what", ec.message()}});
-      self->pause_.expires_after(pause);
-      pause = std::min(2 * pause, last_pause);
-      co_await self->pause_.async_wait(as_values);
-      continue;
-    }
-    pause = first_pause;
-    self->accepted(std::move(client));
   }
 }
 

@@ -8,12 +8,11 @@
 #include "http/egress/outgoing.hpp"
 #include "http/egress/policy.hpp"
 #include "http/egress/resolver.hpp"
+#include "http/relay/acceptor.hpp"
 #include "runtime/network_capture.hpp"
 #include "runtime/network_gate.hpp"
 
 #include <boost/asio/basic_datagram_socket.hpp>
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
@@ -75,11 +74,7 @@ public:
   network_usage usage() const override;
 
 private:
-  using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
   using datagram_socket = boost::asio::basic_datagram_socket<boost::asio::ip::udp, io_executor>;
-  using timer =
-      boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                        boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>;
   using time_point = std::chrono::steady_clock::time_point;
   using connection = std::shared_ptr<outgoing>;
 
@@ -94,7 +89,6 @@ private:
 
   gate(boost::asio::io_context& home, std::string label, std::uint64_t used_bytes,
        std::shared_ptr<surroundings> around);
-  static io_task<void> accept_loop(std::shared_ptr<gate> self);
   void accepted(relay::socket client);
 
   // Connections: gate_connections.cpp
@@ -129,9 +123,8 @@ private:
   std::string label_;
   std::shared_ptr<surroundings> around_;
   runtime::unique_fd steering_;
-  acceptor acceptor_;
+  relay::acceptor acceptor_;
   datagram_socket questions_;
-  timer pause_;
   bool ipv6_ = true;
   std::shared_ptr<interceptor> interceptor_; ///< none: nothing is intercepted
   policy policy_;

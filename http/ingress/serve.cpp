@@ -1,6 +1,5 @@
 #include "http/ingress/serve.hpp"
 
-#include "coro/ask.hpp"
 #include "http/codec/sandbox.hpp"
 #include "http/context.hpp"
 #include "http/ingress/artifacts.hpp"
@@ -8,6 +7,7 @@
 #include "http/ingress/gate.hpp"
 #include "http/ingress/host_name.hpp"
 #include "http/request_head.hpp"
+#include "http/routes/common.hpp"
 
 #include <algorithm>
 
@@ -146,21 +146,12 @@ io_task<result<void>> serve_below(exchange& ex, std::string name, std::uint16_t 
 io_task<result<void>> serve_path(exchange& ex) { return serve_below(ex, "sandbox", 0); }
 io_task<result<void>> serve_vnc(exchange& ex) { return serve_below(ex, "vnc", codec::desktop_port); }
 
-using body = io_task<result<void>> (*)(exchange& ex);
-
-template <body Body>
-io_task<void> answer(exchange& ex) {
-  auto outcome = co_await Body(ex);
-  if (!outcome)
-    co_await ex.reply_error(outcome.error());
-}
-
 } // namespace
 
-const route host_route{"*", "{sandbox host}", answer<serve_host>, true};
+const route host_route{"*", "{sandbox host}", routes::answer<serve_host>, true};
 
-io_task<void> serve_port_path(exchange& ex) { return answer<serve_port>(ex); }
-io_task<void> serve_sandbox_path(exchange& ex) { return answer<serve_path>(ex); }
-io_task<void> serve_desktop_path(exchange& ex) { return answer<serve_vnc>(ex); }
+io_task<void> serve_port_path(exchange& ex) { return routes::answer<serve_port>(ex); }
+io_task<void> serve_sandbox_path(exchange& ex) { return routes::answer<serve_path>(ex); }
+io_task<void> serve_desktop_path(exchange& ex) { return routes::answer<serve_vnc>(ex); }
 
 } // namespace sandy::http::ingress

@@ -1,8 +1,7 @@
 #include "http/relay/door.hpp"
 
-#include "metrics/log.hpp"
-
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/address_v4.hpp>
@@ -10,7 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <algorithm>
+#include <chrono>
 #include <exception>
 
 namespace sandy::http::relay {
@@ -22,10 +21,6 @@ namespace {
 
 constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 
-// Accepting fails when the process has no descriptor left: trying again at once would burn a core and fill
-// the log.
-constexpr std::chrono::milliseconds first_pause{50};
-constexpr std::chrono::milliseconds last_pause{2'000};
 // Loopback answers at once; only a listener with a full queue lets one wait.
 constexpr std::chrono::seconds connect_timeout{10};
 
@@ -72,46 +67,24 @@ door::door(net::io_context& home, std::string label, std::shared_ptr<std::atomic
     : home_(home)
     , label_(std::move(label))
     , open_(std::move(open))
-    , acceptor_(home.get_executor())
-    , pause_(home.get_executor()) {}
+    , acceptor_(home) {}
 
 result<std::shared_ptr<door>> door::make(net::io_context& home, runtime::connection_capture captured,
                                          std::string label, std::shared_ptr<std::atomic<std::size_t>> open) {
   std::shared_ptr<door> made{new door(home, std::move(label), std::move(open))};
-  boost::system::error_code ec;
-  made->acceptor_.assign(tcp::v4(), captured.listener.get(), ec);
-  if (ec)
-    return fail(errc::internal, "Cannot accept captured connections: " + ec.message());
-  [[maybe_unused]] auto owned_by_the_acceptor = captured.listener.release();
+  auto assigned = made->acceptor_.assign(tcp::v4(), std::move(captured.listener));
+  if (!assigned)
+    return std::move(assigned.error());
   made->steering_ = std::move(captured.steering);
   return made;
 }
 
-void door::start() { net::co_spawn(home_, accept_loop(shared_from_this()), rethrow); }
+void door::start() {
+  auto take = [self = shared_from_this()](socket client) { self->accepted(std::move(client)); };
+  net::co_spawn(home_, acceptor_.run("relay_accept_failed", label_, std::move(take)), rethrow);
+}
 
 void door::post(std::function<void()> work) { net::post(home_, std::move(work)); }
-
-io_task<void> door::accept_loop(std::shared_ptr<door> self) {
-  auto pause = first_pause;
-  while (self->acceptor_.is_open()) {
-    auto outcome = co_await self->acceptor_.async_accept(self->home_.get_executor(), as_values);
-    auto& [ec, client] = outcome;
-    if (!self->acceptor_.is_open())
-      co_return;
-    if (ec == net::error::connection_aborted)
-      continue; // the client gave up while it waited
-    if (ec) {
-      log_event(log_level::warn, "relay_accept_failed",
-                {{"sandbox_id", self->label_}, {"what", ec.message()}});
-      self->pause_.expires_after(pause);
-      pause = std::min(2 * pause, last_pause);
-      co_await self->pause_.async_wait(as_values);
-      continue;
-    }
-    pause = first_pause;
-    self->accepted(std::move(client));
-  }
-}
 
 void door::accepted(socket client) {
   boost::system::error_code ec;
@@ -163,10 +136,8 @@ void door::cut(std::uint32_t address) noexcept {
 }
 
 void door::close() noexcept {
-  steering_.reset();                 // first: what comes from now on is refused, not left waiting
-  boost::system::error_code ignored; // closed twice is closed
-  acceptor_.close(ignored);
-  pause_.cancel();
+  steering_.reset(); // first: what comes from now on is refused, not left waiting
+  acceptor_.close();
   while (!routes_.empty())
     cut(routes_.begin()->first);
 }

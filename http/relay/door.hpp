@@ -1,15 +1,13 @@
 #pragma once
 
+#include "http/relay/acceptor.hpp"
 #include "http/relay/relayed.hpp"
 #include "runtime/connection_capture.hpp"
 #include "runtime/relay_door.hpp"
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -41,10 +39,6 @@ public:
   void close() noexcept override;
 
 private:
-  using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
-  using timer =
-      boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                        boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>;
   /// Where connections to one address go.
   struct route {
     runtime::relay_target target;
@@ -52,7 +46,6 @@ private:
     std::size_t open = 0;
   };
   door(boost::asio::io_context& home, std::string label, std::shared_ptr<std::atomic<std::size_t>> open);
-  static io_task<void> accept_loop(std::shared_ptr<door> self);
   static io_task<void> serve(std::shared_ptr<relayed> pair, std::shared_ptr<route> way, std::uint16_t port,
                              std::shared_ptr<std::atomic<std::size_t>> open);
   void accepted(socket client);
@@ -62,7 +55,6 @@ private:
   std::shared_ptr<std::atomic<std::size_t>> open_;
   runtime::unique_fd steering_;
   acceptor acceptor_;
-  timer pause_;
   std::map<std::uint32_t, std::shared_ptr<route>> routes_;
 };
 

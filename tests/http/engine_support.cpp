@@ -133,14 +133,27 @@ raw_client::~raw_client() {
     ::close(socket_);
 }
 
-bool raw_client::send(std::string_view bytes) {
+bool send_all(int socket, std::string_view bytes) {
   while (!bytes.empty()) {
-    auto sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    auto sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0)
       return false;
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
   return true;
+}
+
+bool raw_client::send(std::string_view bytes) { return send_all(socket_, bytes); }
+
+std::string raw_client::receive_bytes(std::size_t count) {
+  std::string got;
+  while (got.size() < count) {
+    auto more = receive_some();
+    if (more.empty())
+      break;
+    got += more;
+  }
+  return got;
 }
 
 bool raw_client::fill() {

@@ -112,6 +112,9 @@ struct response {
 };
 
 /// A client that says exactly what the test wants said. Every wait ends after 20 s.
+/// Sends all of it, blocking. False when the peer does not take it.
+bool send_all(int socket, std::string_view bytes);
+
 class raw_client {
 public:
   explicit raw_client(std::uint16_t port, int receive_buffer = 0);
@@ -126,6 +129,8 @@ public:
   std::string receive_all(bool* reset = nullptr);
   /// What is there, at least a byte; empty at the end.
   std::string receive_some();
+  /// At least that many bytes; fewer when the connection ends first.
+  std::string receive_bytes(std::size_t count);
   void shutdown_write();
   /// Closes with a reset.
   void reset();

@@ -14,18 +14,6 @@ namespace {
 constexpr std::string_view upgrade =
     "GET /tunnel HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
 
-/// Reads exactly that many bytes; fewer when the connection ends first.
-std::string receive_bytes(raw_client& client, std::size_t count) {
-  std::string got;
-  while (got.size() < count) {
-    auto more = client.receive_some();
-    if (more.empty())
-      break;
-    got += more;
-  }
-  return got;
-}
-
 bool reported(engine& server, const std::string& line) {
   return eventually([&] {
     auto lines = server.observer.lines();
@@ -43,9 +31,9 @@ TEST_CASE("a handler that takes the connection over speaks for itself", "[tunnel
   CHECK(head.status == 101);
   CHECK(head.fields.size() == 1); // nothing of ours
   CHECK(head.fields["upgrade"] == "echo");
-  CHECK(receive_bytes(client, 15) == "behind the head");
+  CHECK(client.receive_bytes(15) == "behind the head");
   REQUIRE(client.send("GET /tiny HTTP/1.1\r\n\r\n")); // bytes like any others
-  CHECK(receive_bytes(client, 22) == "GET /tiny HTTP/1.1\r\n\r\n");
+  CHECK(client.receive_bytes(22) == "GET /tiny HTTP/1.1\r\n\r\n");
   CHECK(server.observer.lines().empty()); // it is not over
   client.shutdown_write();
   bool reset = true;
@@ -64,7 +52,7 @@ TEST_CASE("a connection that was taken over has no deadline of ours", "[tunnel]"
   raw_client idle{server.port}; // one that has: when it is over, so would the other be
   CHECK(idle.receive_all().empty());
   REQUIRE(client.send("still here"));
-  CHECK(receive_bytes(client, 10) == "still here");
+  CHECK(client.receive_bytes(10) == "still here");
 }
 
 TEST_CASE("a client that is gone ends its tunnel", "[tunnel]") {
@@ -122,10 +110,10 @@ TEST_CASE("a WebSocket runs on a connection that was taken over", "[tunnel]") {
   CHECK(head.status == 101);
   CHECK(head.fields["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="); // RFC 6455, section 1.3
   REQUIRE(client.send({"\x81\x85\0\0\0\0hello", 11}));                          // a text, masked with zeros
-  CHECK(receive_bytes(client, 7) == std::string_view{"\x81\x05hello"});
+  CHECK(client.receive_bytes(7) == std::string_view{"\x81\x05hello"});
   SECTION("the client closes") {
     REQUIRE(client.send({"\x88\x80\0\0\0\0", 6}));
-    CHECK(receive_bytes(client, 4) == "\x88\x02\x03\xe8"); // with the code 1000: all is well
+    CHECK(client.receive_bytes(4) == "\x88\x02\x03\xe8"); // with the code 1000: all is well
     client.shutdown_write();
     CHECK(reported(server, "GET /websocket 101"));
   }

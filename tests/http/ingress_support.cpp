@@ -34,15 +34,7 @@ std::string application_link::bytes(std::size_t count) {
   return text;
 }
 
-bool application_link::send(std::string_view bytes) {
-  while (!bytes.empty()) {
-    auto sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0)
-      return false;
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
-  }
-  return true;
-}
+bool application_link::send(std::string_view bytes) { return send_all(socket_, bytes); }
 
 void application_link::shutdown_write() { ::shutdown(socket_, SHUT_WR); }
 

@@ -14,17 +14,6 @@ const std::string upgrade = ingress_engine::get(
 constexpr const char* accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
                                  "Upgrade\r\nSec-WebSocket-Accept: a\r\n\r\n";
 
-std::string receive_bytes(raw_client& client, std::size_t count) {
-  std::string got;
-  while (got.size() < count) {
-    auto more = client.receive_some();
-    if (more.empty())
-      break;
-    got += more;
-  }
-  return got;
-}
-
 /// Gives back what comes, to the end.
 void echo(application_link& link) {
   link.send(accepted);
@@ -52,7 +41,7 @@ TEST_CASE("an Upgrade that the application takes becomes a tunnel", "[ingress]")
   CHECK(seen.find("Sec-WebSocket-Key: k\r\n") != std::string::npos);
   for (auto text : {"one", "another", "GET / HTTP/1.1\r\n\r\n"}) {
     REQUIRE(client.send(text));
-    CHECK(receive_bytes(client, std::string_view{text}.size()) == text);
+    CHECK(client.receive_bytes(std::string_view{text}.size()) == text);
   }
   CHECK_FALSE(engine.entrance->uses->idle_since());
   client.shutdown_write(); // the application has the last word
@@ -72,7 +61,7 @@ TEST_CASE("bytes around the change are not lost", "[ingress]") {
   raw_client client{engine.edge.port};
   REQUIRE(client.send(upgrade + "eager"));
   CHECK(client.receive().status == 101);
-  CHECK(receive_bytes(client, 10) == "earlyeager");
+  CHECK(client.receive_bytes(10) == "earlyeager");
 }
 
 TEST_CASE("an application that does not take the Upgrade answers like any other", "[ingress]") {

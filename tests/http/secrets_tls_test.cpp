@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <future>
 
 using namespace sandy;
 using namespace sandy::http::egress;
@@ -43,6 +44,23 @@ struct between_both {
     auto met = std::async(std::launch::async, [this] { return server->shake_hands(); });
     CHECK(client->shake_hands());
     CHECK(met.get());
+  }
+  /// Sends a request to a host with that certificate. @return what it gets
+  std::future<std::string> ask_a_host_that_is(const authority_keys& keys, const std::string& name) {
+    relay = std::make_unique<relayed_with_secrets>(secrets, world.certificate, host, true);
+    client = tls_end::client(relay->sandbox_socket(), secrets.authority.certificate, host);
+    server = tls_end::server(relay->host_socket(), keys, name);
+    relay->start();
+    auto got = std::async(std::launch::async, [this] {
+      std::string all;
+      if (server->shake_hands())
+        server->read_all(all);
+      server.reset();
+      return all;
+    });
+    REQUIRE(client->shake_hands());
+    REQUIRE(client->write(request("")));
+    return got;
   }
   std::string request(std::string_view fields, std::string_view body = {}) const {
     return "POST / HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + mark + "\r\n" +
@@ -154,19 +172,7 @@ TEST_CASE_METHOD(between_both, "a later request for another host is answered aft
 
 TEST_CASE_METHOD(between_both, "a host whose certificate is not trusted gets nothing", "[secrets]") {
   auto stranger = authority_of(host);
-  relay = std::make_unique<relayed_with_secrets>(secrets, world.certificate, host, true);
-  client = tls_end::client(relay->sandbox_socket(), secrets.authority.certificate, host);
-  server = tls_end::server(relay->host_socket(), stranger, host);
-  relay->start();
-  auto met = std::async(std::launch::async, [this] {
-    std::string got;
-    if (server->shake_hands())
-      server->read_all(got);
-    server.reset();
-    return got;
-  });
-  REQUIRE(client->shake_hands());
-  REQUIRE(client->write(request("")));
+  auto met = ask_a_host_that_is(stranger, host);
   std::string all;
   CHECK(client->read_all(all));
   CHECK(all.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
@@ -178,19 +184,7 @@ TEST_CASE_METHOD(between_both, "a host whose certificate is not trusted gets not
 
 TEST_CASE_METHOD(between_both, "a host that shows another's certificate gets nothing", "[secrets]") {
   world = authority_of("other.example.com");
-  relay = std::make_unique<relayed_with_secrets>(secrets, world.certificate, host, true);
-  client = tls_end::client(relay->sandbox_socket(), secrets.authority.certificate, host);
-  server = tls_end::server(relay->host_socket(), world, "other.example.com");
-  relay->start();
-  auto met = std::async(std::launch::async, [this] {
-    std::string got;
-    if (server->shake_hands())
-      server->read_all(got);
-    server.reset();
-    return got;
-  });
-  REQUIRE(client->shake_hands());
-  REQUIRE(client->write(request("")));
+  auto met = ask_a_host_that_is(world, "other.example.com");
   std::string all;
   client->read_all(all);
   CHECK(all.starts_with("HTTP/1.1 502 Bad Gateway\r\n"));

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "http/relay/relayed.hpp"
+#include "messages/error.hpp"
+#include "runtime/unique_fd.hpp"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+namespace sandy::http::relay {
+
+/// A listening socket inside a sandbox. Lives on one thread, in an owner that its loop keeps alive.
+class acceptor {
+public:
+  explicit acceptor(boost::asio::io_context& home);
+
+  /// Takes a socket that listens. Fails with internal when it is none.
+  result<void> assign(const boost::asio::ip::tcp& protocol, runtime::unique_fd listening);
+
+  /// Hands on what comes, until `close`; holds `take`, and what that keeps, as long. A failure is logged and
+  /// tried again after a while. Once.
+  /// @param event, label of the log's line about a failure
+  io_task<void> run(std::string event, std::string label, std::function<void(socket)> take);
+
+  bool is_open() const noexcept { return listening_.is_open(); }
+  void close() noexcept;
+
+private:
+  boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor> listening_;
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                    boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>
+      pause_;
+};
+
+} // namespace sandy::http::relay
