@@ -392,7 +392,7 @@ std::vector<setting> make_settings() {
       "Port in public URLs; auto is the port of listen, and 0, 80 and 443 are not shown"));
   all.push_back(make<boolean_kind>(
       "port_listeners", group, FIELD(port_listeners),
-      "Listen on the ports that sandboxes expose, from 1024 on, at the address of listen"));
+      "Listen on the ports that sandboxes expose, at the address of listen"));
 
   group = "Sandboxes";
   all.push_back(make<size_kind>("default_memory", group, FIELD(worker.default_limits.memory_bytes),

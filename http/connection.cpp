@@ -65,17 +65,6 @@ void connection::tune() noexcept {
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
 }
 
-void connection::watch_peer() noexcept {
-  // Wishes: without them a peer that vanished without a word is never missed.
-  constexpr int on = 1, idle_seconds = 60, interval_seconds = 30;
-  auto set = [this](int level, int option, int value) {
-    ::setsockopt(socket_.native_handle(), level, option, &value, sizeof value);
-  };
-  set(SOL_SOCKET, SO_KEEPALIVE, on);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, idle_seconds);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, interval_seconds);
-}
-
 void connection::shutdown_send() noexcept {
   boost::system::error_code ignored; // fails on broken sockets only
   socket_.shutdown(net::socket_base::shutdown_send, ignored);

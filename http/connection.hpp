@@ -65,8 +65,6 @@ public:
   bool ended() const noexcept { return end_seen_ && !broken_; }
   /// Sets what speeds a socket up that was opened, or connected, after the construction.
   void tune() noexcept;
-  /// Has the kernel look now and then whether a silent peer is still there.
-  void watch_peer() noexcept;
   /// Ends every wait on the socket, now and from now on, with `closed`.
   void interrupt() noexcept;
 

@@ -1,15 +1,11 @@
 #pragma once
 
 #include "coro/intrusive_list.hpp"
+#include "http/relay/acceptor.hpp"
 #include "http/shard.hpp"
 #include "messages/ids.hpp"
 #include "runtime/unique_fd.hpp"
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/ip/tcp.hpp>
-
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -48,17 +44,12 @@ public:
   void release_body(std::uint64_t bytes) noexcept { body_bytes_ -= bytes; }
 
 private:
-  using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
-  using timer =
-      boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                        boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>;
   inside_listener(principal who, std::shared_ptr<shard> home);
-  static io_task<void> accept_loop(std::shared_ptr<inside_listener> self);
+  void accepted(relay::socket client);
 
   principal who_;
   std::shared_ptr<shard> shard_;
-  acceptor acceptor_;
-  timer pause_;
+  relay::acceptor acceptor_;
   coro::list_hook sessions_;     ///< head of a list of class session
   std::size_t open_ = 0;         ///< sessions that came through here
   std::uint64_t body_bytes_ = 0; ///< of request bodies in memory

@@ -8,7 +8,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -28,23 +27,11 @@ constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
                                            net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
-// The kernel's queue of connections that nobody accepted yet; it cuts this to net.core.somaxconn.
-constexpr int backlog = 4096;
-
-// Connections over the limit that may be told so at a time. A flood beyond is closed without a word.
-constexpr std::size_t polite_refusals = 128;
-
-// Below it are the machine's own services: a sandbox must not be where one of them would start.
-constexpr std::uint16_t first_free_port = 1024;
-// Ports of sandboxes that are listened on. More are reached by their host names all the same.
-constexpr std::size_t most_ports = 1024;
-
-// Out of descriptors: accepting at once again would fail again, and burn a core.
-constexpr std::chrono::milliseconds accept_pause{50};
-
 // How often `stop` looks whether all sessions are gone.
 constexpr std::chrono::milliseconds stop_poll{5};
 constexpr std::chrono::milliseconds kill_patience{2'000};
+// For tunnels to end both their sides, once the grace is over.
+constexpr std::chrono::milliseconds farewell{500};
 
 std::chrono::milliseconds tick_for(const edge_limits& limits) {
   auto shortest =
@@ -61,26 +48,6 @@ void on_each(coro::list_hook& list, F call) {
     hook = hook->next();
     call(member);
   }
-}
-
-void accepting_ended(const std::exception_ptr& what) {
-  if (what)
-    std::rethrow_exception(what); // a bug: better a dead server than one that listens and never answers
-}
-
-/// Binds and listens.
-template <class Acceptor>
-boost::system::error_code listen_on(Acceptor& acceptor, const tcp::endpoint& where) {
-  boost::system::error_code ec;
-  acceptor.open(where.protocol(), ec);
-  if (!ec)
-    acceptor.set_option(net::socket_base::reuse_address{true},
-                        ec); // a restart need not wait for old connections
-  if (!ec)
-    acceptor.bind(where, ec);
-  if (!ec)
-    acceptor.listen(backlog, ec);
-  return ec;
 }
 
 result<tcp::endpoint> parse_endpoint(std::string_view text) {
@@ -111,7 +78,8 @@ server::server(context& shared, const router& routes, http_observer& observer,
     : common_(new edge{shared, routes, observer}) {
   for (auto* io : contexts)
     shards_.push_back(std::make_shared<shard>(*io, common_, tick_for(shared.limits)));
-  acceptor_ = std::make_shared<acceptor>(shards_.front()->io_context.get_executor());
+  acceptor_ = std::make_shared<client_acceptor>(shards_.front()->io_context.get_executor());
+  ports_ = std::make_shared<port_listeners>(common_, shards_);
   if (shared.entrances != nullptr)
     shared.entrances->observe(this);
 }
@@ -131,13 +99,8 @@ result<std::uint16_t> server::start(std::string_view address) {
     bound = acceptor_->local_endpoint(ec);
   if (ec)
     return fail(errc::conflict, "Cannot listen on " + std::string{address} + ": " + ec.message());
-  {
-    std::lock_guard lock{ports_mutex_};
-    address_ = bound.address();
-    for (auto& [port, each] : ports_) // of sandboxes that were there before
-      each.listener = open_port(port);
-  }
-  net::co_spawn(shards_.front()->io_context, accept_loop(acceptor_, common_, shards_, 0), accepting_ended);
+  ports_->begin(bound.address());
+  net::co_spawn(shards_.front()->io_context, accept_clients(acceptor_, common_, shards_, 0), accepting_ended);
   for (const auto& each : shards_)
     net::post(each->io_context, [each] {
       each->accepting = true;
@@ -161,97 +124,21 @@ std::shared_ptr<void> server::serve_inside(runtime::unique_fd listener, principa
           }};
 }
 
-io_task<void> server::accept_loop(std::shared_ptr<acceptor> listening, std::shared_ptr<edge> common,
-                                  std::vector<std::shared_ptr<shard>> shards, std::uint16_t arrival_port) {
-  io_timer pause{listening->get_executor()};
-  for (std::size_t next = 0;; next = (next + 1) % shards.size()) {
-    const auto& home = shards[next];
-    auto accepted = co_await listening->async_accept(home->io_context.get_executor(), as_values);
-    auto& [ec, socket] = accepted;
-    if (common->draining.load(std::memory_order_relaxed) || !listening->is_open())
-      co_return;
-    if (ec == net::error::connection_aborted)
-      continue; // the client gave up while it waited
-    if (ec) {
-      log_event(log_level::warn, "http_accept_failed", {{"what", ec.message()}});
-      pause.expires_after(accept_pause);
-      co_await pause.async_wait(as_values);
-      continue;
-    }
-    auto open = common->connections.fetch_add(1, std::memory_order_relaxed) -
-                common->inside.load(std::memory_order_relaxed);
-    const auto limit = std::size_t{common->server.limits.connections};
-    if (open >= limit + polite_refusals) {
-      common->connections.fetch_sub(1, std::memory_order_relaxed);
-      continue;
-    }
-    net::post(home->io_context,
-              [home, refuse = open >= limit, arrival_port, client = std::move(socket)]() mutable {
-                session::start(std::move(client), std::move(home), refuse, nullptr, arrival_port);
-              });
-  }
-}
-
-// -- sandboxes' ports
-// -------------------------------------------------------------------------------------------------------
-
 void server::entrance_opened(const runtime::entrance& opened) {
-  if (!common_->server.port_listeners || opened.state == runtime::entrance_state::starting)
-    return;
-  std::lock_guard lock{ports_mutex_};
-  for (auto port : opened.exposed_ports) {
-    auto& known = ports_[port];
-    if (++known.sandboxes == 1 && address_)
-      known.listener = open_port(port);
-  }
-}
-
-/// Listens for sandboxes; nullptr when that is not possible.
-std::shared_ptr<server::acceptor> server::open_port(std::uint16_t port) {
-  if (port < first_free_port || ports_.size() > most_ports || common_->draining)
-    return nullptr;
-  auto& home = shards_[next_home_.fetch_add(1, std::memory_order_relaxed) % shards_.size()]->io_context;
-  auto listener = std::make_shared<acceptor>(home.get_executor());
-  if (auto ec = listen_on(*listener, {*address_, port})) {
-    log_event(log_level::warn, "port_not_served", {{"port", port}, {"what", ec.message()}});
-    return nullptr;
-  }
-  net::co_spawn(home, accept_loop(listener, common_, shards_, port), accepting_ended);
-  return listener;
-}
-
-void server::close_port(std::shared_ptr<acceptor> listener) {
-  if (listener)
-    net::post(listener->get_executor(), [listener] {
-      boost::system::error_code ignored; // closed twice is closed
-      listener->close(ignored);
-    });
+  if (common_->server.port_listeners && opened.state != runtime::entrance_state::starting)
+    ports_->add(opened.exposed_ports);
 }
 
 void server::entrance_changed(const runtime::entrance& changed) {
   for (const auto& each : shards_)
     net::post(each->io_context, [each] { each->upstreams->look_again(); });
-  if (!common_->server.port_listeners || changed.state != runtime::entrance_state::gone || !changed.sockets)
-    return;
-  std::lock_guard lock{ports_mutex_};
-  for (auto port : changed.exposed_ports) {
-    auto known = ports_.find(port);
-    if (known == ports_.end() || --known->second.sandboxes > 0)
-      continue;
-    close_port(std::move(known->second.listener));
-    ports_.erase(known);
-  }
+  // One without sockets never was more than about to start.
+  if (common_->server.port_listeners && changed.state == runtime::entrance_state::gone && changed.sockets)
+    ports_->remove(changed.exposed_ports);
 }
 
 std::vector<std::uint16_t> server::ports_not_served(const std::vector<std::uint16_t>& exposed) const {
-  std::vector<std::uint16_t> missing;
-  if (!common_->server.port_listeners)
-    return missing;
-  std::lock_guard lock{ports_mutex_};
-  for (auto port : exposed)
-    if (auto known = ports_.find(port); known == ports_.end() || !known->second.listener)
-      missing.push_back(port);
-  return missing;
+  return common_->server.port_listeners ? ports_->missing(exposed) : std::vector<std::uint16_t>{};
 }
 
 template <class F>
@@ -280,18 +167,22 @@ io_task<std::size_t> server::stop(std::chrono::milliseconds grace) {
     boost::system::error_code ignored; // closed twice is closed
     listening->close(ignored);
   });
-  {
-    std::lock_guard lock{ports_mutex_};
-    for (auto& [port, each] : ports_)
-      close_port(std::move(each.listener));
-  }
+  ports_->close();
   for (const auto& each : shards_)
     net::post(each->io_context, [each] {
       on_each<inside_listener>(each->inside, [](inside_listener& door) { door.stop_accepting(); });
       each->upstreams->close();
+      each->draining.come();
     });
   on_each_shard([](session& client) { client.drain(); });
   co_await wait_until_empty(grace);
+  for (const auto& each : shards_)
+    net::post(each->io_context, [each] { each->grace_over.come(); });
+  on_each_shard([](session& client) {
+    if (!client.taken())
+      client.kill();
+  });
+  co_await wait_until_empty(farewell);
   on_each_shard([](session& client) { client.kill(); });
   co_await wait_until_empty(kill_patience);
   co_return connections();

@@ -1,24 +1,19 @@
 #pragma once
 
+#include "http/accepting.hpp"
 #include "http/context.hpp"
 #include "http/observer.hpp"
+#include "http/port_listeners.hpp"
 #include "http/router.hpp"
 #include "http/shard.hpp"
 #include "runtime/entrance.hpp"
 #include "runtime/unique_fd.hpp"
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
-
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -50,9 +45,9 @@ public:
   /// connections, those with running requests too, soon and on the right thread. The contexts outlive it.
   std::shared_ptr<void> serve_inside(runtime::unique_fd listener, principal inside);
 
-  /// Stops accepting, closes idle connections, waits for running requests up to `grace`, then cancels them.
-  /// Runs on any of the contexts. @returns how many requests did not end even when cancelled (after 2 s): 0
-  /// unless a handler hangs.
+  /// Stops accepting, closes idle connections, has WebSockets say good-bye, waits for running requests up to
+  /// `grace`, then cancels them; tunnels end properly. Runs on any of the contexts. @returns how many
+  /// requests did not end even when cancelled (after 2 s): 0 unless a handler hangs.
   io_task<std::size_t> stop(std::chrono::milliseconds grace);
 
   /// Of these ports of sandboxes, those that are listened on nowhere, although they should be: something else
@@ -63,9 +58,6 @@ public:
   std::size_t connections() const noexcept { return common_->connections.load(std::memory_order_acquire); }
 
 private:
-  using acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor>;
-  static io_task<void> accept_loop(std::shared_ptr<acceptor> listening, std::shared_ptr<edge> common,
-                                   std::vector<std::shared_ptr<shard>> shards, std::uint16_t arrival_port);
   void entrance_opened(const runtime::entrance& opened) override;
   void entrance_changed(const runtime::entrance& changed) override;
   io_task<void> wait_until_empty(std::chrono::milliseconds patience);
@@ -75,18 +67,9 @@ private:
   std::shared_ptr<edge> common_;
   std::vector<std::shared_ptr<shard>> shards_;
   std::atomic<std::size_t> next_home_{0}; ///< of a sandbox's listener
-  std::shared_ptr<acceptor> acceptor_;    ///< shared with the accept loop; used on the first context's thread
-
-  struct exposed_port {
-    std::size_t sandboxes = 0;          ///< that expose it
-    std::shared_ptr<acceptor> listener; ///< nullptr: it could not be opened
-  };
-  std::shared_ptr<acceptor> open_port(std::uint16_t port);
-  static void close_port(std::shared_ptr<acceptor> listener);
-
-  mutable std::mutex ports_mutex_;
-  std::optional<boost::asio::ip::address> address_; ///< that is listened on, once the server is started
-  std::map<std::uint16_t, exposed_port> ports_;
+  std::shared_ptr<client_acceptor>
+      acceptor_; ///< shared with the accept loop; used on the first context's thread
+  std::shared_ptr<port_listeners> ports_;
 };
 
 } // namespace sandy::http

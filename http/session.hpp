@@ -35,6 +35,8 @@ public:
   void drain() noexcept;
   /// Ends everything now: the handler is cancelled, the connection closed.
   void kill();
+  /// Whether a handler has the connection, and its ways to end it.
+  bool taken() const noexcept { return answered_ == answer_state::taken; }
   /// The same, and the kernel forgets the connection at once, with what was not sent yet.
   void cut();
 

@@ -2,6 +2,9 @@
 
 #include "http/ingress/upstream.hpp"
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -48,10 +51,26 @@ void buffer_pool::release(read_buffer& buffer) noexcept {
   buffer = read_buffer{};
 }
 
+occasion::occasion(boost::asio::io_context& io)
+    : waiting_(io.get_executor(), std::chrono::steady_clock::time_point::max()) {}
+
+void occasion::come() noexcept {
+  came_ = true;
+  waiting_.cancel();
+}
+
+io_task<void> occasion::wait() {
+  // Cancelled with its coroutine, it returns as well: then nobody asks why.
+  if (!came_)
+    co_await waiting_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable_t<io_executor>{}));
+}
+
 shard::shard(boost::asio::io_context& io, std::shared_ptr<edge> shared_edge, std::chrono::milliseconds tick)
     : io_context(io)
     , common(std::move(shared_edge))
     , wheel(std::make_shared<deadline_wheel>(io, tick))
+    , draining(io)
+    , grace_over(io)
     , upstreams(std::make_unique<ingress::upstream_pool>(*this)) {}
 
 shard::~shard() = default;

@@ -6,9 +6,13 @@
 #include "http/observer.hpp"
 #include "http/router.hpp"
 
+#include "messages/sandbox_io.hpp"
+
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <ctime>
 #include <memory>
 #include <random>
@@ -69,6 +73,22 @@ private:
   std::vector<std::unique_ptr<char[]>> free_;
 };
 
+/// Something that comes to pass once, and may be waited for. Used on one thread; outlives who waits.
+class occasion {
+public:
+  explicit occasion(boost::asio::io_context& io);
+  void come() noexcept;
+  bool came() const noexcept { return came_; }
+  /// Returns when it has come.
+  io_task<void> wait();
+
+private:
+  boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                    boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>
+      waiting_; ///< never fires; cancelled
+  bool came_ = false;
+};
+
 /// The part of the edge that lives on one io_context. Used on its thread; sessions keep it alive.
 struct shard {
   shard(boost::asio::io_context& io, std::shared_ptr<edge> shared_edge, std::chrono::milliseconds tick);
@@ -83,9 +103,11 @@ struct shard {
   std::shared_ptr<edge> common;
   std::shared_ptr<deadline_wheel> wheel;
   buffer_pool buffers;
-  coro::list_hook sessions;                          ///< head of a list of class session: those from outside
-  coro::list_hook inside;                            ///< head of a list of class inside_listener
-  bool accepting = false;                            ///< the server was started
+  coro::list_hook sessions; ///< head of a list of class session: those from outside
+  coro::list_hook inside;   ///< head of a list of class inside_listener
+  bool accepting = false;   ///< the server was started
+  occasion draining;        ///< the server began to stop: whoever took a connection over says good-bye
+  occasion grace_over;      ///< what still runs is cancelled in a moment
   std::unique_ptr<ingress::upstream_pool> upstreams; ///< last: what it owns uses the rest
 
 private:

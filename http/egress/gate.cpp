@@ -4,10 +4,8 @@
 #include "metrics/log.hpp"
 #include "metrics/network_metrics.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -20,7 +18,6 @@ using net::ip::udp;
 
 namespace {
 
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 void rethrow(const std::exception_ptr& what) {
   if (what)
     std::rethrow_exception(what); // a bug, as in the loop of the server

@@ -17,12 +17,6 @@ constexpr std::size_t chunk_line_bytes = 16 * 1024;
 
 std::string_view std_view(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
 
-std::string_view trimmed(std::string_view text) noexcept {
-  auto begin = std::min(text.find_first_not_of(" \t"), text.size());
-  text.remove_prefix(begin);
-  return text.substr(0, text.find_last_not_of(" \t") + 1);
-}
-
 /// Lines that go on behind their end, and ends of lines that only some programs take for one.
 bool has_odd_lines(std::string_view head) noexcept {
   for (auto at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1))
@@ -56,20 +50,12 @@ std::string_view application_answer::field(std::string_view name) const noexcept
   return {};
 }
 
-bool application_answer::connection_names(std::string_view option) const noexcept {
-  return std::ranges::any_of(fields_, [&](const auto& entry) {
-    return boost::beast::iequals(view(entry.first), "Connection") && has_member(view(entry.second), option);
-  });
-}
-
-bool has_member(std::string_view list, std::string_view member) noexcept {
-  while (!list.empty()) {
-    auto end = std::min(list.find(','), list.size());
-    if (boost::beast::iequals(trimmed(list.substr(0, end)), member))
-      return true;
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-  return false;
+std::optional<connection_options> application_answer::options() const noexcept {
+  connection_options named;
+  for (const auto& [name, value] : fields_)
+    if (boost::beast::iequals(view(name), "Connection") && !named.add(view(value)))
+      return std::nullopt;
+  return named;
 }
 
 std::size_t head_size(std::string_view bytes) noexcept {
@@ -132,11 +118,15 @@ void application_answer_parser::on_field_impl(beast_http::field name, text name_
   answer_.fields_.emplace_back(kept_name, kept_value);
 }
 
-void application_answer_parser::on_header_impl(error_code&) {
+void application_answer_parser::on_header_impl(error_code& ec) {
   in_head_ = false;
+  const auto options = answer_.options();
+  if (!options) {
+    ec = beast_http::error::bad_value;
+    return;
+  }
   // Not Beast's opinion, which counts the body in: without a length it ends with the connection.
-  answer_.keep_alive =
-      old_version_ ? answer_.connection_names("keep-alive") : !answer_.connection_names("close");
+  answer_.keep_alive = old_version_ ? options->name("keep-alive") : !options->name("close");
   if (has_length_)
     answer_.length = *content_length();
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "http/ingress/connection_options.hpp"
+
 #include <boost/beast/http/basic_parser.hpp>
 
 #include <cstdint>
@@ -29,8 +31,8 @@ public:
   }
   /// Value of the first field of that name; empty when absent.
   std::string_view field(std::string_view name) const noexcept;
-  /// True when a Connection field names this field, or option.
-  bool connection_names(std::string_view option) const noexcept;
+  /// What its Connection fields name; none when they name too much. A parser takes no such head.
+  std::optional<connection_options> options() const noexcept;
 
   unsigned status = 0;
   bool chunked = false;
@@ -85,8 +87,5 @@ private:
   bool has_length_ = false;
   bool old_version_ = false;
 };
-
-/// True when a comma separated field value has this member, without regard to case.
-bool has_member(std::string_view list, std::string_view member) noexcept;
 
 } // namespace sandy::http::ingress

@@ -21,6 +21,11 @@ constexpr int most_links = 8;
 
 caf::error no_such_file() { return fail(errc::file_not_found, "File not found"); }
 
+/// Whatever is wrong with a file, nobody is told more than that there is none.
+caf::error not_found(caf::error why) {
+  return code_of(why) == errc::deadline_exceeded ? std::move(why) : no_such_file();
+}
+
 std::vector<std::string> parts_of(std::string_view path) {
   std::vector<std::string> parts;
   while (!path.empty()) {
@@ -34,9 +39,11 @@ std::vector<std::string> parts_of(std::string_view path) {
 
 /// Follows the links on the way to a file and refuses those that lead out of the directory. A program of the
 /// sandbox could change one meanwhile; then the sandbox publishes a file of its own.
-io_task<result<std::string>> resolve(std::shared_ptr<sandbox_io> io, std::string relative) {
-  auto base = co_await io->stat(std::string{directory});
-  if (!base || base->kind != file_kind::directory)
+io_task<result<std::string>> resolve(exchange& ex, std::shared_ptr<sandbox_io> io, std::string relative) {
+  auto base = co_await routes::soon(ex, io->stat(std::string{directory}));
+  if (!base)
+    co_return not_found(std::move(base.error()));
+  if (base->kind != file_kind::directory)
     co_return no_such_file();
   auto first = parts_of(relative);
   std::deque<std::string> ahead{first.begin(), first.end()};
@@ -54,9 +61,9 @@ io_task<result<std::string>> resolve(std::shared_ptr<sandbox_io> io, std::string
     for (const auto& each : done)
       path.append("/").append(each);
     path.append("/").append(part);
-    auto info = co_await io->stat(std::move(path));
+    auto info = co_await routes::soon(ex, io->stat(std::move(path)));
     if (!info)
-      co_return no_such_file();
+      co_return not_found(std::move(info.error()));
     if (info->kind == file_kind::directory || (info->kind == file_kind::regular && ahead.empty())) {
       done.push_back(std::move(part));
       continue;
@@ -81,8 +88,10 @@ io_task<result<std::string>> resolve(std::shared_ptr<sandbox_io> io, std::string
   co_return path;
 }
 
-io_task<result<void>> send_artifact(exchange& ex, sandbox_id id, std::string relative) {
+io_task<result<void>> send_artifact(exchange& ex, sandbox_id id, std::string relative, bool below_api) {
   header_list everybody{{"Access-Control-Allow-Origin", "*"}};
+  if (below_api)
+    everybody.emplace_back("Content-Security-Policy", page_policy);
   if (ex.method() == "OPTIONS") {
     everybody.emplace_back("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS");
     everybody.emplace_back("Access-Control-Allow-Headers", "*");
@@ -92,12 +101,12 @@ io_task<result<void>> send_artifact(exchange& ex, sandbox_id id, std::string rel
   auto io = ex.server().data.find(id);
   if (!io)
     co_return fail(errc::sandbox_not_found, "Sandbox not found");
-  auto path = co_await resolve(io, std::move(relative));
+  auto path = co_await resolve(ex, io, std::move(relative));
   if (!path)
     co_return std::move(path.error());
-  auto file = co_await io->read_file(*path, 0, 0);
+  auto file = co_await routes::soon(ex, io->read_file(*path, 0, 0));
   if (!file)
-    co_return no_such_file();
+    co_return not_found(std::move(file.error()));
   auto type = media_type_of(*path);
   if (file->info.size == 0 && file->info.kind == file_kind::regular) {
     co_await ex.reply_bytes(200, type, {}, std::move(everybody));
@@ -152,7 +161,7 @@ io_task<result<void>> forward_or_artifact(exchange& ex, destination where) {
   auto relative = artifact_path(where.request.target);
   if (!relative)
     co_return no_such_file();
-  auto sent = co_await send_artifact(ex, to.id, std::move(*relative));
+  auto sent = co_await send_artifact(ex, to.id, std::move(*relative), where.request.below_api);
   co_return sent;
 }
 

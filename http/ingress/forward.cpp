@@ -3,15 +3,14 @@
 #include "http/context.hpp"
 #include "http/ingress/tunnel.hpp"
 #include "http/request_head.hpp"
+#include "http/routes/common.hpp"
 #include "http/shard.hpp"
 #include "metrics/registry.hpp"
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace sandy::http::ingress {
@@ -21,17 +20,11 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr net::use_awaitable_t<io_executor> use_io;
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
-
 constexpr std::size_t piece_bytes = 64 * 1024;
 // Up to here bodies go through the connection's own buffer; for larger ones memory of their own is cheaper.
 constexpr std::size_t small_bytes = 16 * 1024;
 // Most answers come within this time. Watching the client as well costs more than such an answer does.
 constexpr milliseconds unwatched{50};
-// A client that closed its side may still want its answer; most are gone.
-constexpr milliseconds farewell{2'000};
 // Interim answers (100, 103) that an application may give before its answer.
 constexpr int most_interim = 64;
 
@@ -39,16 +32,11 @@ caf::error upstream_failure(std::string what) {
   return fail(errc::upstream_error, "Upstream error: " + what);
 }
 
-io_task<void> sleep_for(milliseconds time) {
-  auto executor = co_await net::this_coro::executor;
-  io_timer timer{executor, time};
-  co_await timer.async_wait(use_io);
-}
-
-/// Returns when the client is gone.
-io_task<void> client_gone(exchange& ex) {
-  co_await ex.hang_up();
-  co_await sleep_for(farewell);
+/// Whether an application that was asked twice does no more than one that was asked once (RFC 9110, section
+/// 9.2.2).
+bool is_idempotent(std::string_view method) noexcept {
+  static constexpr std::array<std::string_view, 6> known{"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+  return std::ranges::find(known, method) != known.end();
 }
 
 bool has_no_body(std::string_view method, unsigned status) noexcept {
@@ -99,7 +87,9 @@ void forwarding::release() {
 }
 
 io_task<result<void>> forwarding::ask() {
-  for (auto fresh = false;; fresh = true) {
+  // A connection that had waited may die just then, and nobody knows whether the request was taken: one that
+  // must not be taken twice is not sent on such a connection.
+  for (auto fresh = !is_idempotent(ex_.method());; fresh = true) {
     auto connected = co_await connect(fresh);
     if (!connected)
       co_return connected;
@@ -110,7 +100,7 @@ io_task<result<void>> forwarding::ask() {
       co_return std::move(outcome.error());
     if (*outcome == step::done)
       co_return caf::unit;
-    if (!up_->used_before) // one that had waited may have been closed just then: once more, on a new one
+    if (!up_->used_before)
       co_return upstream_failure("the application closed the connection without an answer");
   }
 }
@@ -202,7 +192,7 @@ io_task<io_status> forwarding::readable(milliseconds limit) {
     status = co_await link.wait_readable(limit);
     co_return status;
   }
-  auto first = co_await (link.wait_readable(limit) || client_gone(ex_));
+  auto first = co_await (link.wait_readable(limit) || routes::long_gone(ex_));
   if (first.index() == 0)
     co_return std::get<0>(first);
   failure_ = fail(errc::cancelled, "The client is gone");
@@ -352,7 +342,7 @@ io_task<bool> forwarding::pass_to_end() {
 /// The application takes the client's offer to speak something else.
 io_task<void> forwarding::switch_over() {
   up_->back.clear();
-  append_switching_head(up_->back, up_->answer);
+  append_switching_head(up_->back, up_->answer, where_.request.below_api);
   complete_ = true; // whatever becomes of it
   auto& client = ex_.take_over();
   co_await tunnel(ex_, client, up_->link, up_->back);
@@ -395,7 +385,7 @@ io_task<result<void>> forwarding::run_with_body() {
   if (body_unsent_) {
     alone_ = false;
     co_await (send_body() || answer_meanwhile());
-    reusable_ = reusable_ && !body_unsent_;
+    reusable_ = reusable_ && sent_whole_;
   } else {
     auto sent = co_await up_->link.send({up_->out}, ex_.server().limits.write_timeout);
     if (sent == io_status::timed_out)
@@ -413,8 +403,8 @@ io_task<void> forwarding::send_body() {
   const auto patience = ex_.server().limits.write_timeout;
   for (;;) {
     auto sent = co_await up_->link.send({up_->out}, patience);
-    if (sent != io_status::ok ||
-        !body_unsent_) // not taken: what was answered, if anything, is read to its end
+    sent_whole_ = sent == io_status::ok && !body_unsent_;
+    if (sent != io_status::ok || sent_whole_) // not taken: what was answered, if anything, is read to its end
       break;
     auto piece = co_await ex_.read_some();
     if (!piece) {
@@ -425,7 +415,12 @@ io_task<void> forwarding::send_body() {
     up_->out.clear();
     append_piece(*piece);
   }
-  co_await client_gone(ex_);
+  co_await ex_.hang_up();
+  std::uint64_t before = 0;
+  do { // one that only closed its side still takes its answer
+    before = bytes_out_;
+    co_await routes::pause(ex_.server().limits.departure_grace);
+  } while (before != bytes_out_);
   failure_ = fail(errc::cancelled, "The client is gone");
 }
 

@@ -67,6 +67,7 @@ private:
   std::uint64_t body_left_ = 0;    ///< of a sized request body
   bool body_chunked_ = false;
   bool body_unsent_ = false; ///< something of the request's body is still to come
+  bool sent_whole_ = false;  ///< all of a body that was sent while it was answered
   bool alone_ = true;        ///< nobody else reads from the client
   bool head_waits_ = false;  ///< the head of the answer was not sent yet
   bool reached_ = false;

@@ -29,11 +29,14 @@ constexpr std::array<std::string_view, 7> ours_in_requests{
     "Host",      "X-Sandy-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
     "Forwarded", "Expect"};
 
-bool connection_names(const request_head& head, std::string_view option) noexcept {
-  for (std::size_t i = 0; i < head.field_count(); ++i)
-    if (auto [name, value] = head.field_at(i); same(name, "Connection") && has_member(value, option))
-      return true;
-  return false;
+// What a browser takes for the whole origin, which below the API's paths is the API's.
+constexpr std::array<std::string_view, 7> origin_wide{
+    "Set-Cookie",          "Clear-Site-Data",           "NEL",    "Report-To",
+    "Reporting-Endpoints", "Strict-Transport-Security", "Alt-Svc"};
+
+/// Whether a field of an answer is for our client.
+bool is_passed(std::string_view name, const connection_options& options, bool below_api) noexcept {
+  return !any_of(about_connection, name) && !options.name(name) && !(below_api && any_of(origin_wide, name));
 }
 
 /// A client's word that is put between quotes.
@@ -51,18 +54,20 @@ std::string_view scheme_of(exchange& ex) {
   return ex.server().address.scheme;
 }
 
-void append_with_earlier(std::string& out, std::string_view name, std::string_view earlier,
+/// Ours is the last element: what came before, in however many lines, is only what the client says.
+void append_with_earlier(std::string& out, std::string_view name, const request_head& head,
                          std::string_view value) {
   out.append(name).append(": ");
-  if (!earlier.empty())
-    out.append(earlier).append(", ");
+  for (std::size_t i = 0; i < head.field_count(); ++i)
+    if (auto [given, earlier] = head.field_at(i); same(given, name) && !earlier.empty())
+      out.append(earlier).append(", ");
   out.append(value).append("\r\n");
 }
 
 void append_forwarded(std::string& out, exchange& ex, const passed_request& request) {
   auto address = ex.origin().address;
   auto scheme = scheme_of(ex);
-  append_with_earlier(out, "X-Forwarded-For", ex.header("X-Forwarded-For"), address);
+  append_with_earlier(out, "X-Forwarded-For", ex.head(), address);
   out.append("X-Forwarded-Proto: ").append(scheme);
   out.append("\r\nX-Forwarded-Host: ").append(request.forwarded_host).append("\r\n");
   std::string element = "for=";
@@ -73,7 +78,7 @@ void append_forwarded(std::string& out, exchange& ex, const passed_request& requ
   if (needs_no_escape(request.forwarded_host))
     element.append(";host=\"").append(request.forwarded_host).append("\"");
   element.append(";proto=").append(scheme);
-  append_with_earlier(out, "Forwarded", ex.header("Forwarded"), element);
+  append_with_earlier(out, "Forwarded", ex.head(), element);
 }
 
 } // namespace
@@ -81,13 +86,12 @@ void append_forwarded(std::string& out, exchange& ex, const passed_request& requ
 void append_request_head(std::string& out, exchange& ex, const passed_request& request) {
   const auto& head = ex.head();
   const auto upgrade = wants_upgrade(head);
-  const auto has_connection = !head.field("Connection").empty();
+  const auto options = options_of(head).value_or(connection_options{});
   out.append(head.method()).append(" ").append(request.target).append(" HTTP/1.1\r\nHost: ");
   out.append(request.host).append("\r\n");
   for (std::size_t i = 0; i < head.field_count(); ++i) {
     auto [name, value] = head.field_at(i);
-    if (any_of(about_connection, name) || any_of(ours_in_requests, name) ||
-        (has_connection && connection_names(head, name)))
+    if (any_of(about_connection, name) || any_of(ours_in_requests, name) || options.name(name))
       continue;
     auto cookie = same(name, "Cookie");
     if (request.below_api && (cookie || same(name, "Authorization")))
@@ -111,34 +115,44 @@ void append_request_head(std::string& out, exchange& ex, const passed_request& r
 
 void append_answer_fields(std::string& out, const application_answer& answer, std::string_view date,
                           bool below_api) {
-  const auto has_connection = !answer.field("Connection").empty();
+  const auto options = answer.options().value_or(connection_options{});
   auto dated = false;
   answer.each([&](std::string_view name, std::string_view value) {
-    if (any_of(about_connection, name) || (has_connection && answer.connection_names(name)) ||
-        (below_api && same(name, "Set-Cookie")))
+    if (!is_passed(name, options, below_api))
       return;
     dated = dated || same(name, "Date");
     append_field(out, name, value);
   });
   if (!dated) // RFC 9110, section 6.6.1
     append_field(out, "Date", date);
-  // A page of one sandbox must not be at home where the API and every other sandbox's pages are.
   if (below_api)
-    out.append("Content-Security-Policy: sandbox allow-scripts allow-forms allow-popups allow-modals "
-               "allow-downloads\r\n");
+    append_field(out, "Content-Security-Policy", page_policy);
 }
 
-void append_switching_head(std::string& out, const application_answer& answer) {
+void append_switching_head(std::string& out, const application_answer& answer, bool below_api) {
+  const auto options = answer.options().value_or(connection_options{});
   out.append("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n");
   answer.each([&](std::string_view name, std::string_view value) {
-    if (same(name, "Upgrade") || (!any_of(about_connection, name) && !answer.connection_names(name)))
+    if (same(name, "Upgrade") || is_passed(name, options, below_api))
       append_field(out, name, value);
   });
   out.append("\r\n");
 }
 
+std::optional<connection_options> options_of(const request_head& head) noexcept {
+  connection_options named;
+  for (std::size_t i = 0; i < head.field_count(); ++i)
+    if (auto [name, value] = head.field_at(i); same(name, "Connection") && !named.add(value))
+      return std::nullopt;
+  return named;
+}
+
 bool wants_upgrade(const request_head& head) noexcept {
-  return head.version >= 11 && !head.field("Upgrade").empty() && connection_names(head, "Upgrade");
+  if (head.version < 11 || head.chunked || head.content_length.value_or(0) > 0 ||
+      head.field("Upgrade").empty())
+    return false;
+  const auto options = options_of(head);
+  return options && options->name("Upgrade");
 }
 
 std::optional<std::string_view> path_and_query(std::string_view target) noexcept {

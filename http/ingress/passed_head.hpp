@@ -29,9 +29,18 @@ void append_answer_fields(std::string& out, const application_answer& answer, st
                           bool below_api);
 
 /// Appends a whole 101, for a client that takes the application's offer to speak something else.
-void append_switching_head(std::string& out, const application_answer& answer);
+void append_switching_head(std::string& out, const application_answer& answer, bool below_api);
 
-/// True when a client, or an application, wants to speak something else.
+/// The Content-Security-Policy of whatever a sandbox gives below the API's paths: a page of one sandbox must
+/// not be at home where the API and every other sandbox's pages are.
+inline constexpr std::string_view page_policy =
+    "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads";
+
+/// What the client's Connection fields name; none when they name too much to be passed on.
+std::optional<connection_options> options_of(const request_head& head) noexcept;
+
+/// True when a client wants to speak something else. Never with a body: then two would read from the client,
+/// and an offer to switch may always be overlooked (RFC 9110, section 7.8).
 bool wants_upgrade(const request_head& head) noexcept;
 
 /// The target of a request line as path and query: "http://host/a?b" is "/a?b". None when it is neither a

@@ -17,9 +17,12 @@ namespace {
 
 caf::error bad_target() { return fail(errc::invalid_argument, "The request target is not valid"); }
 
-/// Path and query as they came; "*" asks about an application as a whole.
+/// Path and query, as they came, of a request that can be passed on; "*" asks about an application as a
+/// whole.
 result<std::string> target_of(const exchange& ex) {
   const auto& head = ex.head();
+  if (!options_of(head))
+    return fail(errc::invalid_argument, "The Connection header names too many fields");
   if (head.method() == "CONNECT")
     return fail(errc::invalid_argument, "Sandboxes are no proxies: CONNECT is not possible");
   if (head.target() == "*" && head.method() == "OPTIONS")

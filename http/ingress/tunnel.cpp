@@ -1,6 +1,7 @@
 #include "http/ingress/tunnel.hpp"
 
 #include "http/context.hpp"
+#include "http/watch_peer.hpp"
 #include "metrics/registry.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -14,6 +15,8 @@ constexpr std::size_t piece_bytes = 64 * 1024;
 constexpr std::chrono::milliseconds stall_timeout{300'000};
 // One side has ended: the other may go on, but not in silence for ever.
 constexpr std::chrono::milliseconds half_closed_timeout{300'000};
+// Both sides have this time to take the end, when the server stops; see `server::stop`.
+constexpr std::chrono::milliseconds farewell{250};
 
 /// Both connections of a tunnel.
 struct tunnel_state {
@@ -28,6 +31,8 @@ struct tunnel_state {
   ~tunnel_state() { counts.tunnel_closed(); }
 
   void cut() noexcept {
+    if (leaving)
+      return;
     for (auto* side : sides)
       side->abort();
   }
@@ -35,6 +40,7 @@ struct tunnel_state {
   connection* sides[2]; ///< the client first
   metrics::ingress_metrics& counts;
   bool one_ended = false;
+  bool leaving = false; ///< the server stops, and ends both properly
   deadline half_closed;
 };
 
@@ -66,18 +72,30 @@ io_task<void> move_all(tunnel_state& state, connection& from, connection& to) {
   }
 }
 
+io_task<void> leave_in_time(tunnel_state& state, occasion& grace_over) {
+  co_await grace_over.wait();
+  state.leaving = grace_over.came();
+}
+
 } // namespace
 
 io_task<void> tunnel(exchange& ex, connection& client, connection& application, std::string_view greeting) {
-  using boost::asio::experimental::awaitable_operators::operator&&;
+  using namespace boost::asio::experimental::awaitable_operators;
   tunnel_state state{ex.home(), ex.server().metrics.ingress(), client, application};
-  client.watch_peer();
+  for (auto* side : state.sides)
+    watch_peer(side->raw().native_handle());
   auto greeted = co_await client.send({greeting}, stall_timeout);
   if (greeted != io_status::ok)
     co_return state.cut();
   auto there = move_all(state, client, application);
   auto back = move_all(state, application, client);
-  co_await (std::move(there) && std::move(back));
+  auto moving = std::move(there) && std::move(back);
+  auto first = co_await (std::move(moving) || leave_in_time(state, ex.home().grace_over));
+  if (first.index() == 0)
+    co_return;
+  auto one = client.close_gently(farewell);
+  auto other = application.close_gently(farewell);
+  co_await (std::move(one) && std::move(other));
 }
 
 } // namespace sandy::http::ingress

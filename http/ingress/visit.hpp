@@ -14,7 +14,8 @@ struct visit {
 };
 
 /// Lets a request into a sandbox, and wakes one that fell asleep. Fails with sandbox_not_found, with
-/// sandbox_paused when a caller paused it, and for now while it starts.
+/// sandbox_paused when a caller paused it, and for now while it starts, or when an eighth of all connections
+/// are at this sandbox already: its visitors must not keep everybody else out.
 io_task<result<visit>> enter(exchange& ex, sandbox_id id);
 
 } // namespace sandy::http::ingress

@@ -5,7 +5,10 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <cerrno>
 
 namespace sandy::http::relay {
 
@@ -27,10 +30,17 @@ acceptor::acceptor(net::io_context& home)
     , pause_(home.get_executor()) {}
 
 result<void> acceptor::assign(const net::ip::tcp& protocol, runtime::unique_fd listening) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
   boost::system::error_code ec;
-  listening_.assign(protocol, listening.get(), ec);
+  if (::getsockopt(listening.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0)
+    ec.assign(errno, boost::system::system_category());
+  else if (listens == 0)
+    ec = net::error::invalid_argument;
+  else
+    listening_.assign(protocol, listening.get(), ec);
   if (ec)
-    return fail(errc::internal, "Cannot accept captured connections: " + ec.message());
+    return fail(errc::internal, "Cannot accept connections of a sandbox: " + ec.message());
   [[maybe_unused]] auto owned_by_the_acceptor = listening.release();
   return caf::unit;
 }
@@ -38,6 +48,11 @@ result<void> acceptor::assign(const net::ip::tcp& protocol, runtime::unique_fd l
 io_task<void> acceptor::run(std::string event, std::string label, std::function<void(socket)> take) {
   auto pause = first_pause;
   while (listening_.is_open()) {
+    if (held_) {
+      pause_.expires_at(std::chrono::steady_clock::time_point::max());
+      co_await pause_.async_wait(as_values);
+      continue;
+    }
     auto outcome = co_await listening_.async_accept(listening_.get_executor(), as_values);
     auto& [ec, client] = outcome;
     if (!listening_.is_open())
@@ -54,6 +69,11 @@ io_task<void> acceptor::run(std::string event, std::string label, std::function<
     pause = first_pause;
     take(std::move(client));
   }
+}
+
+void acceptor::go_on() noexcept {
+  held_ = false;
+  pause_.cancel();
 }
 
 void acceptor::close() noexcept {

@@ -14,18 +14,22 @@
 
 namespace sandy::http::relay {
 
-/// A listening socket inside a sandbox. Lives on one thread, in an owner that its loop keeps alive.
+/// A socket that listens inside a sandbox. Lives on one thread, in an owner that its loop keeps alive.
 class acceptor {
 public:
   explicit acceptor(boost::asio::io_context& home);
 
-  /// Takes a socket that listens. Fails with internal when it is none.
+  /// Takes a TCP socket that listens. Fails with internal when it is none.
   result<void> assign(const boost::asio::ip::tcp& protocol, runtime::unique_fd listening);
 
   /// Hands on what comes, until `close`; holds `take`, and what that keeps, as long. A failure is logged and
   /// tried again after a while. Once.
   /// @param event, label of the log's line about a failure
   io_task<void> run(std::string event, std::string label, std::function<void(socket)> take);
+
+  /// Accepts no more until `go_on`: others wait in the kernel's queue.
+  void hold() noexcept { held_ = true; }
+  void go_on() noexcept;
 
   bool is_open() const noexcept { return listening_.is_open(); }
   void close() noexcept;
@@ -35,6 +39,7 @@ private:
   boost::asio::basic_waitable_timer<std::chrono::steady_clock,
                                     boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>
       pause_;
+  bool held_ = false;
 };
 
 } // namespace sandy::http::relay

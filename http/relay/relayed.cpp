@@ -1,5 +1,7 @@
 #include "http/relay/relayed.hpp"
 
+#include "http/watch_peer.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -82,6 +84,7 @@ void prepare(relayed& pair) {
     boost::system::error_code ignored; // a relay that waits to fill a packet is slow, not wrong
     side->set_option(net::ip::tcp::no_delay{true}, ignored);
     side->non_blocking(true, ignored);
+    watch_peer(side->native_handle()); // a peer that vanished must not hold its place for ever
   }
 }
 

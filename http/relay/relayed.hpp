@@ -30,7 +30,7 @@ struct relayed : coro::list_hook {
   bool broken = false; ///< one end stopped taking what was sent: the other must not believe that it was taken
 };
 
-/// Prepares both sockets for moving bytes.
+/// Prepares both sockets for moving bytes, and has the kernel notice peers that vanish.
 void prepare(relayed& pair);
 
 /// Moves bytes one way until that side has ended, which the other is told. After `prepare`. @param out from

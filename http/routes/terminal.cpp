@@ -95,13 +95,12 @@ io_task<result<void>> open(exchange& ex) {
     }
     co_return answered();
   }
-  auto executor = co_await boost::asio::this_coro::executor;
   terminal::viewer one{socket,
                        std::move(*io),
                        std::move(terminal->output),
                        std::move(terminal->about),
                        ex.server().limits.ping_interval,
-                       executor};
+                       ex.home()};
   co_await one.run();
   co_return answered();
 }

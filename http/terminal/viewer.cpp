@@ -23,15 +23,16 @@ constexpr std::chrono::seconds farewell{5};
 } // namespace
 
 viewer::viewer(websocket& socket, std::shared_ptr<sandbox_io> io, std::unique_ptr<process_stream> output,
-               view about, std::chrono::milliseconds pings, io_executor executor)
+               view about, std::chrono::milliseconds pings, shard& home)
     : socket_(socket)
     , io_(std::move(io))
     , output_(std::move(output))
     , about_(std::move(about))
     , pings_(pings)
+    , home_(home)
     , last_sign_(std::chrono::steady_clock::now())
-    , arrived_(executor)
-    , taken_(executor) {
+    , arrived_(home.io_context.get_executor())
+    , taken_(home.io_context.get_executor()) {
   socket_.read_message_max(max_message);
   socket_.auto_fragment(false);
   socket_.control_callback([this](beast_ws::frame_type, boost::beast::string_view) { sign_of_life(); });
@@ -43,7 +44,7 @@ viewer::viewer(websocket& socket, std::shared_ptr<sandbox_io> io, std::unique_pt
 
 io_task<void> viewer::run() {
   using boost::asio::experimental::awaitable_operators::operator||;
-  co_await (show() || listen() || type() || ping() || watch());
+  co_await (show() || listen() || type() || ping() || watch() || leave());
   socket_.control_callback({});
 }
 
@@ -218,6 +219,12 @@ io_task<void> viewer::watch() {
   do
     co_await routes::pause(pings_);
   while (waiting_ || std::chrono::steady_clock::now() - last_sign_ < 3 * pings_);
+}
+
+/// The process goes on: who comes back once the server is there again finds it.
+io_task<void> viewer::leave() {
+  co_await home_.draining.wait();
+  co_await close(beast_ws::close_code::going_away, "the server is stopping");
 }
 
 } // namespace sandy::http::terminal

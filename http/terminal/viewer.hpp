@@ -26,11 +26,11 @@ struct view {
 class viewer {
 public:
   /// @param output from `about.offset` on. @param pings the time between two of them: a viewer that gives no
-  /// sign of life for three of these is given up.
+  /// sign of life for three of these is given up. @param home outlives it.
   viewer(websocket& socket, std::shared_ptr<sandbox_io> io, std::unique_ptr<process_stream> output,
-         view about, std::chrono::milliseconds pings, io_executor executor);
+         view about, std::chrono::milliseconds pings, shard& home);
 
-  /// Returns when the process has ended and the viewer knows, or the viewer is gone.
+  /// Returns when the process has ended or the server stops, and the viewer knows, or the viewer is gone.
   io_task<void> run();
 
 private:
@@ -41,6 +41,7 @@ private:
   io_task<void> finish_typing();
   io_task<void> ping();
   io_task<void> watch();
+  io_task<void> leave();
 
   io_task<bool> send(bool text, std::string_view bytes);
   io_task<bool> send_json(nlohmann::json message);
@@ -54,6 +55,7 @@ private:
   std::unique_ptr<process_stream> output_;
   view about_;
   std::chrono::milliseconds pings_;
+  shard& home_;
   std::chrono::steady_clock::time_point last_sign_;
   std::string typed_; ///< not yet on its way to the process
   bool closing_ = false;

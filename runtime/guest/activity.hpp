@@ -42,6 +42,9 @@ public:
     return time_point{time_point::duration{last_.load()}};
   }
 
+  /// How many uses last now.
+  std::uint32_t count() const noexcept { return uses_.load(); }
+
   /// Makes the sandbox busy while it exists.
   class use {
   public:

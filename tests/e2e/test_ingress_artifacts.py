@@ -67,9 +67,13 @@ def test_an_application_that_does_not_know_the_file_does_not_hide_it(api):
         assert (reply.status, reply.body) == (500, b"fail")
 
 
-def test_the_public_path_serves_artifacts_too(api, quiet, files):
+def test_the_public_path_serves_artifacts_too_and_no_page_is_at_home_there(api, quiet, files):
     site = Site(files.base_url, {"Host": "127.0.0.1"}, f"/sandbox/{quiet}")
+    api.write(quiet, f"{FOLDER}/page.html", "<script>fetch('/api/sandboxes')</script>")
     assert site.visit("/artifacts/note.txt").body == b"a note\n"
+    for headers in ({}, {"Range": "bytes=0-3"}):
+        assert site.visit("/artifacts/page.html", headers=headers).header("content-security-policy").startswith("sandbox ")
+    assert files.visit("/artifacts/page.html").header("content-security-policy") is None  # there it is at home
 
 
 def test_an_artifact_server_of_clients_works(api):

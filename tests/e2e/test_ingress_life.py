@@ -1,7 +1,10 @@
 """Sandboxes that are not there, pause, end, or lose their server, seen by those who visit them."""
 
 import contextlib
+import re
+import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ingress import Site, app_of_its_own, host, start_app
@@ -66,6 +69,28 @@ def test_a_sandbox_whose_lifetime_ends_is_not_kept_by_its_visitors(own):
     with app_of_its_own(service, ttl_seconds=4) as app, app.site.wire("endless") as wire:
         assert is_cut(wire, wire.body(wire.head()))
         wait_until_empty(lambda: leftovers(server), "what is left")
+
+
+def test_a_sandbox_that_still_starts_says_so_and_when_to_come_again(sandyd, tmp_path):
+    """Its id is known to what makes it, before its caller knows it."""
+    asked, go_on, crun = (tmp_path / name for name in ("asked", "go_on", "crun"))
+    crun.write_text(f'#!/bin/bash\necho "$@" >>{asked}\nuntil [ -e {go_on} ]; do sleep 0.02; done\nexec {shutil.which("crun")} "$@"\n')
+    crun.chmod(0o755)
+    server = sandyd("--crun", crun)
+    with Service(server.base_url, server.api_key) as service, ThreadPoolExecutor(1) as meanwhile:
+        making = meanwhile.submit(service.create, ttl_seconds=600)
+        try:
+            named = wait_until(lambda: asked.exists() and re.search(r"\b[0-9a-f]{24}\b", asked.read_text()), "the sandbox is being made")
+            site = Site(server.base_url, {"Host": host(named[0])})
+            below = Site(server.base_url, {"Host": "127.0.0.1"}, f"/sandbox/{named[0]}")
+            for reply in (site.visit(), site.visit("/", "POST", b"body"), below.visit()):
+                assert reply.status == 503 and reply.header("retry-after") == "1"
+                assert reply.json()["detail"] == "The sandbox is still starting"
+        finally:
+            go_on.touch()
+        assert making.result()["sandboxId"] == named[0]
+        assert site.visit().status == 502  # it is there, and nothing listens yet
+        service.terminate(named[0])
 
 
 def test_where_nothing_listens_is_502(api, box):

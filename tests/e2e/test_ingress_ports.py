@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 from ingress import RUNTIME_PORT, Site, app_of_its_own, free_port, host, start_app
 from raw_http import Wire
+from running_server import Server
 from service import Service
 from waiting import wait_until
+from world import network_namespace
 
 
 def at_port(port: int, box: str, named: bool = True) -> Site:
@@ -88,6 +90,19 @@ def test_a_port_that_is_taken_is_said_and_nothing_more(api):
             assert site.report()["port"] == port
         finally:
             api.terminate(made["id"])
+
+
+def test_a_low_port_has_its_listener_where_the_server_may_have_one(tmp_path):
+    with network_namespace():  # there nobody else has it
+        server = Server(tmp_path / "data").start()
+        try:
+            with Service(server.base_url, server.api_key) as service, exposing(service, 80) as app:
+                assert not any("80" in warning for warning in service.get(app.box).json().get("warnings", []))
+                assert at_port(80, app.box).report()["port"] == 80
+                assert at_port(80, app.box, named=False).report()["port"] == 80
+        finally:
+            server.terminate_all()
+            server.stop()
 
 
 def test_clients_that_append_a_port_to_the_public_url_reach_it(sandyd):

@@ -275,14 +275,38 @@ def test_what_the_creator_says_of_certificates_is_left_alone(api):
         assert api.output(box, "echo $SSL_CERT_FILE $PIP_CERT") == "/mine /etc/sandy/authorities.pem\n"
 
 
-def test_children_and_snapshots_have_none_of_it(api, hosts):
+def has_none(api, hosts, box, mark, path) -> None:
+    """A sandbox knows neither the secret nor its placeholder, and one that was told the placeholder cannot use it."""
+    assert api.output(box, "echo x$KEY") == "x\n"
+    assert answer(api.get(box))["secrets"] == []
+    api.output(box, f'curl -sSk -H "X-Key: {mark}" https://good.example{path}')
+    assert hosts.header(path, "x-key") == mark
+    places = "/proc/[0-9]*/environ /etc /workspace /root /var"
+    assert api.exec(box, f"grep -rlsa 'sk-the-real[-]value-7c0ffee' {places}")["stdout"] == ""
+
+
+def test_children_have_none_of_it(api, hosts):
     with api.box(**SMALL, secrets=GOOD) as box:
         mark = api.output(box, "echo $KEY").strip()
         with api.box(**SMALL, parent_sandbox_id=box) as child:
-            assert api.output(child, "echo x$KEY") == "x\n"
-            api.output(child, f'curl -sSk -H "X-Key: {mark}" https://good.example/child')
-            assert hosts.header("/child", "x-key") == mark
-            assert answer(api.get(child))["secrets"] == []
+            has_none(api, hosts, child, mark, "/child")
+
+
+def test_forks_and_snapshots_have_none_of_it(api, hosts):
+    with api.box(**SMALL, secrets=GOOD) as box:
+        mark = api.output(box, "echo $KEY | tee /workspace/kept").strip()
+        image = answer(api.http.post(f"/api/sandboxes/{box}/snapshot", json={}))["name"]
+        [fork] = answer(api.http.post(f"/api/sandboxes/{box}/fork", json={}))["sandboxes"]
+        try:
+            assert api.output(fork["sandboxId"], "cat /workspace/kept").strip() == mark  # a file like any other
+            has_none(api, hosts, fork["sandboxId"], mark, "/fork")
+            with api.box(**SMALL, image=image) as copy:
+                has_none(api, hosts, copy, mark, "/copy")
+        finally:
+            api.terminate(fork["sandboxId"])
+            answer(api.http.delete(f"/api/images/{image}"))
+        api.output(box, curl("/original"))
+        assert hosts.header("/original", "x-key") == VALUE
 
 
 def test_secrets_outlive_a_kill_of_the_server_and_end_with_the_sandbox(hosts, sandyd):

@@ -66,6 +66,8 @@ public:
   };
   door open_door(principal inside);
   http::server& server() { return *server_; }
+  /// From now on the server listens on the ports that sandboxes expose.
+  void listen_on_ports() { context_.port_listeners = true; }
 
   std::uint16_t port = 0;
   counting_observer observer;

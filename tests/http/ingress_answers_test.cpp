@@ -1,6 +1,7 @@
 // What becomes of an application's answer on its way to the client.
 
 #include "http/ingress/application_answer.hpp"
+#include "http/ingress/passed_head.hpp"
 #include "http/ingress_support.hpp"
 
 #include <catch2/catch.hpp>
@@ -8,6 +9,7 @@
 #include <random>
 
 using namespace sandy;
+using namespace sandy::http::ingress;
 using namespace sandy::tests;
 
 TEST_CASE("an answer is passed on as the application gave it", "[ingress]") {
@@ -105,11 +107,40 @@ TEST_CASE("HEAD is answered with a head", "[ingress]") {
   CHECK(app.accepted == 1);
 }
 
+TEST_CASE("what a browser takes for a whole origin stays out of answers below the API's paths", "[ingress]") {
+  application_answer answer;
+  const std::string fields =
+      "Set-Cookie: a=b\r\nclear-site-data: \"*\"\r\nNEL: {}\r\nReport-To: {}\r\n"
+      "Reporting-Endpoints: a\r\nStrict-Transport-Security: max-age=1\r\nAlt-Svc: h3\r\n"
+      "X-Own: 1\r\n\r\n";
+  std::string here, below;
+  SECTION("answers, which are no pages of the API's origin besides") {
+    application_answer_parser parser{answer, false};
+    REQUIRE(parser.take_head("HTTP/1.1 200 OK\r\nDate: x\r\n" + fields));
+    append_answer_fields(here, answer, "now", false);
+    append_answer_fields(below, answer, "now", true);
+    CHECK(below == "Date: x\r\nX-Own: 1\r\nContent-Security-Policy: " + std::string{page_policy} + "\r\n");
+  }
+  SECTION("an agreement to speak something else") {
+    application_answer_parser parser{answer, false};
+    REQUIRE(parser.take_head("HTTP/1.1 101 Sure\r\nUpgrade: x\r\nConnection: upgrade\r\n" + fields));
+    append_switching_head(here, answer, false);
+    append_switching_head(below, answer, true);
+    CHECK(below ==
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\nX-Own: 1\r\n\r\n");
+  }
+  CHECK(here.find(fields.substr(0, fields.size() - 2)) != std::string::npos); // a host of its own has it all
+}
+
 TEST_CASE("an answer that is not valid HTTP is 502", "[ingress]") {
   std::string huge = "HTTP/1.1 200 OK\r\nX-A: " + std::string(70'000, 'a') + "\r\n\r\n";
   std::string many = "HTTP/1.1 200 OK\r\n";
   for (int i = 0; i < 300; ++i)
     many += "X: y\r\n";
+  std::string naming = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: a";
+  for (int i = 0; i < 16; ++i)
+    naming += ",x" + std::to_string(i);
+  naming += "\r\n\r\n";
   for (std::string_view answer : std::initializer_list<std::string_view>{
            "nonsense\r\n\r\n",
            "HTTP/1.1 200\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
@@ -137,6 +168,7 @@ TEST_CASE("an answer that is not valid HTTP is 502", "[ingress]") {
            "HTTP/1.1 200 OK\r\nX-A",
            "",
            huge,
+           naming,
            many}) {
     INFO(answer.substr(0, 100));
     scripted_application app{[=](application_link& link) {

@@ -181,6 +181,144 @@ TEST_CASE("a chunked body is passed on in chunks", "[ingress]") {
   CHECK(answer.body == "15\r\nabcde\r\n0\r\n\r\n");
 }
 
+TEST_CASE("an Upgrade with a body is a request like any other", "[ingress]") {
+  std::string seen;
+  scripted_application app{[&](application_link& link) {
+    seen = link.head();
+    link.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
+    link.bytes(100);
+  }};
+  ingress_engine engine{app.port};
+  raw_client client{engine.edge.port};
+  std::string framing =
+      GENERATE("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Content-Length: 3\r\n\r\nabc");
+  REQUIRE(client.send("POST / HTTP/1.1\r\n" + host + "Connection: Upgrade\r\nUpgrade: x\r\n" + framing));
+  CHECK(client.receive().status == 502); // nobody had offered to switch
+  CHECK(seen.find("Upgrade") == std::string::npos);
+}
+
+TEST_CASE("whoever claims to have been forwarded stands before whoever asks, on however many lines",
+          "[ingress]") {
+  scripted_application app{mirror};
+  ingress_engine engine{app.port};
+  auto seen = engine
+                  .ask("GET / HTTP/1.1\r\n" + host +
+                       "X-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n"
+                       "X-Forwarded-For: 198.51.100.7, 198.51.100.8\r\nForwarded: for=198.51.100.7\r\n\r\n")
+                  .body;
+  CHECK(seen.find("X-Forwarded-For: 1.2.3.4, 198.51.100.7, 198.51.100.8, 127.0.0.1\r\n") !=
+        std::string::npos);
+  CHECK(seen.find("\r\nForwarded: for=1.2.3.4, for=198.51.100.7, for=127.0.0.1;host=") != std::string::npos);
+}
+
+TEST_CASE("a request that names too many fields of its connection is refused", "[ingress]") {
+  scripted_application app{scripted_application::always(ok)};
+  ingress_engine engine{app.port};
+  auto ask_naming = [&](int count) {
+    std::string names = "close";
+    for (int i = 1; i < count; ++i)
+      names += ", x-" + std::to_string(i);
+    return engine.ask(ingress_engine::get("/", "Connection: " + names + "\r\nConnection: close,, CLOSE\r\n"));
+  };
+  CHECK(ask_naming(16).status == 200);
+  CHECK(ask_naming(17).status == 400);
+}
+
+TEST_CASE("a request that must not be done twice does not travel on a connection that may be dying",
+          "[ingress]") {
+  std::atomic<int> asked{0};
+  scripted_application app{[&](application_link& link) {
+    link.head();
+    ++asked;
+    link.send(ok);
+    if (!link.head().empty())
+      ++asked; // and leaves without an answer
+  }};
+  ingress_engine engine{app.port};
+  raw_client client{engine.edge.port};
+  auto ask_by = [&](const std::string& method) {
+    REQUIRE(client.send(method + " / HTTP/1.1\r\n" + host + "\r\n"));
+    return client.receive().status;
+  };
+  REQUIRE(ask_by("GET") == 200);
+  SECTION("a POST has a connection of its own") {
+    CHECK(ask_by("POST") == 200);
+    CHECK(asked == 2);
+  }
+  SECTION("a GET that nobody answers is sent again") {
+    CHECK(ask_by("GET") == 200);
+    CHECK(asked == 3);
+  }
+  CHECK(app.accepted == 2);
+}
+
+TEST_CASE("a connection on which a body was not sent to its end is not used again", "[ingress]") {
+  std::atomic<bool> go_on{false};
+  scripted_application app{
+      [&](application_link& link) { // answers as soon as it has a head, and reads no further
+        link.head();
+        link.send(ok);
+        eventually([&] { return go_on.load(); });
+      }};
+  ingress_engine engine{app.port};
+  raw_client client{engine.edge.port};
+  std::thread sender{[&] {
+    client.send("POST / HTTP/1.1\r\n" + host + "Content-Length: 4000000\r\n\r\n");
+    client.send(std::string(4'000'000, 'b'));
+  }};
+  CHECK(client.receive().status == 200);
+  sender.join();
+  CHECK(engine.ask(ingress_engine::get()).status == 200);
+  CHECK(app.accepted == 2);
+  go_on = true;
+}
+
+TEST_CASE("visitors of one sandbox do not keep everybody else out", "[ingress]") {
+  scripted_application app{[](application_link& link) {
+    link.head();
+    link.head(); // silent until it is left alone
+  }};
+  auto limits = quick_limits();
+  limits.connections = 8 * 20;
+  ingress_engine engine{app.port, {}, {}, limits};
+  std::vector<std::unique_ptr<raw_client>> visitors;
+  for (int i = 1; i <= 20; ++i) {
+    visitors.push_back(std::make_unique<raw_client>(engine.edge.port));
+    REQUIRE(visitors.back()->send(ingress_engine::get()));
+    REQUIRE(eventually([&] { return app.accepted == i; }));
+  }
+  auto late = engine.ask(ingress_engine::get());
+  CHECK(late.status == 503);
+  CHECK(late.fields["retry-after"] == "1");
+  CHECK(late.body.starts_with(R"({"detail":"Too many connections to this sandbox")"));
+  CHECK(engine.ask("GET /tiny HTTP/1.1\r\nHost: x\r\n\r\n").status == 200);
+  visitors.clear();
+}
+
+TEST_CASE("a client that only closed its side gets an answer that is long, and still flows", "[ingress]") {
+  std::atomic<bool> gone{false};
+  scripted_application app{[&](application_link& link) {
+    link.head();
+    link.bytes(10);
+    link.send("HTTP/1.1 200 OK\r\n\r\n");
+    while (link.send("x"))
+      std::this_thread::sleep_for(5ms); // the pace of the application, not a wait of the test
+    gone = true;
+  }};
+  auto limits = quick_limits();
+  limits.departure_grace = 100ms;
+  ingress_engine engine{app.port, {}, {}, limits};
+  raw_client client{engine.edge.port};
+  REQUIRE(client.send("POST / HTTP/1.1\r\n" + host +
+                      "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"));
+  client.shutdown_write();
+  auto begun = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - begun < 5 * limits.departure_grace)
+    REQUIRE_FALSE(client.receive_some().empty());
+  client.reset();
+  CHECK(eventually([&] { return gone.load(); }));
+}
+
 TEST_CASE("an application may answer before it has the body", "[ingress]") {
   scripted_application app{[](application_link& link) {
     link.head();

@@ -103,12 +103,56 @@ TEST_CASE("a tunnel ends with either side, with the sandbox and with the server"
     client.receive_all(&reset);
     CHECK(reset);
   }
-  SECTION("the server stops") {
+  SECTION("the server stops: properly, whoever looks at it") {
+    std::thread looks{[&] {
+      client.receive_all(&reset);
+      client.shutdown_write();
+    }};
     CHECK(engine.edge.stop(1ms) == 0);
-    client.receive_all(&reset);
-    CHECK(reset);
+    looks.join();
+    CHECK_FALSE(reset);
   }
   CHECK(eventually([&] { return ended.load(); }));
+}
+
+TEST_CASE("a tunnel may be silent for longer than anything else", "[ingress]") {
+  scripted_application app{echo};
+  auto limits = quick_limits();
+  limits.idle_timeout = limits.header_timeout = limits.body_timeout = limits.write_timeout =
+      limits.upstream_timeout = limits.control_timeout = limits.departure_grace = limits.ping_interval = 20ms;
+  ingress_engine engine{app.port, {}, {}, limits};
+  raw_client client{engine.edge.port};
+  REQUIRE(client.send(upgrade));
+  CHECK(client.receive().status == 101);
+  raw_client idle{engine.edge.port}; // one that has a deadline: when it is over, so would the other be
+  CHECK(idle.receive_all().empty());
+  REQUIRE(client.send("still here"));
+  CHECK(client.receive_bytes(10) == "still here");
+}
+
+TEST_CASE("a server that stops lets a tunnel go on until its grace is over", "[ingress]") {
+  scripted_application app{echo};
+  ingress_engine engine{app.port};
+  raw_client client{engine.edge.port};
+  REQUIRE(client.send(upgrade));
+  CHECK(client.receive().status == 101);
+  std::thread talks{[&] {
+    eventually([&] { // until the server does not listen any more
+      try {
+        raw_client other{engine.edge.port};
+        return other.receive_some().empty() && false;
+      } catch (const std::runtime_error&) {
+        return true;
+      }
+    });
+    client.send("last");
+    client.shutdown_write();
+  }};
+  CHECK(engine.edge.stop(20s) == 0);
+  talks.join();
+  bool reset = true;
+  CHECK(client.receive_all(&reset) == "last");
+  CHECK_FALSE(reset);
 }
 
 TEST_CASE("a slow reader of a tunnel slows its writer", "[ingress]") {

@@ -6,6 +6,7 @@
 #include "http/websocket.hpp"
 #include "http/websocket_client.hpp"
 
+#include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -39,8 +40,8 @@ class viewing {
 public:
   viewing(stage& on, std::string query, http::header_list more = {})
       : stage_(on)
-      , client(on.request("GET", stage::of_living("/terminal" + query), {}, handshake(std::move(more)))
-                   .connect())
+      , exchange(on.request("GET", stage::of_living("/terminal" + query), {}, handshake(std::move(more))))
+      , client(exchange.connect())
       , serving_([this] { stage_.run(); }) {}
   ~viewing() {
     client.hang_up();
@@ -60,6 +61,7 @@ private:
   stage& stage_;
 
 public:
+  memory_exchange& exchange;
   websocket_client client;
 
 private:
@@ -243,6 +245,20 @@ TEST_CASE_METHOD(stage, "a silent viewer is given up, one that answers pings is 
   while (answers.client.receive()) {
   }
   answers.end();
+  CHECK(io->streams_open == 0);
+}
+
+TEST_CASE_METHOD(stage, "a server that stops says good-bye to its viewers", "[terminal]") {
+  io->on_silence = [] {};
+  viewing one{*this, ""};
+  CHECK(one.client.head().starts_with("HTTP/1.1 101"));
+  CHECK(one.receive_json()["type"] == "ready");
+  boost::asio::post(threads.context(0), [&] { one.exchange.home().draining.come(); });
+  auto last = one.client.receive_message();
+  REQUIRE((last && last->opcode == 8));
+  CHECK(last->close_code() == 1001);
+  one.client.send(8, last->bytes);
+  one.end();
   CHECK(io->streams_open == 0);
 }
 

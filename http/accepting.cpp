@@ -1,0 +1,84 @@
+#include "http/accepting.hpp"
+
+#include "http/session.hpp"
+#include "metrics/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+
+namespace sandy::http {
+
+namespace net = boost::asio;
+using net::ip::tcp;
+
+namespace {
+
+constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
+using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
+                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
+
+// The kernel's queue of connections that nobody accepted yet; it cuts this to net.core.somaxconn.
+constexpr int backlog = 4096;
+
+// Connections over the limit that may be told so at a time. A flood beyond is closed without a word.
+constexpr std::size_t polite_refusals = 128;
+
+// Out of descriptors: accepting at once again would fail again, and burn a core.
+constexpr std::chrono::milliseconds accept_pause{50};
+
+} // namespace
+
+boost::system::error_code listen_on(client_acceptor& acceptor, const tcp::endpoint& where) {
+  boost::system::error_code ec;
+  acceptor.open(where.protocol(), ec);
+  if (!ec)
+    acceptor.set_option(net::socket_base::reuse_address{true},
+                        ec); // a restart need not wait for old connections
+  if (!ec)
+    acceptor.bind(where, ec);
+  if (!ec)
+    acceptor.listen(backlog, ec);
+  return ec;
+}
+
+io_task<void> accept_clients(std::shared_ptr<client_acceptor> listening, std::shared_ptr<edge> common,
+                             std::vector<std::shared_ptr<shard>> shards, std::uint16_t arrival_port) {
+  io_timer pause{listening->get_executor()};
+  for (std::size_t next = 0;; next = (next + 1) % shards.size()) {
+    const auto& home = shards[next];
+    auto accepted = co_await listening->async_accept(home->io_context.get_executor(), as_values);
+    auto& [ec, socket] = accepted;
+    if (common->draining.load(std::memory_order_relaxed) || !listening->is_open())
+      co_return;
+    if (ec == net::error::connection_aborted)
+      continue; // the client gave up while it waited
+    if (ec) {
+      log_event(log_level::warn, "http_accept_failed", {{"what", ec.message()}});
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(as_values);
+      continue;
+    }
+    auto open = common->connections.fetch_add(1, std::memory_order_relaxed) -
+                common->inside.load(std::memory_order_relaxed);
+    const auto limit = std::size_t{common->server.limits.connections};
+    if (open >= limit + polite_refusals) {
+      common->connections.fetch_sub(1, std::memory_order_relaxed);
+      continue;
+    }
+    net::post(home->io_context,
+              [home, refuse = open >= limit, arrival_port, client = std::move(socket)]() mutable {
+                session::start(std::move(client), std::move(home), refuse, nullptr, arrival_port);
+              });
+  }
+}
+
+void accepting_ended(const std::exception_ptr& what) {
+  if (what)
+    std::rethrow_exception(what);
+}
+
+} // namespace sandy::http
