@@ -118,9 +118,22 @@ io_task<void> viewer::close(beast_ws::close_code code, std::string_view why) {
     co_return;
   }
   beast_ws::close_reason reason{code, boost::beast::string_view{why.data(), why.size()}};
-  auto closing = socket_.async_close(reason, as_values);
-  auto timer = routes::pause(farewell);
-  co_await (std::move(closing) || std::move(timer));
+  co_await (say_good_bye(reason) || end_good_bye());
+}
+
+io_task<void> viewer::say_good_bye(beast_ws::close_reason reason) {
+  co_await socket_.async_close(reason, as_values);
+  said_ = true;
+}
+
+/// A good-bye waits for the viewer to go, and cannot be cancelled: it is ended by the socket, when its time
+/// is over or nobody waits for it any more.
+io_task<void> viewer::end_good_bye() {
+  routes::io_timer timer{home_.io_context.get_executor(), farewell};
+  co_await timer.async_wait(as_values);
+  boost::system::error_code ignored; // fails on broken sockets only
+  if (!said_)
+    socket_.next_layer().shutdown(boost::asio::socket_base::shutdown_both, ignored);
 }
 
 io_task<void> viewer::listen() {

@@ -48,6 +48,8 @@ private:
   io_task<result<void>> obey(std::string_view control);
   io_task<void> take_input(std::string_view bytes);
   io_task<void> close(boost::beast::websocket::close_code code, std::string_view why);
+  io_task<void> say_good_bye(boost::beast::websocket::close_reason reason);
+  io_task<void> end_good_bye();
   void sign_of_life() { last_sign_ = std::chrono::steady_clock::now(); }
 
   websocket& socket_;
@@ -59,6 +61,7 @@ private:
   std::chrono::steady_clock::time_point last_sign_;
   std::string typed_; ///< not yet on its way to the process
   bool closing_ = false;
+  bool said_ = false;        ///< the good-bye, and the viewer is gone or broken
   bool typing_ = false;      ///< some is on its way
   bool waiting_ = false;     ///< for the process to take input: nothing is read from the viewer meanwhile
   routes::io_timer arrived_; ///< fires when there is something in `typed_`

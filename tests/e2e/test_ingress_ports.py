@@ -92,9 +92,9 @@ def test_a_port_that_is_taken_is_said_and_nothing_more(api):
             api.terminate(made["id"])
 
 
-def test_a_low_port_has_its_listener_where_the_server_may_have_one(tmp_path):
+def test_a_low_port_has_its_listener_where_the_server_may(tmp_path_factory):
     with network_namespace():  # there nobody else has it
-        server = Server(tmp_path / "data").start()
+        server = Server(tmp_path_factory.mktemp("low") / "data").start()
         try:
             with Service(server.base_url, server.api_key) as service, exposing(service, 80) as app:
                 assert not any("80" in warning for warning in service.get(app.box).json().get("warnings", []))

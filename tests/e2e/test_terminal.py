@@ -249,6 +249,22 @@ def test_a_sandbox_that_ends_tells_its_viewers(api, server):
         assert (ending["type"], ending["code"], viewer.closed) == ("error", "sandbox_ended", 1001)
 
 
+def test_a_server_that_stops_says_good_bye_and_the_terminal_lives_on(sandyd):
+    server = sandyd("--shutdown-grace", "30s")  # much longer than a good-bye takes
+    with Service(server.base_url, server.api_key) as api:
+        box = api.create(ttl_seconds=600)["sandboxId"]
+        with Terminal(server, box, command=SHELL) as viewer:
+            viewer.see(PROMPT)
+            server.process.terminate()
+            viewer.end()
+            assert viewer.closed == 1001
+            assert server.process.wait(20) == 0
+    server.start()
+    with Terminal(server, box, id=viewer.id, offset=viewer.offset) as again:
+        again.type("echo $((6*7))\n")
+        again.see("42")
+
+
 def test_a_killed_server_leaves_terminals_as_they_are(sandyd):
     server = sandyd()
     with Service(server.base_url, server.api_key) as api:
