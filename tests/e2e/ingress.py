@@ -96,11 +96,11 @@ class App:
         return [each for each in found if kind in (None, each["event"])]
 
     def sees(self, kind: str, **fields) -> dict:
-        """Waits for an event with these fields."""
+        """Waits for an event with these fields. Longer than a client that closed its side has for its answer: 10 s."""
         def search():
             return next((each for each in self.events(kind) if fields.items() <= each.items()), None)
 
-        return wait_until(search, f"the application sees {kind} {fields}")
+        return wait_until(search, f"the application sees {kind} {fields}", 20)
 
 
 def start_app(api, box: str, port: int = RUNTIME_PORT, address: str = "0.0.0.0") -> App:
