@@ -124,8 +124,10 @@ caf::result<void> sandbox_state_machine::bound(bound_network message) {
   else
     *known = std::move(message.bound);
   auto changed = co_await change_network();
-  if (!changed)
+  if (!changed) {
+    let_policy_hold(); // stored or not: after a restart of the server it is found with the ancestor
     co_return std::move(changed.error());
+  }
   co_return caf::unit;
 }
 

@@ -6,6 +6,7 @@
 #include "metrics/log.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace sandy {
 
@@ -20,6 +21,23 @@ result<void> settle_pause(runtime::driver& driver, const sandbox_id& id, const r
     return driver.pause(id);
   auto running = driver.resume(id);
   return running ? driver.verify(id, where) : running;
+}
+
+/// What its ancestors impose on each network is what they have: the server may have died between storing a
+/// policy and telling the descendants.
+void bound_networks(std::vector<sandbox_record>& records) {
+  std::map<sandbox_id, const sandbox_record*> by_id;
+  for (const auto& each : records)
+    by_id[each.info.id] = &each;
+  for (auto& each : records) {
+    each.network_bounds.clear();
+    auto above = by_id.find(each.info.parent);
+    while (above != by_id.end() && each.network_bounds.size() < records.size()) {
+      const auto& info = above->second->info;
+      each.network_bounds.push_back({info.id, info.network});
+      above = by_id.find(info.parent);
+    }
+  }
 }
 
 } // namespace
@@ -48,6 +66,7 @@ coro::task<void> worker_state::recover() {
     self_->quit(std::move(known.error()));
     co_return caf::unit;
   }
+  bound_networks(*records);
   std::vector<coro::task<void>> recoveries;
   for (auto& record : *records)
     recoveries.push_back(recover_one(std::move(record)));

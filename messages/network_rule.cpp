@@ -121,14 +121,19 @@ bool network_rule::matches(std::string_view name, std::uint16_t port) const noex
 }
 
 bool network_rule::matches(const network_address& address, std::uint16_t port) const noexcept {
-  return !by_name() && has_port(port) && same_bits(network, address, prefix);
+  // A range of IPv6 has no IPv4 addresses, though ours are written as some of it.
+  return !by_name() && has_port(port) && same_bits(network, address, prefix) &&
+         (prefix >= mapped_bits || !is_ipv4(address));
 }
 
 bool network_rule::covers(const network_rule& other) const noexcept {
   if (by_name() != other.by_name() || other.first_port < first_port || other.last_port > last_port)
     return false;
-  if (!by_name())
-    return prefix <= other.prefix && same_bits(network, other.network, prefix);
+  if (!by_name()) {
+    const auto other_is_ipv4 = other.prefix >= mapped_bits && is_ipv4(other.network);
+    return prefix <= other.prefix && same_bits(network, other.network, prefix) &&
+           (prefix >= mapped_bits || !other_is_ipv4);
+  }
   if (below && other.below && domain == other.domain)
     return true;
   return matches(other.domain, other.first_port) && (below || !other.below);

@@ -60,7 +60,7 @@ public:
       , set_network_bytes_(database_, "UPDATE sandboxes SET network_bytes = ?2 WHERE id = ?1")
       , replace_(database_, std::string("UPDATE sandboxes SET (") + record_columns + ") = (" + parameters() +
                                 ") WHERE id = ?1")
-      , remove_(database_, "DELETE FROM sandboxes WHERE id = ?1")
+      , remove_(database_, "DELETE FROM sandboxes WHERE id = ?1 RETURNING secrets <> ''")
       , records_(database_,
                  std::string("SELECT ") + record_columns + " FROM sandboxes ORDER BY created_at, id")
       , bury_(database_, "INSERT INTO tombstones (id, tenant, reason, ended_at, parent, created_at) "
@@ -162,7 +162,8 @@ public:
       {
         running statement(remove_);
         statement->bind(1, stone.id.value);
-        statement->exec();
+        while (statement->executeStep())
+          secrets_in_log_ = secrets_in_log_ || statement->getColumn(0).getInt() != 0;
       }
       connections_.remove_all(stone.id);
       runs_.remove_all(stone.id);
@@ -177,6 +178,8 @@ public:
         statement->exec();
       }
       transaction.commit();
+      if (secrets_in_log_)
+        secrets_in_log_ = !empty_log(database_);
       return caf::unit;
     });
   }
@@ -326,7 +329,22 @@ private:
     database.exec("PRAGMA journal_size_limit = 4194304");
     database.exec("PRAGMA secure_delete = ON"); // what sandboxes were given goes with them
     migrate(database, schema_steps());
+    empty_log(database); // of a server that was killed
     return database;
+  }
+
+  /// Moves the log into the database and leaves nothing in it. Does not wait for others who read the
+  /// database. @returns false when one of them still needs it.
+  static bool empty_log(SQLite::Database& database) {
+    database.setBusyTimeout(0);
+    auto done = false;
+    try {
+      SQLite::Statement checkpoint(database, "PRAGMA wal_checkpoint(TRUNCATE)");
+      done = checkpoint.executeStep() && checkpoint.getColumn(0).getInt() == 0;
+    } catch (const SQLite::Exception&) { // nothing is lost but time
+    }
+    database.setBusyTimeout(busy_timeout_ms);
+    return done;
   }
 
   static std::string parameters() {
@@ -351,6 +369,7 @@ private:
 
   file_lock lock_; // first, so released last: after the database is closed
   SQLite::Database database_;
+  bool secrets_in_log_ = false; ///< of sandboxes that are gone
   SQLite::Statement insert_, update_, set_paused_, set_network_, set_network_bytes_, replace_, remove_,
       records_;
   SQLite::Statement bury_, tombstones_, forget_;

@@ -74,6 +74,10 @@ bool reachable_addresses::may_answer(const network_address& address) const {
 }
 
 bool reachable_addresses::is_own(const network_address& address) const {
+  // All of 127.0.0.0/8 is the machine itself, though an interface has but one address of it; and who connects
+  // to no address at all reaches the machine, too.
+  if (auto any = to_asio(address); any.is_loopback() || any.is_unspecified() || any.is_multicast())
+    return true;
   std::lock_guard lock{mutex_};
   auto now = std::chrono::steady_clock::now();
   if (now >= own_until_) {

@@ -31,6 +31,8 @@ namespace sandy::http::egress {
 /// Connections at a time: of one sandbox, and of the whole server. Each takes two descriptors.
 inline constexpr std::size_t most_per_sandbox = 256;
 inline constexpr std::size_t most_of_all = 8192;
+/// Questions of one sandbox that wait for their answer.
+inline constexpr std::size_t most_lookups = 32;
 
 /// What all gates of a server share. Does not change once it is made, but for the counts.
 struct surroundings {
@@ -101,6 +103,7 @@ private:
   io_task<void> refuse(connection conn, refusal why, std::string begun);
   refusal judge_first(const outgoing& conn) const;
   bool still_allowed(const outgoing& conn) const;
+  std::vector<std::string> names_of(const outgoing& conn) const;
   void let_through(outgoing& conn);
   bool count(bool sent, std::size_t bytes);
 

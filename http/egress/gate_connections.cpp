@@ -1,9 +1,6 @@
 #include "http/egress/gate.hpp"
+#include "http/relay/timed.hpp"
 #include "metrics/network_metrics.hpp"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -15,14 +12,11 @@ namespace sandy::http::egress {
 // What happens to one connection: it is judged, by its address, then by what is said on it, and passed on.
 
 namespace net = boost::asio;
-using net::experimental::awaitable_operators::operator||;
 using net::ip::tcp;
+using relay::as_values;
+using relay::io_timer;
 
 namespace {
-
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 constexpr std::chrono::seconds connect_timeout{10};
 /// A client that says nothing for so long waits for its server to begin.
@@ -158,7 +152,7 @@ io_task<void> gate::serve_world(connection conn) {
 io_task<refusal> gate::judge_named(const outgoing& conn) {
   const auto to = conn.to;
   const auto name = conn.name;
-  auto why = policy_.judge(to, name, known_.names_of(to.address, std::chrono::steady_clock::now()));
+  auto why = policy_.judge(to, name, names_of(conn));
   if (why == refusal::none && name) {
     auto true_name = co_await belongs(*name, to.address);
     if (!true_name)
@@ -171,6 +165,8 @@ io_task<refusal> gate::judge_named(const outgoing& conn) {
 io_task<bool> gate::belongs(std::string name, network_address address) {
   if (known_.has(address, name, std::chrono::steady_clock::now()))
     co_return true;
+  if (looking_up_ >= most_lookups || !questions_allowed_.take())
+    co_return false; // a name that a sandbox says is a question of its own
   auto answer = co_await look_up(name, is_ipv4(address));
   co_return std::any_of(answer.addresses.begin(), answer.addresses.end(),
                         [&](const auto& each) { return each.value == address; });
@@ -183,12 +179,18 @@ bool gate::still_allowed(const outgoing& conn) const {
     return false;
   if (policy_.has_names() && !conn.inspected && !policy_.allows_address(conn.to))
     return false; // nobody knows what it is for
-  return policy_.judge(conn.to, conn.name,
-                       known_.names_of(conn.to.address, std::chrono::steady_clock::now())) == refusal::none;
+  return policy_.judge(conn.to, conn.name, conn.judged ? conn.known : names_of(conn)) == refusal::none;
+}
+
+/// Those that the sandbox knows its address by.
+std::vector<std::string> gate::names_of(const outgoing& conn) const {
+  return known_.names_of(conn.to.address, std::chrono::steady_clock::now());
 }
 
 void gate::let_through(outgoing& conn) {
   conn.judged = true;
+  if (!conn.name)
+    conn.known = names_of(conn);
   ++let_through_;
   around_->numbers.connection(refusal::none);
 }
@@ -203,8 +205,8 @@ io_task<bool> gate::reach(connection conn, tcp::endpoint to) {
   ::setsockopt(socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window_bytes, sizeof window_bytes); // wishes, both
   ::setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &window_bytes, sizeof window_bytes);
   io_timer timer{conn->far.get_executor(), connect_timeout};
-  auto first = co_await (conn->far.async_connect(to, as_values) || timer.async_wait(as_values));
-  co_return first.index() == 0 && !std::get<0>(std::get<0>(first)) && !conn->ended;
+  auto connected = co_await relay::within(timer, conn->far.async_connect(to, as_values));
+  co_return connected && !std::get<0>(*connected) && !conn->ended;
 }
 
 /// Says no in the connection's own language.

@@ -1,12 +1,10 @@
 #include "http/egress/gate.hpp"
+#include "http/relay/timed.hpp"
 #include "metrics/network_metrics.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/read.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <netinet/in.h>
@@ -22,16 +20,11 @@ namespace sandy::http::egress {
 // Questions for names: each is judged, asked anew by us, and its answer looked through.
 
 namespace net = boost::asio;
-using net::experimental::awaitable_operators::operator||;
+using relay::as_values;
+using relay::io_timer;
 
 namespace {
 
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
-
-/// Questions of one sandbox that wait for their answer.
-constexpr std::size_t most_lookups = 32;
 /// Questions taken before others get their turn.
 constexpr int most_at_once = 16;
 constexpr std::size_t most_question_bytes = 512;
@@ -140,16 +133,14 @@ io_task<void> gate::serve_questions(connection conn) {
   while (!conn->ended) {
     timer.expires_after(between_questions);
     auto announced =
-        co_await (net::async_read(conn->near, net::buffer(length), as_values) || timer.async_wait(as_values));
-    if (announced.index() == 1 || std::get<0>(std::get<0>(announced)))
+        co_await relay::within(timer, net::async_read(conn->near, net::buffer(length), as_values));
+    if (!announced || std::get<0>(*announced))
       co_return;
     dns_bytes question(static_cast<std::size_t>(length[0] << 8 | length[1]));
     if (question.size() > most_question_bytes)
       co_return;
-    auto read = co_await (net::async_read(conn->near, net::buffer(question), as_values) ||
-                          timer.async_wait(as_values));
-    if (read.index() == 1 || std::get<0>(std::get<0>(read)) || looking_up_ >= most_lookups ||
-        !questions_allowed_.take())
+    auto read = co_await relay::within(timer, net::async_read(conn->near, net::buffer(question), as_values));
+    if (!read || std::get<0>(*read) || looking_up_ >= most_lookups || !questions_allowed_.take())
       co_return;
     auto message = co_await answer(std::move(question), 65'535);
     if (message.empty())
@@ -157,9 +148,9 @@ io_task<void> gate::serve_questions(connection conn) {
     const auto size = message.size();
     message.insert(message.begin(), {static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size)});
     timer.expires_after(between_questions);
-    auto written = co_await (net::async_write(conn->near, net::buffer(message), as_values) ||
-                             timer.async_wait(as_values));
-    if (written.index() == 1 || std::get<0>(std::get<0>(written)))
+    auto written =
+        co_await relay::within(timer, net::async_write(conn->near, net::buffer(message), as_values));
+    if (!written || std::get<0>(*written))
       co_return;
   }
 }

@@ -2,18 +2,17 @@
 
 #include "http/egress/request_rewriter.hpp"
 #include "http/errors.hpp"
+#include "http/relay/timed.hpp"
+#include "messages/network_rule.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/status.hpp>
 
+#include <algorithm>
 #include <chrono>
 
 namespace sandy::http::egress {
@@ -22,11 +21,13 @@ namespace net = boost::asio;
 using net::experimental::awaitable_operators::operator&&;
 using net::experimental::awaitable_operators::operator||;
 using boost::system::error_code;
+using relay::as_values;
+using relay::io_timer;
 
 namespace {
 
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 constexpr std::size_t piece_bytes = 16 * 1024; // what TLS moves at a time
+constexpr std::size_t fed_bytes = 1024;        // of them, that are understood at a time
 constexpr std::chrono::seconds handshake_timeout{10};
 /// For the head of a request that can only be answered with a failure.
 constexpr std::chrono::seconds request_timeout{10};
@@ -35,9 +36,6 @@ constexpr std::chrono::seconds last_answers{30};
 /// For the sandbox to close its side after the host did; what it has not read by then, the kernel keeps.
 constexpr std::chrono::seconds parting_timeout{30};
 constexpr std::size_t most_parting_bytes = 1024 * 1024;
-
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 io_task<void> pause(io_executor where, std::chrono::seconds time) {
   io_timer timer{where, time};
@@ -68,32 +66,49 @@ struct conversation {
   request_rewriter rewriter;
   std::optional<caf::error> refused;
   bool over_budget = false;
+  std::string first_answer; ///< how it begins
   ending answers = ending::broken;
 };
+
+/// Passes on what came, with secrets in it. @returns false when nothing more is to follow
+template <class Stream>
+io_task<bool> send_some(conversation<Stream>& talk, std::string_view came) {
+  std::string out;
+  while (!came.empty()) {
+    result<void> fed = caf::unit;
+    // Little by little: all that came at once can become hundreds of times as much.
+    while (fed && !came.empty() && out.size() < piece_bytes) {
+      fed = talk.rewriter.feed(came.substr(0, fed_bytes), out);
+      came.remove_prefix(std::min(came.size(), fed_bytes));
+    }
+    if (!out.empty() && !talk.what.sent(out.size())) {
+      talk.over_budget = true;
+      co_return false;
+    }
+    if (!out.empty()) {
+      auto written = co_await net::async_write(talk.far, net::buffer(out), as_values);
+      if (std::get<0>(written))
+        co_return false; // why, it may have said: the answers are read to their end
+    }
+    if (!fed) {
+      talk.refused = std::move(fed.error());
+      co_return false;
+    }
+    out.clear();
+  }
+  co_return true;
+}
 
 template <class Stream>
 io_task<void> send_requests(conversation<Stream>& talk) {
   auto memory = std::make_unique_for_overwrite<char[]>(piece_bytes);
-  std::string out;
   std::string_view came = talk.what.begun;
   for (;;) {
-    if (!talk.what.sent(came.size())) {
-      talk.over_budget = true;
+    auto more = co_await send_some(talk, came);
+    if (talk.over_budget || (talk.refused && talk.rewriter.requests() == 0))
       co_return;
-    }
-    out.clear();
-    auto fed = talk.rewriter.feed(came, out);
-    if (!out.empty()) {
-      auto written = co_await net::async_write(talk.far, net::buffer(out), as_values);
-      if (std::get<0>(written))
-        break; // why, it may have said: the answers are read to their end
-    }
-    if (!fed) {
-      talk.refused = std::move(fed.error());
-      if (talk.rewriter.requests() == 0)
-        co_return;
+    if (!more)
       break;
-    }
     auto outcome = co_await talk.near.async_read_some(net::buffer(memory.get(), piece_bytes), as_values);
     if (std::get<0>(outcome))
       break;
@@ -103,6 +118,17 @@ io_task<void> send_requests(conversation<Stream>& talk) {
   error_code ignored;
   talk.what.pair->far.shutdown(net::socket_base::shutdown_send, ignored);
   co_await pause(talk.what.pair->far.get_executor(), last_answers);
+}
+
+/// Looks how the first answer begins, before it is passed on.
+template <class Stream>
+void hear(conversation<Stream>& talk, std::string_view answer) {
+  constexpr std::string_view agreed = "HTTP/1.1 101";
+  if (talk.first_answer.size() < agreed.size()) {
+    talk.first_answer.append(answer.substr(0, agreed.size() - talk.first_answer.size()));
+    if (talk.first_answer == agreed)
+      talk.rewriter.switched();
+  }
 }
 
 template <class Stream>
@@ -121,6 +147,7 @@ io_task<void> pass_answers(conversation<Stream>& talk) {
       talk.over_budget = true;
       co_return;
     }
+    hear(talk, {memory.get(), size});
     auto written = co_await net::async_write(talk.near, net::buffer(memory.get(), size), as_values);
     if (std::get<0>(written))
       co_return;
@@ -242,8 +269,9 @@ io_task<interception_outcome> relay_tls(intercepted_connection& what) {
   auto met = co_await (meet_sandbox(near, what.begun) && meet_host(far));
   auto [near_failed, far_failed] = met;
   const auto* asked_for = SSL_get_servername(near_side, TLSEXT_NAMETYPE_host_name);
+  auto name = canonical_domain(asked_for == nullptr ? "" : asked_for);
   // What the policy judged is the name that the client says; a second greeting could say another.
-  if (near_failed || asked_for == nullptr || plain_host(asked_for) != what.host)
+  if (near_failed || !name || *name != what.host)
     co_return failed;
   what.begun.clear();
   if (far_failed) {

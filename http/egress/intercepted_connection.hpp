@@ -16,7 +16,7 @@ struct intercepted_connection {
   std::shared_ptr<relay::relayed> pair; ///< both sides connected; whoever cuts it ends the relaying
   std::shared_ptr<interception> secrets;
   std::shared_ptr<tls_sides> tls; ///< null: plain HTTP
-  std::string host;               ///< as `plain_host` gives it; `secrets` wants it
+  std::string host;               ///< canonical; `secrets` wants it
   std::uint16_t port = 0;
   std::string begun;                              ///< what was read from the near side already
   std::function<bool(std::size_t)> sent;          ///< counts bytes of the sandbox; false: no more may pass

@@ -41,8 +41,7 @@ public:
   /// Fails with internal when the stored secrets cannot be used.
   static result<std::shared_ptr<interception>> make(sandbox_secrets secrets);
 
-  /// Whether a secret is for that connection. Nothing else is intercepted. @param host as `plain_host` gives
-  /// it.
+  /// Whether a secret is for that connection. Nothing else is intercepted. @param host canonical
   bool wants(std::string_view host, std::uint16_t port, bool tls) const noexcept;
 
   /// Whether a secret may be for a connection to that port: then what is said on it has to be looked at.

@@ -2,12 +2,9 @@
 
 #include "http/egress/request_rewriter.hpp"
 #include "http/errors.hpp"
+#include "http/relay/timed.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <sys/socket.h>
@@ -20,14 +17,15 @@ namespace net = boost::asio;
 using net::experimental::awaitable_operators::operator&&;
 using net::experimental::awaitable_operators::operator||;
 
-namespace {
+using relay::as_values;
+using relay::io_timer;
 
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
+namespace {
 
 /// A client that is refused and reads nothing.
 constexpr std::chrono::seconds farewell{1};
+/// For a host to say whether it agrees to another protocol.
+constexpr std::chrono::seconds agreement{30};
 
 /// @returns false when it is over
 io_task<bool> send_on(std::shared_ptr<outgoing> conn, std::string text) {
@@ -52,21 +50,49 @@ io_task<void> nothing_more(std::shared_ptr<outgoing> conn) {
 
 /// Whether the answer that comes next, and stays to be read, agrees to another protocol.
 io_task<bool> switches_protocol(std::shared_ptr<outgoing> conn) {
+  using low_watermark = net::socket_base::receive_low_watermark;
   constexpr std::string_view agreed = "HTTP/1.1 101";
-  constexpr std::chrono::milliseconds step{5};
-  io_timer timer{conn->far.get_executor()};
-  for (;;) {
-    auto ready = co_await conn->far.async_wait(net::socket_base::wait_read, as_values);
-    std::array<char, agreed.size()> begin{};
-    if (std::get<0>(ready) || conn->ended)
-      co_return false;
-    auto size = ::recv(conn->far.native_handle(), begin.data(), begin.size(), MSG_PEEK | MSG_DONTWAIT);
-    if (size <= 0 || !agreed.starts_with({begin.data(), static_cast<std::size_t>(size)}))
-      co_return false;
-    if (static_cast<std::size_t>(size) == agreed.size())
-      co_return true;
-    timer.expires_after(step); // the rest of a short line
-    co_await timer.async_wait(as_values);
+  boost::system::error_code ignored;
+  // Woken by the whole of it, or by the end of what comes: less is no agreement.
+  conn->far.set_option(low_watermark{static_cast<int>(agreed.size())}, ignored);
+  auto ready = co_await conn->far.async_wait(net::socket_base::wait_read, as_values);
+  std::array<char, agreed.size()> begin{};
+  if (std::get<0>(ready) || conn->ended)
+    co_return false;
+  auto size = ::recv(conn->far.native_handle(), begin.data(), begin.size(), MSG_PEEK | MSG_DONTWAIT);
+  conn->far.set_option(low_watermark{1}, ignored);
+  co_return size > 0 && std::string_view{begin.data(), static_cast<std::size_t>(size)} == agreed;
+}
+
+/// After the first request, which asked for a WebSocket. The client has to wait for the answer: what it says
+/// before is a request for anybody, if the host should not agree.
+io_task<void> pass_on_websocket(std::shared_ptr<outgoing> conn) {
+  io_timer timer{conn->near.get_executor(), agreement};
+  auto answered = switches_protocol(conn);
+  auto spoke = conn->near.async_wait(net::socket_base::wait_read, as_values); // or left
+  auto first = co_await (std::move(answered) || std::move(spoke) || timer.async_wait(as_values));
+  if (first.index() != 0)
+    co_return conn->cut();
+  auto there = std::get<0>(first) ? relay::move_one_way(conn, true) : nothing_more(conn);
+  auto back = relay::move_one_way(conn, false);
+  co_await (std::move(there) && std::move(back));
+}
+
+/// Later requests, up to the first that is not for the host.
+io_task<void> pass_on_more(std::shared_ptr<outgoing> conn, std::shared_ptr<request_rewriter> requests) {
+  std::array<char, 16 * 1024> memory;
+  while (!conn->ended) {
+    auto [ec, size] = co_await conn->near.async_read_some(net::buffer(memory), as_values);
+    if (ec == net::error::eof)
+      co_return co_await nothing_more(conn);
+    std::string text;
+    auto fine = !ec && requests->feed({memory.data(), size}, text);
+    auto passed = co_await send_on(conn, std::move(text));
+    // Answers may be on their way: nobody could tell ours from them.
+    if (!fine)
+      co_return conn->cut();
+    if (!passed)
+      co_return;
   }
 }
 
@@ -77,12 +103,17 @@ io_task<first_words> listen(std::shared_ptr<outgoing> conn, std::string& begun,
   std::array<char, 4096> memory{};
   io_timer timer{conn->near.get_executor(), patience};
   first_words words;
+  boost::system::error_code ec;
+  conn->near.non_blocking(true, ec);
   while (!words.whole && !conn->ended) {
-    auto first =
-        co_await (conn->near.async_read_some(net::buffer(memory), as_values) || timer.async_wait(as_values));
-    if (first.index() == 1)
+    // Waits only: what a read took in the moment in which the time is over would be missing later.
+    auto ready = co_await relay::within(timer, conn->near.async_wait(net::socket_base::wait_read, as_values));
+    if (!ready)
       co_return words;
-    auto& [ec, size] = std::get<0>(first);
+    ec = std::get<0>(*ready);
+    auto size = ec ? 0 : conn->near.read_some(net::buffer(memory), ec);
+    if (ec == net::error::would_block)
+      continue;
     if (ec) {
       words.broken = !begun.empty();
       words.whole = true;
@@ -98,15 +129,14 @@ io_task<first_words> listen(std::shared_ptr<outgoing> conn, std::string& begun,
 
 io_task<void> say(std::shared_ptr<outgoing> conn, std::string text) {
   io_timer timer{conn->near.get_executor(), farewell};
-  co_await (net::async_write(conn->near, net::buffer(text), as_values) || timer.async_wait(as_values));
+  co_await relay::within(timer, net::async_write(conn->near, net::buffer(text), as_values));
   boost::system::error_code ec;
   conn->near.shutdown(net::socket_base::shutdown_send, ec);
   // Closing with bytes unread would reset the connection, and the answer might be lost.
   std::array<char, 4096> unread{};
   for (;;) {
-    auto more =
-        co_await (conn->near.async_read_some(net::buffer(unread), as_values) || timer.async_wait(as_values));
-    if (more.index() == 1 || std::get<0>(std::get<0>(more)))
+    auto more = co_await relay::within(timer, conn->near.async_read_some(net::buffer(unread), as_values));
+    if (!more || std::get<0>(*more))
       co_return;
   }
 }
@@ -143,31 +173,10 @@ io_task<void> pass_on_requests(std::shared_ptr<outgoing> conn, std::string begun
       co_await say(conn, refusal_page(refusal::wrong_host, text_of(good.error())));
     co_return conn->cut();
   }
+  if (checked->raw())
+    co_return co_await pass_on_websocket(conn);
+  auto there = pass_on_more(conn, checked);
   auto back = relay::move_one_way(conn, false);
-  if (checked->raw()) {
-    auto agreed = co_await switches_protocol(conn);
-    auto there = agreed ? relay::move_one_way(conn, true) : nothing_more(conn);
-    co_await (std::move(there) && std::move(back));
-    co_return;
-  }
-  auto there = [](std::shared_ptr<outgoing> pair,
-                  std::shared_ptr<request_rewriter> requests) -> io_task<void> {
-    std::array<char, 16 * 1024> memory;
-    while (!pair->ended) {
-      auto [ec, size] = co_await pair->near.async_read_some(net::buffer(memory), as_values);
-      if (ec == net::error::eof)
-        co_return co_await nothing_more(pair);
-      std::string text;
-      auto fine = !ec && requests->feed({memory.data(), size}, text);
-      auto passed = co_await send_on(pair, std::move(text));
-      // Answers may be on their way: nobody could tell ours from them. What is no request any more could be
-      // anything: a WebSocket has a connection of its own.
-      if (!fine || requests->raw())
-        co_return pair->cut();
-      if (!passed)
-        co_return;
-    }
-  }(conn, checked);
   co_await (std::move(there) && std::move(back));
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sandy::http::egress {
 
@@ -18,7 +19,8 @@ struct outgoing : relay::relayed {
   std::optional<std::string> name; ///< that it said it is for
   bool inspected = false;          ///< what it says was looked at, and is on
   bool to_platform = false;
-  bool judged = false; ///< let through: from now on a new policy judges it again
+  bool judged = false;            ///< let through: from now on a new policy judges it again
+  std::vector<std::string> known; ///< names that its address had then; a new policy goes by them
 };
 
 /// Reads until it is clear what is spoken, or nothing comes for `patience`, or not all of it within

@@ -51,6 +51,8 @@ std::optional<std::string> replacements::in_text(std::string_view text) const {
     auto known = found != all_.end();
     any = any || known;
     changed.append(text.substr(0, at)).append(known ? std::string_view{(*found)->given.value.bytes} : prefix);
+    if (changed.size() > most_bytes)
+      return changed;
     text.remove_prefix(at + (known ? (*found)->placeholder.size() : prefix.size()));
   }
   if (!any)

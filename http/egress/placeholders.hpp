@@ -19,6 +19,10 @@ result<std::string> make_placeholder();
 /// What is put in place of placeholders in one request.
 class replacements {
 public:
+  /// Of a head with its secrets. A value that gets longer than that is given up: it comes back cut off, and
+  /// still too long.
+  static constexpr std::size_t most_bytes = 256 * 1024;
+
   void add(std::shared_ptr<const placed_secret> one) { all_.push_back(std::move(one)); }
 
   /// A header's value with its placeholders replaced, those within the base64 of `Basic` credentials too;

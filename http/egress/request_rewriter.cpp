@@ -1,6 +1,6 @@
 #include "http/egress/request_rewriter.hpp"
 
-#include "http/egress/host_pattern.hpp"
+#include "messages/network_rule.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/string.hpp>
@@ -16,6 +16,8 @@ namespace {
 
 // The longest line of a chunked body.
 constexpr std::size_t most_chunk_line_bytes = 16 * 1024;
+// Before a request.
+constexpr std::size_t most_empty_lines = 8;
 
 caf::error malformed() { return fail(errc::invalid_argument, "The request is not valid HTTP/1.1"); }
 
@@ -65,6 +67,8 @@ result<void> request_rewriter::feed(std::string_view bytes, std::string& out) {
       break;
     }
     case state::raw:
+      if (!tls_ && !switched_) // requests, if the host does not agree, and for whom it likes
+        return fail(errc::invalid_argument, "A WebSocket begins when its host has agreed to it");
       out.append(pending_);
       pending_.clear();
       break;
@@ -76,13 +80,18 @@ result<void> request_rewriter::feed(std::string_view bytes, std::string& out) {
 result<bool> request_rewriter::read_head() {
   if (!parser_) {
     // Empty lines before a request are to be ignored (RFC 9112, section 2.2).
-    while (pending_.starts_with("\r\n"))
-      pending_.erase(0, 2);
+    std::size_t empty = 0;
+    while (std::string_view{pending_}.substr(empty).starts_with("\r\n"))
+      empty += 2;
+    pending_.erase(0, empty);
+    empty_lines_ += empty / 2;
+    if (empty_lines_ > most_empty_lines)
+      return malformed();
     if (pending_.empty() || pending_ == "\r")
       return false;
     parser_.emplace(head_);
     parser_->header_limit(most_head_bytes);
-    head_bytes_ = 0;
+    head_bytes_ = empty_lines_ = 0;
   }
   boost::beast::error_code ec;
   auto used = parser_->put(boost::asio::const_buffer{pending_.data(), pending_.size()}, ec);
@@ -115,7 +124,8 @@ result<void> request_rewriter::check() const {
 
 bool request_rewriter::host_is_ours(std::string_view value) const {
   auto colon = value.find(':');
-  if (plain_host(value.substr(0, colon)) != host_)
+  auto name = canonical_domain(value.substr(0, colon));
+  if (!name || *name != host_)
     return false;
   if (colon == std::string_view::npos)
     return true; // some clients leave the port out where they should not
@@ -129,6 +139,9 @@ bool request_rewriter::opens_websocket() const {
 
 result<void> request_rewriter::write_head(std::string& out) {
   auto websocket = opens_websocket();
+  // Without TLS whose answers these are is known by their order alone.
+  if (websocket && !tls_ && requests_ > 0)
+    return fail(errc::invalid_argument, "A WebSocket must be the first request of its connection");
   auto any_secret = false;
   std::string head;
   head.append(head_.method()).append(" ").append(head_.target());

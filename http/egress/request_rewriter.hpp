@@ -21,9 +21,9 @@ class request_rewriter {
 public:
   /// Of what one request's head may take: as it came, and with its secrets.
   static constexpr std::size_t most_head_bytes = 64 * 1024;
-  static constexpr std::size_t most_rewritten_bytes = 256 * 1024;
+  static constexpr std::size_t most_rewritten_bytes = replacements::most_bytes;
 
-  /// @param host as `plain_host` gives it. @param secrets those for this host; outlives the rewriter.
+  /// @param host canonical. @param secrets those for this host; outlives the rewriter.
   request_rewriter(std::string host, std::uint16_t port, bool tls, const replacements& secrets);
 
   /// Takes bytes of the client and appends to `out` what its host is to get.
@@ -34,8 +34,11 @@ public:
 
   /// Requests whose heads were put out: answers to them may be on their way.
   std::uint64_t requests() const noexcept { return requests_; }
-  /// What follows is no HTTP any more, unless the host says no to that.
+  /// A WebSocket was asked for: what follows is put out as it is; without TLS, where nobody proved to be the
+  /// host, only once that is known to have agreed.
   bool raw() const noexcept { return state_ == state::raw; }
+  /// The host agreed to a WebSocket.
+  void switched() noexcept { switched_ = true; }
   /// Requests that got a secret.
   std::uint64_t requests_with_secrets() const noexcept { return with_secrets_; }
 
@@ -58,9 +61,11 @@ private:
   request_head head_;
   std::optional<request_parser> parser_;
   std::size_t head_bytes_ = 0;
+  std::size_t empty_lines_ = 0;
   std::uint64_t body_left_ = 0;
   std::uint64_t requests_ = 0;
   std::uint64_t with_secrets_ = 0;
+  bool switched_ = false;
 };
 
 } // namespace sandy::http::egress

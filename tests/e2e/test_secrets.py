@@ -323,10 +323,12 @@ def test_secrets_outlive_a_kill_of_the_server_and_end_with_the_sandbox(hosts, sa
         assert answer(api.get(box))["secrets"][0]["name"] == "KEY"
         assert "fine" in api.output(box, PROGRAMS["curl"])
         assert hosts.header("/curl") == "Bearer " + VALUE
+        stored = lambda: [each.name for each in running.data_dir.glob("sandy.db*") if VALUE.encode() in each.read_bytes()]
+        assert stored() != []
         api.terminate(box)
+        assert stored() == []  # while the server runs
     assert running.stop() == 0
-    for each in running.data_dir.glob("sandy.db*"):
-        assert VALUE.encode() not in each.read_bytes(), each
+    assert stored() == []
     running.start()
 
 

@@ -62,6 +62,7 @@ class NameServer:
         self.names = {}
         self.asked = []
         self.flood = set()  # names whose answers do not fit into a datagram
+        self.silent = ".silent.example"  # names that end so are never answered
         self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.datagrams.bind(("127.0.0.1", 0))
         self.port = self.datagrams.getsockname()[1]
@@ -82,7 +83,8 @@ class NameServer:
         with contextlib.suppress(OSError, IndexError):  # closed
             while True:
                 question, peer = self.datagrams.recvfrom(4096)
-                self.datagrams.sendto(self._answer(question, stream=False), peer)
+                if message := self._answer(question, stream=False):
+                    self.datagrams.sendto(message, peer)
 
     def _serve_streams(self):
         with contextlib.suppress(OSError):
@@ -102,6 +104,8 @@ class NameServer:
         kind = struct.unpack("!H", question[at + 1 : at + 3])[0]
         name = ".".join(labels).lower()
         self.asked.append((name, kind))
+        if name.endswith(self.silent):
+            return b""
         if name in self.flood and not stream:
             return question[:2] + struct.pack("!HHHHH", 0x8380, 1, 0, 0, 0) + text
         known = self.names.get(name)
@@ -143,9 +147,11 @@ class World:
             "rebind.example": [PRIVATE],
             "metadata.example": [METADATA],
             "loop.example": ["127.0.0.1"],
+            "other-loop.example": ["127.1.2.3"],
             "mixed.example": [PRIVATE, PUBLIC],
             "alias.good.example": ["good.example"],
             "big.example": [PUBLIC],
+            **{f"n{number}.many.example": [OTHER] for number in range(20)},
         })
         self.names.flood.add("big.example")
         self.listeners = []

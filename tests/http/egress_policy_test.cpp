@@ -55,6 +55,10 @@ TEST_CASE("a destination is read as it is written", "[network_rule]") {
   }
   CHECK(parse_network_rule("0.0.0.0/0")->matches(at("1.2.3.4"), 1));
   CHECK_FALSE(parse_network_rule("0.0.0.0/0")->matches(at("2606::1"), 1));
+  CHECK(parse_network_rule("::/0")->matches(at("2606::1"), 1));
+  CHECK_FALSE(parse_network_rule("::/0")->matches(at("1.2.3.4"), 1));
+  CHECK_FALSE(parse_network_rule("::/80")->matches(at("1.2.3.4"), 1));
+  CHECK(parse_network_rule("::ffff:1.2.0.0/112")->matches(at("1.2.3.4"), 1)); // IPv4 in other words
 }
 
 TEST_CASE("what is no destination is refused", "[network_rule]") {
@@ -114,6 +118,12 @@ TEST_CASE("a rule covers what it matches", "[network_rule]") {
   CHECK_FALSE(covers("*.example.com:443", "a.example.com"));
   CHECK_FALSE(covers("10.1.0.0/16", "10.0.0.0/8"));
   CHECK_FALSE(covers("0.0.0.0/0", "example.com"));
+  CHECK(covers("::/0", "2606::/32"));
+  CHECK(covers("::/0", "2606::1"));
+  CHECK(covers("::/0", "::/64"));
+  CHECK(covers("::ffff:0:0/96", "10.0.0.0/8"));
+  CHECK_FALSE(covers("::/0", "10.0.0.0/8"));
+  CHECK_FALSE(covers("::/0", "0.0.0.0/0"));
 }
 
 TEST_CASE("a policy is stricter when it allows nothing new", "[network_policy]") {
@@ -231,7 +241,14 @@ TEST_CASE("addresses that are not public are not reached, unless they are opened
   CHECK_FALSE(opened.may_reach(at("10.1.2.3"), 81));
   CHECK_FALSE(opened.may_reach(at("10.2.2.3"), 80));
   reachable_addresses all{{*parse_network_rule("0.0.0.0/0"), *parse_network_rule("::/0")}};
-  CHECK_FALSE(all.may_reach(at("127.0.0.1"), 80)); // the machine's own, whatever is opened
+  for (auto text : {"127.0.0.1", "127.83.255.253", "127.255.255.254", "0.0.0.0", "224.0.0.1", "::1",
+                    "::", "ff02::1", "::ffff:127.0.0.2"}) {
+    INFO(text);
+    CHECK_FALSE(all.may_reach(at(text), 80)); // the machine's own, whatever is opened
+    CHECK_FALSE(all.may_answer(at(text)));
+  }
+  CHECK(all.may_reach(at("10.1.2.3"), 80));
+  CHECK(all.may_reach(at("fd00::7"), 80));
 }
 
 TEST_CASE("names are remembered for their time, and not without bound", "[egress_known_names]") {

@@ -182,6 +182,50 @@ TEST_CASE("after a request for a WebSocket nothing is a request", "[secrets]") {
   CHECK(it.out == frames);
 }
 
+TEST_CASE("without TLS nothing follows the request for a WebSocket before its host agreed", "[secrets]") {
+  auto upgrade = get("Connection: Upgrade\r\nUpgrade: websocket\r\n");
+  request_rewriter early{"api.example.com", 80, false, secrets};
+  std::string out;
+  CHECK_FALSE(early.feed(upgrade + get(""), out));
+  CHECK(out == upgrade);
+  out.clear();
+  request_rewriter patient{"api.example.com", 80, false, secrets};
+  REQUIRE(patient.feed(upgrade, out));
+  patient.switched();
+  REQUIRE(patient.feed("frames", out));
+  CHECK(out == upgrade + "frames");
+  out.clear();
+  request_rewriter late{"api.example.com", 80, false, secrets};
+  REQUIRE(late.feed(get(""), out));
+  CHECK_FALSE(late.feed(upgrade, out));
+  CHECK(out == get(""));
+}
+
+TEST_CASE("a few empty lines may come before a request", "[secrets]") {
+  rewriting it;
+  REQUIRE(it.feed("\r\n\r\n\r"));
+  REQUIRE(it.feed("\n" + get("")));
+  REQUIRE(it.feed("\r\n" + get("")));
+  CHECK(it.rewriter.requests() == 2);
+  std::string many;
+  for (int i = 0; i < 9; ++i)
+    many += "\r\n";
+  CHECK_FALSE(it.feed(many));
+}
+
+TEST_CASE("what placeholders become is bounded while it is made", "[secrets]") {
+  replacements large;
+  large.add(std::make_shared<const placed_secret>(
+      placed_secret{{"KEY", {std::string(16384, 'v')}, {"api.example.com"}, false}, std::string{mark}}));
+  std::string marks;
+  for (int i = 0; i < 1400; ++i)
+    marks += mark;
+  auto changed = large.applied_to("X", marks);
+  REQUIRE(changed);
+  CHECK(changed->size() > replacements::most_bytes);
+  CHECK(changed->size() <= replacements::most_bytes + 16384);
+}
+
 TEST_CASE("no other protocol is proposed to the host", "[secrets]") {
   rewriting it;
   REQUIRE(

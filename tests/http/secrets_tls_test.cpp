@@ -267,6 +267,77 @@ TEST_CASE("a secret goes over plain HTTP when it says so", "[secrets]") {
   CHECK(all == answer);
 }
 
+namespace {
+
+/// The same without TLS.
+struct plainly_between {
+  sandbox_secrets secrets = secrets_for({host}, true);
+  std::string mark = secrets.all.front().placeholder;
+  relayed_with_secrets relay{secrets, authority_of(host).certificate, host, false};
+  std::unique_ptr<tls_end> client = tls_end::plain(relay.sandbox_socket());
+  std::unique_ptr<tls_end> server = tls_end::plain(relay.host_socket());
+  const std::string upgrade =
+      "GET /ws HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+  const std::string foreign = "GET /2 HTTP/1.1\r\nHost: cdn.example\r\n\r\n";
+};
+
+} // namespace
+
+TEST_CASE_METHOD(plainly_between,
+                 "without TLS nothing follows the request for a WebSocket before its host agrees",
+                 "[secrets]") {
+  relay.start();
+  REQUIRE(client->write(upgrade));
+  CHECK(server->read_to("\r\n\r\n") == upgrade);
+  auto refused = GENERATE(true, false);
+  CAPTURE(refused);
+  if (refused) {
+    REQUIRE(server->write(answer));
+    CHECK(client->read_to("ok") == answer);
+  }
+  REQUIRE(client->write(foreign));
+  std::string more;
+  CHECK(server->read_all(more));
+  CHECK(more.empty());
+  server->say_goodbye();
+  std::string last;
+  client->read_all(last);
+  CHECK(last.starts_with("HTTP/1.1 400"));
+}
+
+TEST_CASE_METHOD(plainly_between, "without TLS a WebSocket that its host agrees to passes as it is",
+                 "[secrets]") {
+  relay.start();
+  REQUIRE(client->write(upgrade));
+  CHECK(server->read_to("\r\n\r\n") == upgrade);
+  const std::string agreed = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+  REQUIRE(server->write(agreed.substr(0, 9)));
+  REQUIRE(server->write(agreed.substr(9)));
+  CHECK(client->read_to("\r\n\r\n") == agreed);
+  REQUIRE(client->write(foreign + mark + "end"));
+  CHECK(server->read_to("end") == foreign + mark + "end");
+}
+
+TEST_CASE("what counts is what a host gets, not what became of it", "[secrets]") {
+  const std::string large(16384, 'v');
+  auto placed = place_secrets({{"KEY", {large}, {host}, true}});
+  REQUIRE(placed);
+  constexpr std::size_t most = 512 * 1024;
+  relayed_with_secrets relay{*placed, authority_of(host).certificate, host, false, most};
+  auto client = tls_end::plain(relay.sandbox_socket());
+  auto server = tls_end::plain(relay.host_socket());
+  auto head = "GET / HTTP/1.1\r\nHost: " + host + "\r\nX: ";
+  for (int i = 0; i < 15; ++i)
+    head += placed->all.front().placeholder;
+  std::string many;
+  for (int i = 0; i < 20; ++i)
+    many += head + "\r\n\r\n";
+  relay.start(many); // 15 KB, which become 5 MB
+  std::string got;
+  server->read_all(got);
+  CHECK(got.size() <= most);
+}
+
 TEST_CASE("only connections that a secret names are intercepted", "[secrets]") {
   auto placed = place_secrets({{"A", {"a"}, {"api.example.com", "*.example.org:8443"}, false},
                                {"B", {"b"}, {"b.example.com"}, true}});

@@ -1,8 +1,14 @@
 #include "tests/store/fixture.hpp"
 
+#include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Statement.h>
+
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fstream>
+#include <iterator>
 
 using namespace sandy;
 
@@ -147,6 +153,43 @@ TEST_CASE("only the owner can read the database and its log", "[store]") {
     REQUIRE(::stat((directory.path() + suffix).c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0600);
   }
+}
+
+TEST_CASE("the secrets of a sandbox that is gone are in no file, while the store is open", "[store]") {
+  store_directory directory;
+  auto store = directory.open();
+  auto record = make_record(1), other = make_record(2);
+  const std::string value = "sk-a-value-that-is-nowhere-else";
+  record.secrets.all.front().given.value.bytes = value;
+  auto found = [&] {
+    std::string text;
+    for (auto suffix : {"", "-wal", "-shm"}) {
+      std::ifstream file{directory.path() + suffix, std::ios::binary};
+      text.append(std::istreambuf_iterator<char>{file}, {});
+    }
+    return text.find(value) != std::string::npos;
+  };
+  REQUIRE(store->insert(record));
+  REQUIRE(store->insert(other));
+  REQUIRE(store->set_network(record.info.id, {}, {})); // its row is written once more
+  CHECK(found());
+  SECTION("nobody looks at them") {
+    REQUIRE(store->bury({record.info.id, {"t"}, end_reason::terminated, 1}));
+    CHECK_FALSE(found());
+  }
+  SECTION("somebody reads the database meanwhile") {
+    SQLite::Database reader{directory.path(), SQLite::OPEN_READONLY};
+    reader.exec("BEGIN");
+    SQLite::Statement all{reader, "SELECT id FROM sandboxes"};
+    REQUIRE(all.executeStep());
+    REQUIRE(store->bury({record.info.id, {"t"}, end_reason::terminated, 1}));
+    all.reset();
+    reader.exec("COMMIT");
+    // With the next one that ends.
+    REQUIRE(store->bury({other.info.id, {"t"}, end_reason::terminated, 2}));
+    CHECK_FALSE(found());
+  }
+  CHECK(store->insert(make_record(3)));
 }
 
 TEST_CASE("a database that others could read becomes private when it is opened", "[store]") {
