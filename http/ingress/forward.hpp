@@ -5,6 +5,7 @@
 #include "http/ingress/visit.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,6 +21,8 @@ struct destination {
 
 /// One request that is passed on to an application in a sandbox, and its answer on the way back. Bytes are
 /// streamed both ways at the pace of whoever takes them. Lives in its handler's frame.
+///
+/// Files: forward (the request, and the head of its answer), forward_answer (the way back).
 class forwarding {
 public:
   forwarding(exchange& ex, destination where);
@@ -42,6 +45,7 @@ public:
   io_task<void> pass_back();
 
 private:
+  static constexpr std::size_t piece_bytes = 64 * 1024;
   enum class step : std::uint8_t { done, died }; ///< died: the connection, before it said a word
   io_task<result<void>> connect(bool fresh);
   io_task<result<step>> send_head();

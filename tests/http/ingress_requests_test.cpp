@@ -306,14 +306,14 @@ TEST_CASE("a client that only closed its side gets an answer that is long, and s
     gone = true;
   }};
   auto limits = quick_limits();
-  limits.departure_grace = 100ms;
+  limits.departure_grace = 400ms;
   ingress_engine engine{app.port, {}, {}, limits};
   raw_client client{engine.edge.port};
   REQUIRE(client.send("POST / HTTP/1.1\r\n" + host +
                       "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"));
   client.shutdown_write();
   auto begun = std::chrono::steady_clock::now();
-  while (std::chrono::steady_clock::now() - begun < 5 * limits.departure_grace)
+  while (std::chrono::steady_clock::now() - begun < 3 * limits.departure_grace)
     REQUIRE_FALSE(client.receive_some().empty());
   client.reset();
   CHECK(eventually([&] { return gone.load(); }));
