@@ -1,9 +1,7 @@
 #include "http/relay/acceptor.hpp"
 
+#include "http/relay/timed.hpp"
 #include "metrics/log.hpp"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <sys/socket.h>
 
@@ -15,8 +13,6 @@ namespace sandy::http::relay {
 namespace net = boost::asio;
 
 namespace {
-
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 
 // Accepting fails when the process has no descriptor left: trying again at once would burn a core and fill
 // the log.

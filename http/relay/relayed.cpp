@@ -1,12 +1,10 @@
 #include "http/relay/relayed.hpp"
 
+#include "http/relay/timed.hpp"
 #include "http/watch_peer.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/socket_base.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include <cstddef>
@@ -17,7 +15,6 @@ namespace net = boost::asio;
 
 namespace {
 
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 constexpr std::size_t piece_bytes = 64 * 1024;
 
 void reset(socket& which) noexcept {
