@@ -6,8 +6,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include <csignal>
-
 namespace sandy {
 
 namespace {
@@ -96,10 +94,8 @@ public:
     process_ = started->process_id;
     auto stream = co_await coro::io<std::unique_ptr<process_stream>>(
         context_, keeping(io_, io_->output(process_, 0, true)));
-    if (!stream) { // it must not run unseen
-      co_await coro::io<void>(context_, keeping(io_, io_->signal(process_, SIGKILL, true)));
+    if (!stream)
       co_return std::move(stream.error());
-    }
     output_ = living_on(context_, std::move(*stream));
     co_return process_;
   }
@@ -115,8 +111,8 @@ public:
     co_return std::move(event);
   }
 
-  coro::task<void> signal(int number, bool tree) override {
-    auto sent = co_await coro::io<void>(context_, keeping(io_, io_->signal(process_, number, tree)));
+  coro::task<void> signal(int number) override {
+    auto sent = co_await coro::io<void>(context_, keeping(io_, io_->signal(process_, number, false)));
     co_return std::move(sent);
   }
 
@@ -134,14 +130,9 @@ std::shared_ptr<agent_box> make_agent_box(coro::pool& threads, std::shared_ptr<s
   return std::make_shared<guest_agent_box>(threads.here(), std::move(io));
 }
 
-coro::task<process_info> kill_tree(coro::pool& threads, std::shared_ptr<sandbox_io> io,
-                                   std::uint32_t process_id) {
+coro::task<process_info> describe_process(coro::pool& threads, std::shared_ptr<sandbox_io> io,
+                                          std::uint32_t process_id) {
   auto info = co_await coro::io<process_info>(threads.here(), keeping(io, io->process(process_id)));
-  if (!info)
-    co_return std::move(info.error());
-  auto killed = co_await coro::io<void>(threads.here(), keeping(io, io->signal(process_id, SIGKILL, true)));
-  if (!killed && code_of(killed.error()) != errc::process_not_found)
-    co_return std::move(killed.error());
   co_return std::move(info);
 }
 

@@ -38,16 +38,15 @@ public:
   /// Writes to its standard input, and closes it.
   virtual coro::task<void> feed(std::string bytes) = 0;
   virtual coro::task<process_event> next_event() = 0;
-  /// @param tree everything that it started as well, also what outlived it.
-  virtual coro::task<void> signal(int number, bool tree) = 0;
+  /// Signals the process, and nothing that it started.
+  virtual coro::task<void> signal(int number) = 0;
 };
 
 /// The real one. @param io of the sandbox, which counts as used while the box is there.
 std::shared_ptr<agent_box> make_agent_box(coro::pool& threads, std::shared_ptr<sandbox_io> io);
 
-/// Kills a process of a sandbox, and all that it started, also when it has ended. @returns what it was
-/// before. Fails with process_not_found, sandbox_ended.
-coro::task<process_info> kill_tree(coro::pool& threads, std::shared_ptr<sandbox_io> io,
-                                   std::uint32_t process_id);
+/// What there is to say of a process of a sandbox. Fails with process_not_found, sandbox_ended.
+coro::task<process_info> describe_process(coro::pool& threads, std::shared_ptr<sandbox_io> io,
+                                          std::uint32_t process_id);
 
 } // namespace sandy

@@ -28,6 +28,14 @@ bool of_no_interest(std::string_view path) {
   return false;
 }
 
+/// Removes the names below a directory from a set. @return them
+std::vector<std::string> take_below(std::set<std::string>& names, const std::string& directory) {
+  std::vector<std::string> taken;
+  for (auto at = names.lower_bound(directory + '/'); at != names.end() && at->starts_with(directory + '/');)
+    taken.push_back(std::move(names.extract(at++).value()));
+  return taken;
+}
+
 } // namespace
 
 void agent_files::expect(std::vector<std::string> names) {
@@ -35,6 +43,10 @@ void agent_files::expect(std::vector<std::string> names) {
 }
 
 void agent_files::note(const watch_event& event) {
+  if (event.directory && event.kind == "moved" && !event.from.empty())
+    rename_directory(event.from, event.path);
+  if (event.directory && event.kind == "deleted")
+    remove_directory(event.path);
   if (event.directory)
     return;
   if (event.kind == "deleted")
@@ -53,6 +65,22 @@ void agent_files::add(const std::string& path) {
     ++total_;
   if (pending_.size() < most_pending)
     pending_.insert(path);
+}
+
+/// What was in it is somewhere else now, and news there.
+void agent_files::rename_directory(const std::string& from, const std::string& to) {
+  auto moved = take_below(before_, from);
+  auto news = take_below(pending_, from);
+  moved.insert(moved.end(), std::make_move_iterator(news.begin()), std::make_move_iterator(news.end()));
+  remove_directory(from);
+  for (const auto& each : moved)
+    add(to + each.substr(from.size()));
+}
+
+/// It may have gone as a whole: then nobody tells of what was in it.
+void agent_files::remove_directory(const std::string& path) {
+  take_below(pending_, path);
+  total_ -= take_below(seen_, path).size();
 }
 
 /// It is gone: what only came to go is no news. That a file of before is gone is not told, either.

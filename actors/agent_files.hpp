@@ -37,6 +37,8 @@ public:
 private:
   void add(const std::string& path);
   void remove(const std::string& path);
+  void rename_directory(const std::string& from, const std::string& to);
+  void remove_directory(const std::string& path);
 
   std::set<std::string> before_;
   std::set<std::string> pending_;

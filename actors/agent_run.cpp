@@ -7,9 +7,8 @@
 #include "coro/timer.hpp"
 #include "metrics/log.hpp"
 #include "metrics/registry.hpp"
+#include "runtime/driver.hpp"
 #include "store/store.hpp"
-
-#include <signal.h>
 
 namespace sandy {
 
@@ -178,8 +177,10 @@ coro::task<void> agent_run_state::run() {
   driving_.reset(); // whatever it may still wait for
   if (stopping_ && started_)
     co_await swept_.wait();
-  else if (started_ && !outcome_) // nobody follows it any more
-    co_await coro::with_timeout(control_patience, box_->signal(SIGKILL, true));
+  else if (!outcome_) // nobody follows it any more, or it may start yet
+    co_await end_group();
+  else
+    co_await leave_group();
   co_await last_files();
   co_await finish();
   co_return caf::unit;
@@ -212,22 +213,15 @@ coro::task<process_exit> agent_run_state::work(agents::rendered command) {
   spec.argv = std::move(command.arguments);
   spec.cwd = order_.directory;
   spec.env.assign(command.env.begin(), command.env.end());
-  spec.run = info_.id;
   spec.timeout = std::chrono::milliseconds{order_.max_ms} + unattended;
   spec.ring_bytes = ring_bytes;
   spec.open_stdin = !command.standard_input.empty();
-  // Before it starts: a server that finds the run after a crash ends what nobody reads any more.
-  auto recorded = co_await record();
-  if (!recorded)
-    co_return std::move(recorded.error());
-  if (stopping_)
-    co_return fail(errc::cancelled, "The run was cancelled before the agent started");
-  auto started = co_await box_->start(std::move(spec));
+  auto started = co_await launch(std::move(spec));
   if (!started)
     co_return std::move(started.error());
   started_ = true;
   process_ = *started;
-  recorded = co_await record();
+  auto recorded = co_await record();
   if (!recorded)
     log("agent_run_not_recorded", text_of(recorded.error()));
   if (stopping_)
@@ -236,6 +230,24 @@ coro::task<process_exit> agent_run_state::work(agents::rendered command) {
   if (!command.standard_input.empty())
     coro::spawn(feed(std::move(command.standard_input)));
   co_return co_await follow();
+}
+
+/// Starts the program in a group of its own. The record comes first: a server that finds it after a crash
+/// ends the group, which nobody reads any more.
+coro::task<std::uint32_t> agent_run_state::launch(process_spec spec) {
+  auto recorded = co_await record();
+  if (!recorded)
+    co_return std::move(recorded.error());
+  auto group = co_await coro::blocking<runtime::unique_fd>(
+      env_.kernel_calls,
+      [&d = env_.driver, id = sandbox_, name = info_.id] { return d.make_group(id, name); });
+  if (!group)
+    co_return std::move(group.error());
+  if (stopping_)
+    co_return fail(errc::cancelled, "The run was cancelled before the agent started");
+  spec.group = std::make_shared<const runtime::unique_fd>(std::move(*group));
+  auto started = co_await box_->start(std::move(spec));
+  co_return std::move(started);
 }
 
 /// Keeps what is known of the run by now.

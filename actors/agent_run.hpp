@@ -50,6 +50,7 @@ private:
   coro::task<void> drive(agents::rendered command);
   coro::task<process_exit> work(agents::rendered command);
   coro::task<void> record();
+  coro::task<std::uint32_t> launch(process_spec spec);
   coro::task<void> place_files(agents::rendered& command);
   coro::task<process_exit> follow();
   coro::task<void> feed(std::string input);
@@ -75,6 +76,8 @@ private:
   bool stop(agents::ending why);
   coro::task<void> end_process();
   coro::task<void> end_start();
+  coro::task<void> end_group();
+  coro::task<void> leave_group();
 
   void note(const agents::event& event);
   void log(std::string_view what, std::string_view detail = {}) const;

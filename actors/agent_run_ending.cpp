@@ -1,8 +1,8 @@
 #include "actors/agent_run.hpp"
+#include "coro/io.hpp"
 #include "coro/timer.hpp"
 #include "metrics/registry.hpp"
-
-#include <signal.h>
+#include "runtime/driver.hpp"
 
 namespace sandy {
 
@@ -55,24 +55,36 @@ coro::task<void> agent_run_state::end_start() {
   co_return caf::unit;
 }
 
-/// Asks the program to end, then kills it and all that it started. Does not stop trying: a paused sandbox
-/// obeys later.
+/// Asks the program to end, then kills its whole group: it and all that it started. Does not stop trying:
+/// what is in a paused sandbox dies later.
 coro::task<void> agent_run_state::end_process() {
-  auto box = box_;
-  co_await coro::with_timeout(control_patience, box->signal(agent_.interrupt, false));
+  co_await coro::with_timeout(control_patience, box_->signal(agent_.interrupt));
   co_await coro::with_timeout(interrupt_grace, wait_for(over_));
   for (;;) {
-    auto killed = co_await coro::with_timeout(control_patience, box->signal(SIGKILL, true));
-    auto code = killed ? errc::none : code_of(killed.error());
-    auto gone = code == errc::none || code == errc::sandbox_ended || code == errc::process_not_found;
-    if (gone) // its end comes with the output that is left
+    auto killed = co_await end_group();
+    if (killed) // its end comes with the output that is left
       co_await coro::with_timeout(control_patience, wait_for(over_));
     over_.set();
     swept_.set();
-    if (gone)
+    if (killed)
       co_return caf::unit;
     co_await coro::sleep_for(kill_again);
   }
+}
+
+coro::task<void> agent_run_state::end_group() {
+  auto ended =
+      co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id = sandbox_, name = info_.id] {
+        return d.end_group(id, name);
+      });
+  co_return std::move(ended);
+}
+
+/// What the agent left running, a server that it was to start perhaps, stays, and its group with it.
+coro::task<void> agent_run_state::leave_group() {
+  auto left = co_await coro::blocking<void>(
+      env_.kernel_calls, [&d = env_.driver, id = sandbox_] { return d.remove_empty_groups(id); });
+  co_return std::move(left);
 }
 
 coro::task<void> agent_run_state::finish() {

@@ -58,7 +58,9 @@ private:
   caf::result<std::vector<agent_run_info>> list_runs(list_agent_runs message);
   coro::task<std::vector<agent_run_record>> stored_runs();
   coro::task<void> end_lost_runs();
+  static std::vector<std::string> agents_in(services& env, const runtime::instance& where);
   coro::task<void> end_lost_run(agent_run_record run);
+  coro::task<process_exit> exit_of_lost(std::uint32_t process_id);
 
   caf::result<network_report> show_network(get_network message);
   caf::result<network_report> set_network(sandy::set_network message);

@@ -8,11 +8,11 @@
 
 #include <caf/send.hpp>
 
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <system_error>
-
 #include <utility>
 
 namespace sandy {
@@ -150,6 +150,16 @@ coro::task<std::vector<agent_run_record>> sandbox_state_machine::stored_runs() {
   co_return std::move(runs);
 }
 
+/// Which of the agents that we know its image has. Blocking.
+std::vector<std::string> sandbox_state_machine::agents_in(services& env, const runtime::instance& where) {
+  std::vector<std::string> found;
+  if (env.agent_catalog)
+    for (const auto& each : env.agent_catalog->all())
+      if (env.driver.has_program(each.program, where))
+        found.push_back(each.id);
+  return found;
+}
+
 /// The client of a run is gone with the server that served it: its agent must not go on unseen.
 coro::task<void> sandbox_state_machine::end_lost_runs() {
   auto turn = co_await beginning_run_.acquire(); // one agent at a time
@@ -164,25 +174,45 @@ coro::task<void> sandbox_state_machine::end_lost_runs() {
   co_return caf::unit;
 }
 
+/// How a process ended, when it has. @param process_id 0: none is known.
+coro::task<process_exit> sandbox_state_machine::exit_of_lost(std::uint32_t process_id) {
+  auto io = env_.data.find(record_.info.id);
+  if (!io || process_id == 0)
+    co_return fail(errc::process_not_found, "There is no such process");
+  auto found = co_await coro::with_timeout(question_timeout,
+                                           describe_process(env_.threads, std::move(io), process_id));
+  if (!found)
+    co_return std::move(found.error());
+  if (found->status != process_status::exited)
+    co_return fail(errc::conflict, "The process has not ended");
+  co_return found->exit;
+}
+
 coro::task<void> sandbox_state_machine::end_lost_run(agent_run_record run) {
   auto& info = run.info;
   info.status = run_status::cancelled;
   info.exit_code = cancelled_exit_code;
   info.error = "The server ended while the agent ran, and ended it when it was back";
-  while (run.process_id != 0) {
-    auto io = env_.data.find(record_.info.id);
-    if (!io)
-      co_return caf::unit; // the sandbox ends, and the record with it
-    auto before =
-        co_await coro::with_timeout(question_timeout, kill_tree(env_.threads, std::move(io), run.process_id));
-    if (before && before->status == process_status::exited) {
-      info.status = run_status::failed;
-      info.exit_code = before->exit.exit_code;
-      info.error = "The agent ended while no server was there to read what it said";
-    }
-    if (before || code_of(before.error()) == errc::process_not_found)
+  auto end = co_await exit_of_lost(run.process_id);
+  for (;;) {
+    auto ended =
+        co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver, id = record_.info.id,
+                                                          name = info.id] { return d.end_group(id, name); });
+    if (ended)
       break;
-    co_await coro::sleep_for(lost_run_pause); // one that is paused obeys later
+    co_await coro::sleep_for(lost_run_pause); // what is in a paused sandbox dies later
+  }
+  if (!end) { // nobody answered; now perhaps, but for what we killed
+    end = co_await exit_of_lost(run.process_id);
+    if (end && end->signal == SIGKILL)
+      end = fail(errc::cancelled, "The agent was killed");
+  }
+  if (life_.state() != sandbox_state::ready)
+    co_return caf::unit; // the record goes with the sandbox
+  if (end) {
+    info.status = run_status::failed;
+    info.exit_code = end->exit_code;
+    info.error = "The agent ended while no server was there to read what it said";
   }
   info.ended_at = env_.wall_clock();
   log("a server before this one had started its agent: " + info.error);

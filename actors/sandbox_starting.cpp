@@ -19,6 +19,12 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
   if (instance_) { // it ran before we did
     auto found = std::move(*instance_);
     take_over(std::move(found));
+    auto agents = co_await coro::blocking<std::vector<std::string>>(
+        env_.kernel_calls, [&env = env_, where = instance_]() -> result<std::vector<std::string>> {
+          return agents_in(env, *where);
+        });
+    if (agents)
+      record_.info.agents = std::move(*agents);
     auto opened = co_await open_inside();
     if (!opened)
       log("cannot reach the API from inside: " + text_of(opened.error()));
@@ -54,13 +60,18 @@ coro::task<void> sandbox_state_machine::make() {
 
   runtime::sandbox_spec spec{record_.info.id, record_.info.image, record_.info.limits, record_.uid_slot,
                              record_.layer};
+  struct creation {
+    runtime::instance instance;
+    std::vector<std::string> agents;
+  };
   // The instance owns a pidfd and cannot be copied into a function; the shared pointer can.
-  auto made = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
-      env_.kernel_calls, [&d = env_.driver, spec]() -> result<std::shared_ptr<runtime::instance>> {
-        auto instance = d.create(spec);
+  auto made = co_await coro::blocking<std::shared_ptr<creation>>(
+      env_.kernel_calls, [&env = env_, spec]() -> result<std::shared_ptr<creation>> {
+        auto instance = env.driver.create(spec);
         if (!instance)
           return std::move(instance.error());
-        return std::make_shared<runtime::instance>(std::move(*instance));
+        auto agents = agents_in(env, *instance);
+        return std::make_shared<creation>(creation{std::move(*instance), std::move(agents)});
       });
   if (!made)
     co_return std::move(made.error());
@@ -68,7 +79,8 @@ coro::task<void> sandbox_state_machine::make() {
   if (life_.state() != sandbox_state::creating) // ended meanwhile: `finish` waits for us, then takes it apart
     co_return fail(errc::sandbox_ended, sentence(life_.reason()));
 
-  take_over(std::move(**made));
+  record_.info.agents = std::move((*made)->agents);
+  take_over(std::move((*made)->instance));
   auto opened = co_await open_inside();
   if (!opened)
     co_return std::move(opened.error());
@@ -112,6 +124,7 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   auto wanted = std::move(message.wanted);
   wanted.id = info.id;
   wanted.state = info.state;
+  wanted.agents = std::move(info.agents);
   auto same_limits = wanted.limits == info.limits;
   claiming_ = true;
   info = std::move(wanted);

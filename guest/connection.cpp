@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 
 namespace sandy::guest {
 
@@ -52,11 +53,30 @@ void connection::on_events(std::uint32_t events) {
 
 void connection::receive() {
   auto* bytes = scratch().bytes();
-  auto count = ::recv(fd_.get(), bytes, piece_bytes, MSG_DONTWAIT);
+  auto count = read_socket(bytes);
   if (count > 0)
     take_frames({bytes, static_cast<std::size_t>(count)});
   else if (count == 0 || (errno != EAGAIN && errno != EINTR))
     close();
+}
+
+ssize_t connection::read_socket(char* bytes) {
+  iovec piece{bytes, piece_bytes};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = CMSG_LEN(sizeof(int)); // room for one: the kernel closes others
+  auto count = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const auto* part = count > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS &&
+      part->cmsg_len == CMSG_LEN(sizeof(int))) {
+    int passed = -1;
+    std::memcpy(&passed, CMSG_DATA(part), sizeof passed);
+    descriptor_.reset(passed);
+  }
+  return count;
 }
 
 void connection::take_frames(std::string_view fresh) {

@@ -84,6 +84,9 @@ public:
       registration_.again();
   }
 
+  /// The descriptor that came with the frames so far, the last one; empty when there was none.
+  unique_fd take_descriptor() noexcept { return std::move(descriptor_); }
+
   event_loop& loop() noexcept { return loop_; }
 
 private:
@@ -91,6 +94,8 @@ private:
 
   void on_events(std::uint32_t events) override;
   void receive();
+  /// What recv(2) returns, with a descriptor kept that came along.
+  ssize_t read_socket(char* bytes);
   void take_frames(std::string_view fresh);
   void accept_frame(const raw_frame& frame);
   void update_interest();
@@ -99,6 +104,7 @@ private:
   event_loop& loop_;
   operation_factory& factory_;
   unique_fd fd_;
+  unique_fd descriptor_; ///< passed to us, not taken yet
   registration registration_;
   std::unique_ptr<operation> operation_;
   std::string in_; ///< the start of a frame, or frames that are held back

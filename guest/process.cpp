@@ -157,8 +157,8 @@ void process::abandon(bool kill) {
 }
 
 void process::kill_tree(int signal) {
-  if (alive_ || marked())
-    signal_tree(alive_ ? pid_ : 0, signal, mark_);
+  if (alive_)
+    signal_tree(pid_, signal);
 }
 
 void process::on_timer() {

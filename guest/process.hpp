@@ -152,9 +152,6 @@ public:
   /// The sink goes away. Output is dropped from here on.
   /// @param kill end the process tree too.
   void abandon(bool kill);
-  /// A variable ("NAME=value") by which what it started is known, even after its end.
-  void set_mark(std::string mark) { mark_ = std::move(mark); }
-  bool marked() const noexcept { return !mark_.empty(); }
   void kill_tree(int signal);
   void follow(output_follower& follower) { followers_.push_back(&follower); }
   bool followed() const noexcept { return !followers_.empty(); }
@@ -176,7 +173,6 @@ private:
 
   std::uint32_t id_;
   std::string command_;
-  std::string mark_;
   std::uint64_t& last_sign_ms_;
   pid_t pid_ = -1;
   bool alive_ = false, timed_out_ = false;

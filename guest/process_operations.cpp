@@ -34,13 +34,14 @@ void queue_description(connection& link, const process& one) {
 /// Collects the script, starts the process, and relays it when it is a foreground one.
 class spawn_operation final : public operation, output_sink, input_source {
 public:
-  /// @param terminal for a process on one: its window.
+  /// @param terminal for a process on one: its window. @param group that it joins; may be empty.
   spawn_operation(connection& link, process_table& table, spawn_request request,
-                  std::optional<window_size> terminal)
+                  std::optional<window_size> terminal, unique_fd group)
       : operation(link)
       , table_(table)
       , request_(std::move(request))
-      , terminal_(terminal) {}
+      , terminal_(terminal)
+      , group_(std::move(group)) {}
 
   ~spawn_operation() override {
     if (!process_)
@@ -84,6 +85,7 @@ private:
     auto outcome = run(std::move(argv), std::move(text));
     // Held no longer than needed: the process may run for days.
     script_ = {};
+    group_.reset();
     request_.env = {};
     request_.argv = {};
     if (!outcome.made) {
@@ -103,7 +105,7 @@ private:
     if (terminal_)
       return table_.start_on_terminal(request_, *terminal_, std::move(argv), script_.file(), std::move(text));
     output_sink* sink = request_.flags & spawn_request::background ? nullptr : this;
-    return table_.start(request_, std::move(argv), script_.file(), std::move(text), sink);
+    return table_.start(request_, std::move(argv), {script_.file(), group_.get()}, std::move(text), sink);
   }
 
   void add_input(frame_type type, std::string_view bytes) {
@@ -143,6 +145,7 @@ private:
   process_table& table_;
   spawn_request request_;
   std::optional<window_size> terminal_;
+  unique_fd group_;
   script_text script_;
   process* process_ = nullptr;
   std::string input_;
@@ -266,11 +269,22 @@ private:
 } // namespace
 
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, spawn_request request) {
-  return std::make_unique<spawn_operation>(link, table, std::move(request), std::nullopt);
+  return std::make_unique<spawn_operation>(link, table, std::move(request), std::nullopt, unique_fd{});
+}
+
+std::unique_ptr<operation> start_spawn(connection& link, process_table& table, group_request request,
+                                       unique_fd group) {
+  if (!group) { // it must not run where nobody finds it
+    link.fail(failure_kind::protocol, 0, "No descriptor of a group came along");
+    return nullptr;
+  }
+  return std::make_unique<spawn_operation>(link, table, std::move(request.process), std::nullopt,
+                                           std::move(group));
 }
 
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, terminal_request request) {
-  return std::make_unique<spawn_operation>(link, table, std::move(request.process), request.window);
+  return std::make_unique<spawn_operation>(link, table, std::move(request.process), request.window,
+                                           unique_fd{});
 }
 
 std::unique_ptr<operation> start_output(connection& link, process_table& table,
@@ -302,7 +316,7 @@ void answer_signal(connection& link, process_table& table, const signal_request&
   auto* target = table.find(request.process_id);
   if (!target)
     return link.fail(failure_kind::unknown_process);
-  if (!target->alive() && !(request.tree && target->marked()))
+  if (!target->alive())
     return link.fail(failure_kind::process_ended);
   if (request.signal < 1 || request.signal > SIGRTMAX)
     return link.fail(failure_kind::invalid, EINVAL, "Unknown signal");

@@ -8,6 +8,9 @@ namespace sandy::guest {
 /// Operations on processes; see the frames of the same names. Each answers a request that cannot be met by
 /// itself and then returns nothing.
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, spawn_request request);
+/// @param group what came with the request.
+std::unique_ptr<operation> start_spawn(connection& link, process_table& table, group_request request,
+                                       unique_fd group);
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, terminal_request request);
 std::unique_ptr<operation> start_output(connection& link, process_table& table,
                                         const output_request& request);

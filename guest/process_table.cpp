@@ -63,14 +63,11 @@ process_table::outcome process_table::launch(const spawn_plan& plan, std::string
   by_pid_[spawned.pid] = raw;
   processes_[raw->id()] = std::move(made);
   raw->set_pid(spawned.pid);
-  for (const auto& variable : plan.env)
-    if (variable.starts_with(run_variable) && variable[run_variable.size()] == '=')
-      raw->set_mark(variable);
   return {raw, {}};
 }
 
 process_table::outcome process_table::start(const spawn_request& request, std::vector<std::string> argv,
-                                            int script_fd, std::string command, output_sink* sink) {
+                                            borrowed_fds fds, std::string command, output_sink* sink) {
   std::unique_ptr<ring> kept;
   if (request.flags & spawn_request::background) {
     failure why;
@@ -95,7 +92,8 @@ process_table::outcome process_table::start(const spawn_request& request, std::v
                          request.env,
                          request.directory,
                          {in.reader.get(), out.writer.get(), err.writer.get()},
-                         script_fd},
+                         fds.script,
+                         fds.group},
                         std::move(command));
   if (!started.made)
     return started;
@@ -124,9 +122,9 @@ process_table::outcome process_table::start_on_terminal(const spawn_request& req
   if (!typed)
     return refused(failure_kind::start, errno);
   auto program = ends.program.get();
-  auto started =
-      launch({std::move(argv), request.env, request.directory, {program, program, program}, script_fd, true},
-             std::move(command));
+  auto started = launch(
+      {std::move(argv), request.env, request.directory, {program, program, program}, script_fd, -1, true},
+      std::move(command));
   if (!started.made)
     return started;
   started.made->keep_output(std::move(kept));

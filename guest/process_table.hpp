@@ -27,11 +27,15 @@ public:
     process* made = nullptr;
     failure why; ///< valid without a process
   };
-  /// Starts a process. @param argv what runs. @param script_fd the child's descriptor 3, borrowed, or -1.
-  /// @param sink takes the output of a foreground process.
-  outcome start(const spawn_request& request, std::vector<std::string> argv, int script_fd,
+  /// Descriptors that a child needs, or -1.
+  struct borrowed_fds {
+    int script = -1; ///< becomes its descriptor 3
+    int group = -1;  ///< of the control group that it joins
+  };
+  /// Starts a process. @param argv what runs. @param sink takes the output of a foreground process.
+  outcome start(const spawn_request& request, std::vector<std::string> argv, borrowed_fds fds,
                 std::string command, output_sink* sink);
-  /// Starts a background process on a terminal of its own.
+  /// Starts a background process on a terminal of its own. @param script_fd as above.
   outcome start_on_terminal(const spawn_request& request, window_size window, std::vector<std::string> argv,
                             int script_fd, std::string command);
 

@@ -15,14 +15,10 @@
 #include <vector>
 
 namespace sandy::guest {
-
-using runtime::unique_fd;
-
 namespace {
 
 struct process_line {
   pid_t pid = 0, parent = 0, session = 0;
-  bool marked = false;
 };
 
 /// Parses "PID (NAME) STATE PPID PGRP SESSION ...". The name may contain anything, so fields count from its
@@ -59,7 +55,7 @@ std::vector<process_line> all_processes() {
     char path[32] = {};
     std::memcpy(path, item->d_name, static_cast<std::size_t>(name_end - item->d_name));
     std::memcpy(path + (name_end - item->d_name), "/stat", 5);
-    unique_fd file{::openat(::dirfd(proc), path, O_RDONLY | O_CLOEXEC)};
+    runtime::unique_fd file{::openat(::dirfd(proc), path, O_RDONLY | O_CLOEXEC)};
     char text[512];
     auto count = file ? ::read(file.get(), text, sizeof text) : -1;
     if (count > 0 && parse_stat({text, static_cast<std::size_t>(count)}, line))
@@ -69,44 +65,15 @@ std::vector<process_line> all_processes() {
   return out;
 }
 
-/// More than an execve takes, in case that a process made its own look larger.
-constexpr std::size_t most_environment = 4 * 1024 * 1024;
-
-/// Whether this variable is in the environment that a process was started with.
-bool has_variable(pid_t pid, std::string_view variable) {
-  unique_fd file{::open(("/proc/" + std::to_string(pid) + "/environ").c_str(), O_RDONLY | O_CLOEXEC)};
-  std::string text{'\0'};
-  char piece[16384];
-  while (file && text.size() < most_environment) {
-    auto count = ::read(file.get(), piece, sizeof piece);
-    if (count <= 0)
-      break;
-    text.append(piece, static_cast<std::size_t>(count));
-  }
-  text += '\0';
-  return text.find('\0' + std::string{variable} + '\0') != std::string::npos;
-}
-
-/// What is searched for: a process, its descendants and its session, and whatever has the mark.
-struct tree_of {
-  pid_t root;
-  const std::string& mark;
-};
-
 /// Adds what belongs to the tree and was not in it. @return true when there was something new.
-bool grow(std::vector<pid_t>& tree, const tree_of& of) {
+bool grow(std::vector<pid_t>& tree, pid_t root) {
   auto processes = all_processes();
-  if (!of.mark.empty())
-    for (auto& line : processes)
-      line.marked = line.pid != ::getpid() && has_variable(line.pid, of.mark);
   auto known = tree.size();
   auto has = [&tree](pid_t pid) { return std::find(tree.begin(), tree.end(), pid) != tree.end(); };
   for (bool more = true; more;) {
     more = false;
     for (const auto& line : processes) {
-      if (line.pid == ::getpid() || has(line.pid))
-        continue;
-      if (line.session != of.root && !has(line.parent) && !line.marked)
+      if (line.pid == ::getpid() || has(line.pid) || (line.session != root && !has(line.parent)))
         continue;
       tree.push_back(line.pid);
       more = true;
@@ -118,10 +85,10 @@ bool grow(std::vector<pid_t>& tree, const tree_of& of) {
 /// Stops everything that belongs to the tree until nothing new appears. Each round sees the children that
 /// were forked before their parent stopped; a tree that still grows after this many rounds is cut where it
 /// is.
-void stop_all(std::vector<pid_t>& tree, const tree_of& of) {
+void stop_all(std::vector<pid_t>& tree, pid_t root) {
   for (int round = 0; round < 64; ++round) {
     auto known = static_cast<std::ptrdiff_t>(tree.size());
-    if (!grow(tree, of))
+    if (!grow(tree, root))
       break;
     std::for_each(tree.begin() + known, tree.end(), [](pid_t pid) { ::kill(pid, SIGSTOP); });
   }
@@ -129,18 +96,13 @@ void stop_all(std::vector<pid_t>& tree, const tree_of& of) {
 
 } // namespace
 
-void signal_tree(pid_t root, int signal, const std::string& mark) {
-  std::vector<pid_t> tree;
-  if (root > 0)
-    tree.push_back(root);
-  // Nobody's session has the number of one that is gone.
-  const tree_of of{root > 0 ? root : -1, mark};
+void signal_tree(pid_t root, int signal) {
+  std::vector<pid_t> tree{root};
   if (signal == SIGKILL) {
-    if (root > 0)
-      ::kill(root, SIGSTOP);
-    stop_all(tree, of);
+    ::kill(root, SIGSTOP);
+    stop_all(tree, root);
   } else {
-    grow(tree, of);
+    grow(tree, root);
   }
   // Leaves first: a shell that sees its child die must not start the next command.
   std::for_each(tree.rbegin(), tree.rend(), [signal](pid_t pid) { ::kill(pid, signal); });
@@ -148,8 +110,7 @@ void signal_tree(pid_t root, int signal, const std::string& mark) {
 
 void kill_descendants() {
   std::vector<pid_t> tree{::getpid()};
-  const std::string no_mark;
-  stop_all(tree, {::getpid(), no_mark});
+  stop_all(tree, ::getpid());
   std::for_each(tree.begin() + 1, tree.end(), [](pid_t pid) { ::kill(pid, SIGKILL); });
 }
 

@@ -2,18 +2,13 @@
 
 #include <sys/types.h>
 
-#include <string>
-
 namespace sandy::guest {
 
 /// Signals a process and everything it started: its descendants, and whoever is in its session. With SIGKILL
 /// the tree is stopped first until no new member appears, so that nothing escapes by forking meanwhile. Reads
 /// /proc.
-/// @param root a child of ours that was not waited for yet, so that its number is certainly its own; 0: it is
-/// gone.
-/// @param mark what everything that the process started has in its environment ("NAME=value"), also what left
-/// its session and lost its parent; empty: there is no such thing.
-void signal_tree(pid_t root, int signal, const std::string& mark = {});
+/// @param root a child of ours that was not waited for yet, so that its number is certainly its own.
+void signal_tree(pid_t root, int signal);
 
 /// Ends everything that descends from this process.
 void kill_descendants();

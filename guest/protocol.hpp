@@ -35,6 +35,7 @@ enum class frame_type : std::uint8_t {
   activity = 17,       ///< -> quiet
   spawn_terminal = 18, ///< terminal_request, data*, end -> terminal_entry; without data: a shell
   resize = 19,         ///< resize_request -> done
+  spawn_in_group = 20, ///< group_request, with a descriptor; the rest as for spawn
   // What may follow it.
   data = 32,       ///< bytes of a script, an input or a file
   end = 33,        ///< no more data
@@ -106,9 +107,6 @@ struct spawn_request {
     v(x.flags), v(x.directory), v(x.env), v(x.argv), v(x.timeout_ms), v(x.ring_bytes);
   }
 };
-/// A process with this variable in its environment is the root of a run: signals to its tree reach everything
-/// with the same variable, also what left its session, lost its parent, or outlived it.
-inline constexpr std::string_view run_variable = "SANDY_AGENT_RUN";
 
 /// Longest script.
 inline constexpr std::size_t max_script_bytes = 64 * 1024 * 1024;
@@ -127,6 +125,14 @@ struct terminal_request {
   spawn_request process; ///< `background` and `open_stdin` are understood
   window_size window;
   static void fields(auto& v, auto& x) { v(x.process), v(x.window); }
+};
+
+/// Starts a process in a control group: the descriptor that comes with the frame (SCM_RIGHTS) is the group's
+/// file that a process joins through. A frame of its own: a guest that knows no groups refuses it.
+struct group_request {
+  static constexpr auto type = frame_type::spawn_in_group;
+  spawn_request process;
+  static void fields(auto& v, auto& x) { v(x.process); }
 };
 
 struct started {

@@ -82,6 +82,11 @@ int run_child(void* argument) {
     [[maybe_unused]] auto written = ::write(adj, context.oom_text, context.oom_length);
     ::close(adj);
   }
+  // First of all: nothing that it starts may be outside.
+  if (plan.group_fd >= 0 && ::write(plan.group_fd, "0", 1) != 1) {
+    context.error = errno;
+    ::_exit(127);
+  }
   if (::setsid() < 0 || !place_descriptors(context.fds) ||
       ::setrlimit(RLIMIT_NOFILE, &context.defaults.open_files) != 0 ||
       (plan.terminal && ::ioctl(0, TIOCSCTTY, 0) != 0)) {

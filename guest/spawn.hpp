@@ -26,6 +26,7 @@ struct spawn_plan {
   std::string directory;
   int standard_fds[3] = {-1, -1, -1}; ///< borrowed
   int script_fd = -1;                 ///< borrowed; becomes the child's descriptor 3
+  int group_fd = -1;                  ///< borrowed; the control group that the child joins before it runs
   bool terminal = false;              ///< standard input becomes the terminal that controls the new session
 };
 

@@ -200,17 +200,33 @@ private:
       return report(
           {from.replaces ? change_kind::modified : change_kind::created, std::move(path), {}, false});
     if (directory && paired)
-      rename_watches(from.path, path);
+      follow_move(from.path, path);
     else if (directory && recursive_)
       look_into(path, true);
     report({change_kind::moved, std::move(path), paired ? std::move(from.path) : std::string{}, directory});
   }
 
-  /// The watches of a directory go with it: only the names we tell have to change.
-  void rename_watches(const std::string& from, const std::string& to) {
+  static bool is_at_or_below(const std::string& path, const std::string& directory) {
+    return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
+  }
+
+  /// The watches of a directory go with it: only the names we tell have to change, and where we look yet.
+  void follow_move(const std::string& from, const std::string& to) {
+    bool known = false;
+    auto rename = [&](std::string& path) {
+      if (!is_at_or_below(path, from))
+        return;
+      path.replace(0, from.size(), to);
+      known |= path == to;
+    };
     for (auto& [wd, path] : paths_)
-      if (path == from || (path.starts_with(from) && path[from.size()] == '/'))
-        path.replace(0, from.size(), to);
+      rename(path);
+    for (auto& each : to_scan_)
+      rename(each.path);
+    // It may have been moved before we looked into it, be none of those that we look into, or we may have
+    // looked into what has its old name now: look again, which changes nothing where all is right.
+    if (recursive_)
+      look_into(to, !known);
   }
 
   /// The second half of a move did not come: the file went out of what we watch.
@@ -226,7 +242,7 @@ private:
 
   void forget_watches(const std::string& gone) {
     for (auto& [wd, path] : paths_)
-      if (path == gone || (path.starts_with(gone) && path[gone.size()] == '/'))
+      if (is_at_or_below(path, gone))
         ::inotify_rm_watch(inotify_.get(), wd); // answered with IN_IGNORED, which removes the entry
   }
 

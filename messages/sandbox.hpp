@@ -112,6 +112,7 @@ struct sandbox_info {
   network_policy network;
   std::vector<std::uint16_t> private_ports;
   std::vector<secret_use> secrets;
+  std::vector<std::string> agents; ///< ids of those that its image has
 };
 
 /// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
@@ -235,7 +236,7 @@ auto inspect(Inspector& f, sandbox_info& x) {
   return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image,
            x.limits, x.priority, x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at,
            x.expires_at, x.ttl_seconds, x.latest_end, x.idle_timeout_seconds, x.pause_on_idle, x.paused,
-           x.network, x.private_ports, x.secrets);
+           x.network, x.private_ports, x.secrets, x.agents);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {

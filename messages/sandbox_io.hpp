@@ -20,6 +20,10 @@
 
 namespace sandy {
 
+namespace runtime {
+class unique_fd;
+}
+
 using io_executor = boost::asio::io_context::executor_type;
 /// A coroutine of the edge. Runs on the io_context that spawned it.
 template <class T>
@@ -42,9 +46,10 @@ struct process_spec {
   std::uint64_t ring_bytes = 0;        ///< bound of the kept output, background only; 0: 1 MiB
   bool open_stdin = false;             ///< else standard input is empty
   bool kill_on_disconnect =
-      false;       ///< foreground: when the reader goes away kill it, else it runs to its timeout
-  std::string run; ///< names what it starts: `signal` with `tree` reaches all of that, even after its end.
-                   ///< Empty: no name
+      false; ///< foreground: when the reader goes away kill it, else it runs to its timeout
+  /// Background, without a terminal: the group that it is in from its start, with all that it starts; see
+  /// driver::make_group. Empty: the sandbox's own.
+  std::shared_ptr<const runtime::unique_fd> group;
   std::optional<terminal_size> terminal; ///< background: input and output are a terminal of this size; then
                                          ///< `script` and `argv` may both be empty, for the user's shell
 };

@@ -44,6 +44,14 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
+/// Adds the processes of a group's directory and of what is nested in it.
+void add_processes(const std::string& directory, std::vector<pid_t>& pids) {
+  for (const auto& line : split(read_small_file(directory + "/cgroup.procs", 1 << 20).value_or(""), '\n'))
+    pids.push_back(static_cast<pid_t>(number(line)));
+  for (const auto& nested : directories_in(directory))
+    add_processes(directory + "/" + nested, pids);
+}
+
 /// Removes a group's directory and what is nested in it. Returns 0 or the errno of the outer one.
 int remove_group(const std::string& directory) {
   if (::rmdir(directory.c_str()) == 0 || errno == ENOENT)
@@ -108,6 +116,8 @@ std::string cgroup::file(std::string_view controller, std::string_view name) con
   return layout_->tree(controller) + path_ + "/" + std::string{name};
 }
 
+std::vector<std::string> cgroup::names_below() const { return directories_in(file("freezer", "")); }
+
 bool cgroup::exists() const {
   return std::any_of(layout_->trees().begin(), layout_->trees().end(),
                      [this](const std::string& tree) { return present(tree + path_); });
@@ -132,9 +142,7 @@ bool cgroup::contains(pid_t pid) const {
 std::vector<pid_t> cgroup::processes() const {
   std::vector<pid_t> pids;
   for (const auto& tree : layout_->trees())
-    for (const auto& line :
-         split(read_small_file(tree + path_ + "/cgroup.procs", 1 << 20).value_or(""), '\n'))
-      pids.push_back(static_cast<pid_t>(number(line)));
+    add_processes(tree + path_, pids);
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   // 0 stands for processes outside our pid namespace, and is kill(2)'s name for ourselves.
@@ -143,6 +151,13 @@ std::vector<pid_t> cgroup::processes() const {
 }
 
 void cgroup::thaw() const {
+  // One below may be left frozen by a server that was killed while it killed.
+  for (const auto& name : names_below())
+    below(name).thaw();
+  thaw_one();
+}
+
+void cgroup::thaw_one() const {
   // Errors are the caller's business only through what follows: a group that stays frozen never becomes
   // empty.
   if (layout_->kind() == cgroup_layout::version::v2)

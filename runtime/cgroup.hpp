@@ -3,6 +3,7 @@
 #include "messages/error.hpp"
 #include "messages/sandbox.hpp"
 #include "runtime/process.hpp"
+#include "runtime/unique_fd.hpp"
 
 #include <sys/types.h>
 
@@ -51,11 +52,21 @@ public:
   /// @param path within the trees, absolute, e.g. "/sandy-1234/0a1b..."; the layout must outlive this.
   cgroup(const cgroup_layout& layout, std::string path);
 
+  /// A group below this one, which `make_member_group` makes.
+  cgroup below(const std::string& name) const { return {*layout_, path_ + "/" + name}; }
+  /// Makes this group, below one that there is, to tell processes apart and to kill them together: it has no
+  /// limits of its own. With v1 it is in the freezer's tree alone. @returns where a process with one thread
+  /// joins by writing "0": what counts are the rights of who opened it, so of ours. Fails with
+  /// sandbox_not_found when the group above is gone.
+  result<unique_fd> make_member_group() const;
+  /// Removes the groups below this one that no process is in. The last to leave one may take a moment.
+  void remove_empty_below(steady_time deadline) const;
+
   /// True when any tree has it.
   bool exists() const;
   /// True when the process is in this group or below it.
   bool contains(pid_t pid) const;
-  /// Processes in the group, in any tree.
+  /// Processes in the group and below it, in any tree.
   std::vector<pid_t> processes() const;
 
   /// Stops every process of the group where it is, and returns when none runs any more. Fails with internal
@@ -63,7 +74,7 @@ public:
   /// gone.
   result<void> freeze(steady_time deadline) const;
   bool frozen() const; ///< or about to be
-  /// Lets a frozen group run again, also so that its processes can die.
+  /// Lets a frozen group run again, and those below it, also so that its processes can die.
   void thaw() const;
   /// Kills every process, also frozen ones and those being forked, and waits until the group is empty.
   /// Fails with internal when it is not by the deadline.
@@ -81,6 +92,9 @@ private:
   std::string file(std::string_view controller, std::string_view name) const;
   result<void> set_memory(std::uint64_t bytes) const;
   int ask_to_freeze() const;
+  void thaw_one() const;
+  /// Names of the groups below this one.
+  std::vector<std::string> names_below() const;
 
   const cgroup_layout* layout_;
   std::string path_;

@@ -33,6 +33,7 @@ struct instance {
   unique_fd init;                     ///< pidfd; readable when process 1 has ended
   std::string guest_socket;           ///< host path where the guest listens
   environment variables;              ///< that its image wants its programs to find
+  std::string image_version;          ///< what it stands on, for `has_program`; empty: not known
 };
 
 struct installed_image {
@@ -74,6 +75,18 @@ public:
   /// Lets the processes of a paused sandbox go on. Idempotent. Fails with sandbox_not_found.
   virtual result<void> resume(const sandbox_id& id) = 0;
 
+  /// Makes a group in a sandbox for processes that are to end together. @param name like that of a sandbox,
+  /// unique in it. @returns a descriptor for process_spec::group. Fails with sandbox_ended.
+  virtual result<unique_fd> make_group(const sandbox_id& id, const std::string& name) = 0;
+
+  /// Kills what is in such a group, whatever it did to hide, and removes the group: nothing joins it any
+  /// more. Idempotent, also when the sandbox is gone. Fails with sandbox_failed when something still lives,
+  /// as all may in a paused sandbox: it dies when it goes on, but has to be looked at again.
+  virtual result<void> end_group(const sandbox_id& id, const std::string& name) = 0;
+
+  /// Removes the groups in a sandbox that nothing is in. None of them may be waiting for its first process.
+  virtual result<void> remove_empty_groups(const sandbox_id& id) = 0;
+
   /// How long ago a process that was asked for in a sandbox was last seen to start, write or end; nothing
   /// while a foreground one runs. Fails with sandbox_failed when the guest does not answer within a second.
   virtual result<std::chrono::milliseconds> quiet_time(const instance& where) = 0;
@@ -94,6 +107,9 @@ public:
 
   /// Whether a program of this name is where commands look for programs, in any image.
   virtual bool has_program(const std::string& name) = 0;
+
+  /// The same in the image that a sandbox was made from, whatever was done in the sandbox since.
+  virtual bool has_program(const std::string& name, const instance& where) = 0;
 
   /// Use as the cgroups count it; limits and rates are the caller's to fill in.
   struct usage {

@@ -41,6 +41,19 @@ shown look_up(const std::string& path) {
   return S_ISCHR(about.st_mode) && about.st_rdev == 0 ? shown::removed : shown::here;
 }
 
+/// @param trees lowest first.
+bool is_program_in(const std::vector<std::string>& trees, const std::string& name) {
+  for (const auto* directory : {"usr/local/bin", "usr/bin", "root/.local/bin"})
+    for (auto tree = trees.rbegin(); tree != trees.rend(); ++tree) {
+      auto seen = look_up(*tree + "/" + directory + "/" + name);
+      if (seen == shown::here)
+        return true;
+      if (seen == shown::removed)
+        break; // whatever lies below
+    }
+  return false;
+}
+
 } // namespace
 
 image_store::image_store(std::string directory)
@@ -145,25 +158,28 @@ std::vector<std::string> image_store::list() const {
 }
 
 bool image_store::has_program(const std::string& name) const {
+  auto images = list();
+  return std::any_of(images.begin(), images.end(), [&](const std::string& each) {
+    auto found = find(each);
+    return found && has_program(name, found->version); // else it is replaced at this moment
+  });
+}
+
+bool image_store::has_program(const std::string& name, const std::string& version) const {
   if (name.empty() || name.find('/') != std::string::npos)
     return false;
-  for (const auto& each : list()) {
-    auto found = find(each);
-    if (!found)
-      continue; // replaced at this moment
-    auto stacked = trees(found->version);
-    if (!stacked)
-      continue;
-    for (const auto* directory : {"usr/local/bin", "usr/bin", "root/.local/bin"})
-      for (auto tree = stacked->rbegin(); tree != stacked->rend(); ++tree) {
-        auto seen = look_up(*tree + "/" + directory + "/" + name);
-        if (seen == shown::here)
-          return true;
-        if (seen == shown::removed)
-          break; // whatever lies below
-      }
+  {
+    std::lock_guard guard{mutex_};
+    if (auto known = programs_.find({version, name}); known != programs_.end())
+      return known->second;
   }
-  return false;
+  auto stacked = trees(version);
+  if (!stacked)
+    return false;
+  auto found = is_program_in(*stacked, name);
+  std::lock_guard guard{mutex_};
+  programs_.emplace(std::pair{version, name}, found);
+  return found;
 }
 
 } // namespace sandy::runtime

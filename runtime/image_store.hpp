@@ -46,6 +46,9 @@ public:
   /// Whether a program of this name is in a directory of programs of any image. False for names with a slash.
   bool has_program(const std::string& name) const;
 
+  /// The same of one version. Looked up once: a version never changes.
+  bool has_program(const std::string& name, const std::string& version) const;
+
   /// Notes in the store that sandboxes and layers below this data directory may stand on its images: what
   /// removes old versions looks there. A store that cannot be written to is left as it is: nothing is removed
   /// from it either.
@@ -66,7 +69,8 @@ private:
 
   std::string directory_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, description> descriptions_; ///< by version
+  mutable std::map<std::string, description> descriptions_;              ///< by version
+  mutable std::map<std::pair<std::string, std::string>, bool> programs_; ///< by version and name
 };
 
 } // namespace sandy::runtime

@@ -88,7 +88,7 @@ json to_json(const sandbox_info& info, const public_address& address, unix_milli
                     {"browser", chromium},
                     {"agentBrowser", false},
                     {"playwright", chromium},
-                    {"agents", json::array()}};
+                    {"agents", info.agents}};
   return {{"sandboxId", info.id.value},
           {"sandbox_id", info.id.value},
           {"id", info.id.value},

@@ -24,8 +24,6 @@ constexpr auto destroy_timeout = 10s;
 /// A guest answers within a millisecond; one that is stuck is as good as gone.
 constexpr auto attach_patience = 2s;
 constexpr auto verify_patience = 1s;
-/// Freezing takes well under a millisecond, unless a process waits for a device.
-constexpr auto pause_timeout = 2s;
 
 /// A directory that every user can reach, for launchers to mount on. The sandbox's root is nobody on the host
 /// and could not walk through the data directory. It must not be on the way to anything crun reads.
@@ -131,8 +129,10 @@ result<instance> crun_driver::find_running(const sandbox_id& id, const sandbox_f
   found.init_pid = status->init_pid;
   found.init_start_ticks = status->init_start_ticks;
   found.guest_socket = files.socket;
-  if (auto from = read_origin(files.origin))
+  if (auto from = read_origin(files.origin)) {
     found.variables = images_.variables(from->image);
+    found.image_version = from->image;
+  }
   if (group(id).frozen())
     return found; // it answers when it runs again
   if (auto answered = guest::ping_blocking(found.guest_socket, patience); !answered)
@@ -152,26 +152,6 @@ result<instance> crun_driver::attach(const sandbox_id& id) {
 
 result<void> crun_driver::verify(const sandbox_id&, const instance& where) {
   return guest::ping_blocking(where.guest_socket, verify_patience);
-}
-
-result<void> crun_driver::pause(const sandbox_id& id) {
-  auto processes = group(id);
-  if (!is_sandbox_id(id.value) || !processes.exists())
-    return fail(errc::sandbox_not_found, "the sandbox does not run");
-  auto frozen = processes.freeze(std::chrono::steady_clock::now() + pause_timeout);
-  if (!frozen && code_of(frozen.error()) == errc::internal)
-    return fail(errc::sandbox_failed, "The sandbox cannot be paused: " + text_of(frozen.error()));
-  return frozen;
-}
-
-result<void> crun_driver::resume(const sandbox_id& id) {
-  auto processes = group(id);
-  if (!is_sandbox_id(id.value) || !processes.exists())
-    return fail(errc::sandbox_not_found, "the sandbox does not run");
-  processes.thaw();
-  if (processes.frozen())
-    return fail(errc::internal, "the kernel does not let the sandbox go on");
-  return caf::unit;
 }
 
 result<std::chrono::milliseconds> crun_driver::quiet_time(const instance& where) {

@@ -48,6 +48,9 @@ public:
   result<void> verify(const sandbox_id& id, const instance& where) override;
   result<void> pause(const sandbox_id& id) override;
   result<void> resume(const sandbox_id& id) override;
+  result<unique_fd> make_group(const sandbox_id& id, const std::string& name) override;
+  result<void> end_group(const sandbox_id& id, const std::string& name) override;
+  result<void> remove_empty_groups(const sandbox_id& id) override;
   result<std::chrono::milliseconds> quiet_time(const instance& where) override;
   result<void> destroy(const sandbox_id& id) override;
   result<std::vector<sandbox_id>> list() override;
@@ -58,6 +61,9 @@ public:
   }
   result<std::vector<installed_image>> images() override;
   bool has_program(const std::string& name) override { return images_.has_program(name); }
+  bool has_program(const std::string& name, const instance& where) override {
+    return images_.has_program(name, where.image_version);
+  }
   result<unique_fd> connect(const instance& where, std::uint16_t port) override;
   result<unique_fd> listen(const instance& where, std::uint16_t port) override;
   result<unique_fd> open_socket(const instance& where, int family) override;

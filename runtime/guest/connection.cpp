@@ -79,8 +79,39 @@ caf::error connection::broken(const boost::system::error_code& why) const {
   return ended_as(*ended_);
 }
 
-io_task<result<void>> connection::send(std::string frames) {
-  auto [ec, count] = co_await asio::async_write(socket_, asio::buffer(frames), token);
+io_task<std::size_t> connection::pass(std::string_view bytes, const runtime::unique_fd& passed) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  auto* part = CMSG_FIRSTHDR(&message);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(sizeof(int));
+  auto descriptor = passed.get();
+  std::memcpy(CMSG_DATA(part), &descriptor, sizeof descriptor);
+  for (;;) {
+    auto count = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count >= 0)
+      co_return static_cast<std::size_t>(count);
+    if (errno == EINTR)
+      continue;
+    if (errno != EAGAIN)
+      co_return 0; // what is sent next fails as well, and says why
+    auto [ec] = co_await socket_.async_wait(socket::wait_write, token);
+    if (ec)
+      co_return 0;
+  }
+}
+
+io_task<result<void>> connection::send(std::string frames, std::shared_ptr<const runtime::unique_fd> passed) {
+  std::size_t gone = 0;
+  if (passed)
+    gone = co_await pass(frames, *passed);
+  auto [ec, count] = co_await asio::async_write(socket_, asio::buffer(frames) + gone, token);
   static_cast<void>(count);
   if (!ec)
     co_return caf::unit;

@@ -30,8 +30,8 @@ public:
       , use_(ended_->uses) {}
 
   /// Sends whole frames. Waits while the guest takes nothing. Where the guest has closed, fails with what it
-  /// said.
-  io_task<result<void>> send(std::string frames);
+  /// said. @param passed a descriptor that the guest gets with them; may be empty.
+  io_task<result<void>> send(std::string frames, std::shared_ptr<const runtime::unique_fd> passed = {});
   /// Sends whole frames; may run beside `receive`. @return false when the guest takes no more: `receive` says
   /// why.
   io_task<bool> try_send(std::string frames);
@@ -64,6 +64,8 @@ public:
   caf::error violation() const;
 
 private:
+  /// Sends the first bytes and the descriptor. @return how many.
+  io_task<std::size_t> pass(std::string_view bytes, const runtime::unique_fd& passed);
   caf::error broken(const boost::system::error_code& why) const;
 
   socket socket_;

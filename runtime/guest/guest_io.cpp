@@ -19,7 +19,8 @@ guest_io::guest_io(std::string socket_path, environment env, std::string workdir
   env_.insert(env_.end(), std::make_move_iterator(env.begin()), std::make_move_iterator(env.end()));
 }
 
-io_task<result<guest_io::link>> guest_io::ask(std::string frames) {
+io_task<result<guest_io::link>> guest_io::ask(std::string frames,
+                                              std::shared_ptr<const runtime::unique_fd> passed) {
   raw_frame first;
   if (find_frame(frames, max_request_payload, first) == frame_search::too_large)
     co_return fail(errc::invalid_argument,
@@ -27,7 +28,7 @@ io_task<result<guest_io::link>> guest_io::ask(std::string frames) {
   auto opened = co_await connection::open(socket_path_, ended_);
   if (!opened)
     co_return std::move(opened.error());
-  auto sent = co_await (*opened)->send(std::move(frames));
+  auto sent = co_await (*opened)->send(std::move(frames), std::move(passed));
   if (!sent)
     co_return std::move(sent.error());
   co_return std::move(*opened);

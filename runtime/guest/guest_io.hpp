@@ -41,8 +41,9 @@ public:
 
 private:
   using link = std::unique_ptr<connection>;
-  /// Opens a connection and sends its first frame, or frames.
-  io_task<result<link>> ask(std::string frames);
+  /// Opens a connection and sends its first frame, or frames. @param passed a descriptor for the guest; may
+  /// be empty.
+  io_task<result<link>> ask(std::string frames, std::shared_ptr<const runtime::unique_fd> passed = {});
   template <class Request>
   io_task<result<link>> ask_with(Request request) {
     std::string frames;

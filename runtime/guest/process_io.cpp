@@ -143,23 +143,21 @@ io_task<result<guest_io::link>> guest_io::spawn(process_spec spec, std::uint8_t 
     request.directory = spec.cwd.front() == '/' ? spec.cwd : workdir_ + "/" + spec.cwd;
   }
   request.env = std::move(*env);
-  std::erase_if(request.env,
-                [](const auto& each) { return each.starts_with(std::string{run_variable} + "="); });
-  if (!spec.run.empty())
-    request.env.push_back(std::string{run_variable} + "=" + spec.run);
   request.argv = std::move(spec.argv);
   request.timeout_ms = static_cast<std::uint64_t>(spec.timeout.count());
   request.ring_bytes = spec.ring_bytes;
   std::string frames;
   if (spec.terminal)
     append_frame(frames, terminal_request{std::move(request), window_of(*spec.terminal)});
+  else if (spec.group)
+    append_frame(frames, group_request{std::move(request)});
   else
     append_frame(frames, request);
   for (std::string_view rest = spec.script; !rest.empty();
        rest.remove_prefix(std::min(rest.size(), piece_bytes)))
     append_frame(frames, frame_type::data, rest.substr(0, piece_bytes));
   append_frame(frames, frame_type::end);
-  auto asked = co_await ask(std::move(frames));
+  auto asked = co_await ask(std::move(frames), std::move(spec.group));
   co_return std::move(asked);
 }
 

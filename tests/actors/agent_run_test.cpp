@@ -64,16 +64,10 @@ struct scripted_box final : agent_box {
     ++taken;
     co_return event;
   }
-  coro::task<void> signal(int number, bool tree) override {
-    signals.push_back(std::to_string(number) + (tree ? " tree" : ""));
+  coro::task<void> signal(int number) override {
+    signals.push_back(number);
     while (paused)
       co_await coro::sleep_for(10ms);
-    if (number == SIGKILL && kill_failure)
-      co_return kill_failure;
-    if (number == SIGKILL)
-      killed = true;
-    if (number == SIGKILL && dies)
-      events.push_back(process_event{process_exit{137, SIGKILL, false, 1, 0}});
     co_return caf::unit;
   }
 
@@ -89,15 +83,21 @@ struct scripted_box final : agent_box {
   std::string input;
   std::deque<result<process_event>> events;
   std::deque<result<watch_event>> changes;
-  std::vector<std::string> signals;
-  caf::error start_failure, kill_failure;
+  std::vector<int> signals;
+  caf::error start_failure;
   int taken = 0;
-  bool paused = false, killed = false, dies = true;
+  bool paused = false;
   bool silent = false;   ///< never starts anything
   bool restless = false; ///< files change all the time
 };
 
 struct run_of_agent : machine {
+  run_of_agent() {
+    driver.on_group_end = [this] {
+      if (box->spec.group && dies)
+        box->events.push_back(process_event{process_exit{137, SIGKILL, false, 1, 0}});
+    };
+  }
   ~run_of_agent() {
     if (agent)
       kill(agent);
@@ -180,16 +180,19 @@ content = "{json:model}"
     CHECK(last["cancelled"] == cancelled);
   }
   agent_run_info info() { return *ask(agent, get_agent_run{}); }
+  void pause(bool paused) { box->paused = driver.fail_end_group = paused; }
+  bool has_group() const { return !driver.groups.empty(); }
 
   std::shared_ptr<scripted_box> box = std::make_shared<scripted_box>();
   agent_run_actor agent;
+  bool dies = true; ///< tells its end when it is killed
   std::vector<nlohmann::json> told;
   std::optional<sandy::tests::question<agent_events>> reading;
 };
 
 } // namespace
 
-TEST_CASE_METHOD(run_of_agent, "an agent gets its files, its prompt and a mark, and its end is told once",
+TEST_CASE_METHOD(run_of_agent, "an agent gets its files, its prompt and a group, and its end is told once",
                  "[agents]") {
   begin();
   box->print("hel");
@@ -199,7 +202,8 @@ TEST_CASE_METHOD(run_of_agent, "an agent gets its files, its prompt and a mark, 
   read_for(200ms);
   CHECK(box->written.at("/root/.agents/printer/.printer") == "\"m\"");
   CHECK(box->spec.argv == std::vector<std::string>{"printer", "--model", "m"});
-  CHECK_FALSE(box->spec.run.empty());
+  CHECK(box->spec.group);
+  CHECK(driver.groups == std::set<std::string>{"0123456789abcdef01234567/" + info().id});
   CHECK(box->input == "do it");
   CHECK(info().status == run_status::running);
   box->exit(0);
@@ -214,6 +218,8 @@ TEST_CASE_METHOD(run_of_agent, "an agent gets its files, its prompt and a mark, 
   CHECK(info().status == run_status::succeeded);
   CHECK(info().output == "hello\nworld\n");
   CHECK(box->signals.empty());
+  CHECK(driver.groups_ended == 0); // what it left running stays
+  CHECK_FALSE(has_group());        // here that was nothing
 }
 
 TEST_CASE_METHOD(run_of_agent, "an exit code is passed on, and explained", "[agents]") {
@@ -230,6 +236,7 @@ TEST_CASE_METHOD(run_of_agent, "a program that is not there is 127", "[agents]")
   read_for(200ms);
   check_end(127, false, false);
   CHECK(count("error") == 1);
+  CHECK_FALSE(has_group());
 }
 
 TEST_CASE_METHOD(run_of_agent, "a run is kept before it starts, with its process, and with its end",
@@ -244,7 +251,6 @@ TEST_CASE_METHOD(run_of_agent, "a run is kept before it starts, with its process
   read_for(200ms);
   REQUIRE(records.worked.size() == 1);
   CHECK(records.worked[0].process_id == scripted_box::process_id);
-  CHECK(records.worked[0].info.id == box->spec.run);
   box->print("done\n");
   box->exit(0);
   read_for(200ms);
@@ -252,7 +258,7 @@ TEST_CASE_METHOD(run_of_agent, "a run is kept before it starts, with its process
   CHECK(records.worked[0].info.status == run_status::succeeded);
   CHECK(records.worked[0].info.output == "done\n");
   CHECK(records.worked[0].sandbox.value == "0123456789abcdef01234567");
-  CHECK(info().id == box->spec.run);
+  CHECK(info().id == records.worked[0].info.id);
 }
 
 TEST_CASE_METHOD(run_of_agent, "what cannot be kept does not start, and an end that cannot is told",
@@ -288,10 +294,13 @@ TEST_CASE_METHOD(run_of_agent, "a cancelled agent is asked to end, and then kill
   CHECK(*ask(agent, cancel_agent_run{}));
   CHECK(*ask(agent, cancel_agent_run{})); // it has not ended yet
   read_for(2s);
-  CHECK(box->signals == std::vector<std::string>{"2"});
+  CHECK(box->signals == std::vector<int>{SIGINT});
+  CHECK(has_group());
   CHECK(count("complete") == 0);
   read_for(2s);
-  CHECK(box->signals == std::vector<std::string>{"2", "9 tree"});
+  CHECK(box->signals == std::vector<int>{SIGINT});
+  CHECK(driver.groups_ended == 1);
+  CHECK_FALSE(has_group());
   check_end(130, false, true);
   CHECK_FALSE(*ask(agent, cancel_agent_run{}));
   CHECK(info().status == run_status::cancelled);
@@ -304,9 +313,10 @@ TEST_CASE_METHOD(run_of_agent,
   read_for(200ms);
   ask(agent, cancel_agent_run{});
   box->exit(0);
-  box->dies = false;
+  dies = false;
   read_for(300ms);
-  CHECK(box->signals == std::vector<std::string>{"2", "9 tree"});
+  CHECK(box->signals == std::vector<int>{SIGINT});
+  CHECK(driver.groups_ended == 1);
   check_end(130, false, true);
 }
 
@@ -328,30 +338,30 @@ TEST_CASE_METHOD(run_of_agent, "a paused sandbox does not hold the end, and obey
                  "[agents]") {
   begin();
   read_for(200ms);
-  box->paused = true;
+  pause(true);
   ask(agent, cancel_agent_run{});
   read_for(15s);
   check_end(130, false, true);
-  CHECK_FALSE(box->killed);
-  box->paused = false;
+  CHECK(has_group());
+  pause(false);
   advance(6s);
-  CHECK(box->killed);
+  CHECK_FALSE(has_group());
 }
 
 TEST_CASE_METHOD(run_of_agent, "what a killed agent still prints after the end was told is nobody's",
                  "[agents]") {
   begin();
   read_for(200ms);
-  box->paused = true;
+  pause(true);
   ask(agent, cancel_agent_run{});
   read_for(20s);
   check_end(130, false, true);
   box->print("late\n");
   box->changes.push_back(watch_event{"created", "late.txt", {}, false});
-  box->paused = false;
+  pause(false);
   for (int i = 0; i < 20; ++i)
     advance(500ms);
-  CHECK(box->killed);
+  CHECK_FALSE(has_group());
   CHECK(info().status == run_status::cancelled);
 }
 
@@ -362,9 +372,11 @@ TEST_CASE_METHOD(run_of_agent,
   begin();
   read_for(200ms);
   CHECK(*ask(agent, cancel_agent_run{}));
+  CHECK(has_group());
   read_for(6s);
   check_end(130, false, true);
   CHECK(box->spec.argv.empty());
+  CHECK_FALSE(has_group()); // if it starts after all, it has none to be in, and does not run
 }
 
 TEST_CASE_METHOD(run_of_agent, "who goes on writing files does not hold the end", "[agents]") {
@@ -381,19 +393,19 @@ TEST_CASE_METHOD(run_of_agent, "a run that nobody ever reads ends", "[agents]") 
   for (int i = 0; i < 90; ++i)
     advance(500ms);
   CHECK(info().status == run_status::cancelled);
-  CHECK(box->killed);
+  CHECK_FALSE(has_group());
 }
 
 TEST_CASE_METHOD(run_of_agent, "a kill that fails is tried again", "[agents]") {
   begin();
   read_for(200ms);
-  box->kill_failure = fail(errc::limit_reached, "too busy");
+  driver.fail_end_group = true;
   ask(agent, cancel_agent_run{});
   read_for(5s);
-  CHECK_FALSE(box->killed);
-  box->kill_failure = {};
+  CHECK(has_group());
+  driver.fail_end_group = false;
   read_for(3s);
-  CHECK(box->killed);
+  CHECK_FALSE(has_group());
   check_end(130, false, true);
 }
 
@@ -427,6 +439,26 @@ TEST_CASE("files that come to go are no news, and what was there before is modif
   CHECK(files.total() == 2);
 }
 
+TEST_CASE("a directory that moves takes its files along, and one that goes takes them away", "[agents]") {
+  agent_files files;
+  files.expect({"a/old.txt", "a-b.txt"});
+  files.note({"created", "a/new.txt", {}, false});
+  files.note({"created", "a/in/deep.txt", {}, false});
+  files.note({"moved", "b", "a", true});
+  CHECK(files.names() == std::vector<std::string>{"b/in/deep.txt", "b/new.txt", "b/old.txt"});
+  CHECK(files.total() == 3);
+  auto taken = files.take(10);
+  REQUIRE(taken.size() == 3);
+  CHECK(std::all_of(taken.begin(), taken.end(), [](const auto& each) { return each.created; }));
+  files.note({"created", "b/in/more.txt", {}, false});
+  files.note({"deleted", "b/in", {}, true});
+  CHECK(files.names() == std::vector<std::string>{"b/new.txt", "b/old.txt"});
+  CHECK(files.total() == 2);
+  CHECK(files.take(10).empty());
+  files.note({"moved", "node_modules/b", "b", true}); // of no interest there
+  CHECK(files.total() == 0);
+}
+
 TEST_CASE_METHOD(run_of_agent, "without a reader the run ends, after a grace", "[agents]") {
   begin();
   read_for(200ms);
@@ -436,7 +468,8 @@ TEST_CASE_METHOD(run_of_agent, "without a reader the run ends, after a grace", "
   CHECK(box->signals.empty());
   for (int i = 0; i < 12; ++i)
     advance(500ms);
-  CHECK(box->signals == std::vector<std::string>{"2", "9 tree"});
+  CHECK(box->signals == std::vector<int>{SIGINT});
+  CHECK_FALSE(has_group());
   CHECK(info().status == run_status::cancelled);
 }
 

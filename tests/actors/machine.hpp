@@ -57,6 +57,23 @@ public:
     frozen.erase(id);
     return caf::unit;
   }
+  result<runtime::unique_fd> make_group(const sandbox_id& id, const std::string& name) override {
+    groups.insert(id.value + "/" + name);
+    return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
+  }
+  result<void> end_group(const sandbox_id& id, const std::string& name) override {
+    ++groups_ended;
+    if (fail_end_group)
+      return fail(errc::sandbox_failed, "a process does not die");
+    groups.erase(id.value + "/" + name);
+    if (on_group_end)
+      on_group_end();
+    return caf::unit;
+  }
+  result<void> remove_empty_groups(const sandbox_id&) override {
+    groups.clear();
+    return caf::unit;
+  }
   result<std::chrono::milliseconds> quiet_time(const runtime::instance&) override {
     if (on_quiet_time)
       on_quiet_time();
@@ -121,6 +138,7 @@ public:
     return runtime::layer_copy{below[id], 4096};
   }
   bool has_program(const std::string& name) override { return programs.contains(name); }
+  bool has_program(const std::string& name, const runtime::instance&) override { return has_program(name); }
   result<void> end_copies() override {
     ++copies_ended;
     return caf::unit;
@@ -138,6 +156,10 @@ public:
   std::vector<std::string> history; ///< "create <id>" and "destroy <id>", those that went well
   std::set<sandbox_id> frozen;
   std::set<sandbox_id> silent_when_frozen; ///< found, because nobody asks the frozen, but dead
+  std::set<std::string> groups;            ///< "<id>/<name>"
+  int groups_ended = 0;                    ///< also those that failed
+  bool fail_end_group = false;
+  std::function<void()> on_group_end; ///< called when it went well
   bool fail_pause = false, fail_resume = false;
   int pauses = 0;
   std::function<void()> on_pause, on_quiet_time; ///< called before the call is answered

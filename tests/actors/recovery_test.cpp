@@ -79,3 +79,35 @@ TEST_CASE_METHOD(machine, "the janitor removes what nobody knows, and nothing el
   advance(60s);
   CHECK(driver.present == std::set<sandbox_id>{made->id});
 }
+
+TEST_CASE_METHOD(machine, "an agent that a server left running is ended, also when it was never known to run",
+                 "[recovery]") {
+  auto box = record_of(*this, sandbox_state::ready, 600'000, 0);
+  records.stored[box.info.id] = box;
+  driver.present.insert(box.info.id);
+  agent_run_record running, over;
+  running.sandbox = over.sandbox = box.info.id;
+  running.info.id = make_sandbox_id().value;
+  running.info.status = run_status::running;
+  over.info.id = make_sandbox_id().value;
+  over.info.status = run_status::succeeded;
+  records.worked = {running, over};
+  auto group_of = [&](const agent_run_record& run) { return box.info.id.value + "/" + run.info.id; };
+  driver.groups = {group_of(running), group_of(over)};
+  auto paused = GENERATE(false, true);
+  driver.fail_end_group = paused;
+
+  start();
+  if (paused) {
+    advance(5s);
+    CHECK(driver.groups_ended > 1);
+    CHECK(records.worked[0].info.status == run_status::running);
+    driver.fail_end_group = false;
+    advance(2s);
+  }
+  CHECK(driver.groups == std::set<std::string>{group_of(over)}); // what that run left is its sandbox's
+  CHECK(records.worked[0].info.status == run_status::cancelled);
+  CHECK(records.worked[0].info.exit_code == 130);
+  CHECK(records.worked[0].info.error.find("server ended") != std::string::npos);
+  CHECK(records.worked[1].info.status == run_status::succeeded);
+}

@@ -211,6 +211,18 @@ def test_the_list_tells_what_is_installed(api):
     assert by_id["claude-code"]["name"] == "Claude Code"
 
 
+def test_a_sandbox_tells_which_agents_it_has(sandyd):
+    server = sandyd()
+    with Service(server.base_url, server.api_key) as own:
+        made = {image: own.create(image=image)["sandboxId"] for image in ("basic", "agent-ready")}
+        told = {image: answer(own.http.get(f"/api/sandboxes/{box}"))["capabilities"]["agents"] for image, box in made.items()}
+    assert told == {"basic": [], "agent-ready": sorted(INSTALLED)}
+    server.kill()
+    server.start()
+    with Service(server.base_url, server.api_key) as own:
+        assert answer(own.http.get(f"/api/sandboxes/{made['agent-ready']}"))["capabilities"]["agents"] == sorted(INSTALLED)
+
+
 def test_a_run_outlives_a_pause_of_its_sandbox_and_can_be_cancelled_in_it(api, box, port):
     with agents.run(api, box, agents.order(port, "claude-code", "slow")) as stream:
         events = [first_of(stream, "agent-output")]
@@ -250,6 +262,90 @@ def test_a_run_whose_server_was_killed_is_ended_by_the_next_and_stays_in_the_his
         assert (oldest["status"], oldest["output"], oldest["exit_code"]) == ("succeeded", "first\n", 0)
         wrapped(own, box, "aider", "echo again")
         assert agents.end_of(agents.all_events(own, box, agents.order(1, "aider", env=env)))["success"] is True
+
+
+# Another session, no parent any more, no environment, a name of its own: whatever it does, it is of its run.
+HIDING = ("cp /bin/sleep /tmp/hidden; (setsid env -i /tmp/hidden 1001 </dev/null >/dev/null 2>&1 &); "
+          "(setsid env -i sh -c '/tmp/hidden 1002 & exec /tmp/hidden 1003' </dev/null >/dev/null 2>&1 &); ")
+
+
+def groups_of_runs(server, box: str) -> list:
+    """The control groups below a sandbox's own."""
+    parent = server.cgroup_parent.lstrip("/")
+    return [path for pattern in (f"{parent}/{box}/*/", f"*/{parent}/{box}/*/") for path in Path("/sys/fs/cgroup").glob(pattern)]
+
+
+def test_what_a_run_hides_ends_with_it_and_nothing_else(api, server):
+    with api.box() as box:
+        api.output(box, "setsid sleep 999 >/dev/null 2>&1 &")
+        env = wrapped(api, box, "aider", HIDING + "echo begun; exec sleep 1000")
+        with agents.run(api, box, agents.order(1, "aider", env=env)) as stream:
+            first_of(stream, "output")
+            wait_until(lambda: agents.processes(api, box).count("hidden") == 3, "all of it hides")
+            assert len(groups_of_runs(server, box)) == 1
+            cancel(api, box)
+            assert list(stream)[-1]["exitCode"] == 130
+        assert agents.processes(api, box) == "sleep 999\n"  # at once: it was killed before the end was told
+        assert groups_of_runs(server, box) == []
+
+
+def test_what_a_run_left_running_stays_and_its_group_as_long(api, server):
+    with api.box() as box:
+        env = wrapped(api, box, "aider", "setsid sleep 999 >/dev/null 2>&1 & echo left")
+        assert agents.end_of(agents.all_events(api, box, agents.order(1, "aider", env=env)))["success"] is True
+        assert agents.processes(api, box) == "sleep 999\n"
+        assert len(groups_of_runs(server, box)) == 1
+        api.output(box, "pkill sleep")
+        wrapped(api, box, "aider", "echo done")
+        for _ in range(50):
+            assert agents.end_of(agents.all_events(api, box, agents.order(1, "aider", env=env)))["success"] is True
+        assert groups_of_runs(server, box) == []
+
+
+def test_a_paused_run_that_hides_dies_when_it_goes_on(api, server):
+    with api.box() as box:
+        env = wrapped(api, box, "aider", HIDING + "echo begun; exec sleep 1000")
+        with agents.run(api, box, agents.order(1, "aider", env=env)) as stream:
+            first_of(stream, "output")
+            answer(api.http.post(f"/api/sandboxes/{box}/pause"))
+            cancel(api, box)
+            assert list(stream)[-1]["exitCode"] == 130
+        answer(api.http.post(f"/api/sandboxes/{box}/resume"))
+        wait_until(lambda: agents.processes(api, box) == "", "nothing of it is left")
+        wait_until(lambda: groups_of_runs(server, box) == [], "nor its group")
+
+
+def test_a_server_killed_as_soon_as_an_agent_runs_leaves_nothing_of_it(sandyd):
+    server = sandyd()
+    with Service(server.base_url, server.api_key) as own:
+        box = own.create(ttl_seconds=600)["sandboxId"]
+        env = wrapped(own, box, "aider", HIDING + "exec sleep 1000")
+    for round in range(4):
+        with Service(server.base_url, server.api_key) as own, concurrent.futures.ThreadPoolExecutor() as pool:
+            reading = pool.submit(agents.all_events, own, box, agents.order(1, "aider", env=env))
+            # Before the server can know and write down which process it is, and after.
+            wait_until(lambda: any((group / "cgroup.procs").read_text() for group in groups_of_runs(server, box)), "it runs")
+            if round % 2:
+                wait_until(lambda: "hidden 1003" in agents.processes(own, box), "all of it runs")
+            server.kill()
+            with pytest.raises(httpx.HTTPError):
+                reading.result()
+        server.start()
+        with Service(server.base_url, server.api_key) as own:
+            ended = wait_until(lambda: (now := status(own, box))["running"] is False and now, "the run is ended")
+            assert (ended["status"], ended["exitCode"]) == ("cancelled", 130) and "server ended" in ended["error"]
+            assert agents.processes(own, box) == "" and groups_of_runs(server, box) == []
+
+
+def test_files_are_told_where_they_are_in_the_end(api):
+    with api.box() as box:
+        env = wrapped(api, box, "aider", "mkdir -p /srv/app/src && echo 1 > /srv/app/src/in.txt && mv /srv/app . && "
+                                         "mkdir -p draft/deep && echo 2 > draft/deep/file.txt && mv draft final && "
+                                         "mkdir slow && echo 3 > slow/a.txt && sleep 2 && mv slow done && echo 4 > done/b.txt; echo end")
+        events = agents.all_events(api, box, agents.order(1, "aider", env=env))
+    told = {file["path"]: file["content"] for each in events if each["type"] == "files-update" for file in each["files"]}
+    expected = {"app/src/in.txt": "1\n", "final/deep/file.txt": "2\n", "done/a.txt": "3\n", "done/b.txt": "4\n"}
+    assert {path: told.get(path) for path in expected} == expected
 
 
 def test_two_hundred_runs_at_a_time_each_have_their_own_stream(sandyd):

@@ -63,6 +63,23 @@ struct false_guest {
 
 } // namespace
 
+TEST_CASE_METHOD(guest_fixture, "who wants a process in a group and passes none gets no process", "[guest]") {
+  auto fd = connect_to(socket);
+  guest::group_request request;
+  request.process.directory = directory;
+  request.process.argv = {"touch", directory + "/ran"};
+  std::string frames;
+  guest::append_frame(frames, request);
+  guest::append_frame(frames, guest::frame_type::end);
+  REQUIRE(::send(fd.get(), frames.data(), frames.size(), MSG_NOSIGNAL) > 0);
+  char answer[4096];
+  REQUIRE(::recv(fd.get(), answer, sizeof answer, 0) > 0);
+  guest::raw_frame frame;
+  REQUIRE(guest::find_frame({answer, sizeof answer}, sizeof answer, frame) == guest::frame_search::found);
+  CHECK(frame.type == static_cast<std::uint8_t>(guest::frame_type::failed));
+  CHECK(code_of(run(io->stat(directory + "/ran")).error()) == errc::file_not_found);
+}
+
 TEST_CASE_METHOD(guest_fixture, "bytes that are no frames close their connection and nothing else",
                  "[guest]") {
   std::mt19937 random{7};
@@ -73,7 +90,7 @@ TEST_CASE_METHOD(guest_fixture, "bytes that are no frames close their connection
       each = static_cast<char>(random());
     if (round % 3 == 0) // a proper header with a type of ours, and nonsense inside
       guest::put_header(bytes.data(), static_cast<std::uint32_t>(std::max<std::size_t>(bytes.size(), 5) - 5),
-                        static_cast<std::uint8_t>(1 + random() % 19));
+                        static_cast<std::uint8_t>(1 + random() % 20));
     ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     ::shutdown(fd.get(), SHUT_WR);
     CHECK(closes(fd));

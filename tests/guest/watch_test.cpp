@@ -109,6 +109,41 @@ TEST_CASE_METHOD(watched, "everything in a tree that appears at once is told", "
   CHECK(has(seen, "created x/y/z"));
 }
 
+TEST_CASE_METHOD(watched, "what is in a tree is told where it is in the end, however soon it is moved",
+                 "[guest]") {
+  // Often enough that it is moved before it was looked into, meanwhile, and after.
+  auto made = shell("mkdir " + directory + "/made && cd " + directory +
+                    "/w && for i in {1..300}; do mkdir -p t/s && echo 1 > t/s/f && mv t done$i; "
+                    "mkdir ../made/s$i && echo 1 > ../made/s$i/f && mv ../made/s$i .; done; "
+                    "for i in {1..300}; do echo 2 >> done$i/s/f; echo 2 >> s$i/f; done; : > last");
+  REQUIRE(made->exit.exit_code == 0);
+  auto seen = until("modified last");
+  REQUIRE_FALSE(has(seen, "overflow "));
+  for (int i = 1; i <= 300; ++i) {
+    INFO(i);
+    CHECK((has(seen, "modified done" + std::to_string(i) + "/s/f") ||
+           has(seen, "created done" + std::to_string(i) + "/s/f")));
+    CHECK((has(seen, "modified s" + std::to_string(i) + "/f") ||
+           has(seen, "created s" + std::to_string(i) + "/f")));
+  }
+}
+
+TEST_CASE_METHOD(guest_fixture, "dependencies that become something else are looked into", "[guest]") {
+  REQUIRE(
+      shell("mkdir -p " + directory + "/w/node_modules/a && echo 1 > " + directory + "/w/node_modules/a/f")
+          ->exit.exit_code == 0);
+  auto stream = run(io->watch({directory + "/w", true, true}));
+  REQUIRE(stream);
+  REQUIRE(run(io->move(directory + "/w/node_modules", directory + "/w/kept", false)));
+  std::vector<std::string> seen;
+  while (!has(seen, "created kept/a/f")) {
+    auto event = run((*stream)->next());
+    REQUIRE(event);
+    seen.push_back(event->kind + " " + event->path);
+  }
+  CHECK(seen.front() == "moved kept");
+}
+
 TEST_CASE_METHOD(watched, "a reader that falls behind is told that changes were lost", "[guest]") {
   // More than the kernel queues (16384), the guest holds and the socket takes together.
   auto flood = shell("cd " + directory + "/w && for i in {1..20000}; do : > a; : > b; done");

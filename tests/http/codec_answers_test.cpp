@@ -30,6 +30,7 @@ sandbox_info some_sandbox() {
   info.created_at = ten_o_clock;
   info.expires_at = ten_o_clock + 600'000;
   info.ttl_seconds = 600;
+  info.agents = {"aider", "codex"};
   return info;
 }
 
@@ -61,7 +62,7 @@ TEST_CASE("the sandbox object has every spelling that a client reads", "[codec]"
   CHECK(body["priorityName"] == "NORMAL");
   CHECK(body["expose_ports"] == json{3000});
   CHECK(body["vnc"] == json{{"enabled", false}});
-  CHECK(body["capabilities"]["agents"].is_array());
+  CHECK(body["capabilities"]["agents"] == json{"aider", "codex"});
   CHECK(body["warnings"] == json{"A sentence."});
   CHECK(body["image"] == "default");
   CHECK(body["resources"]["memory_mb"] == 512);

@@ -76,7 +76,8 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
                     pause_cause::idle,
                     {network_mode::none, {}, {"b.example"}, 8},
                     {8443},
-                    {{"KEY", {"api.example.com"}, true}}};
+                    {{"KEY", {"api.example.com"}, true}},
+                    {"codex"}};
   sandbox_secrets secrets{{{{"KEY", {"value"}, {"api.example.com"}, true}, "placeholder"}}, {{"key"}, "pem"}};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   worker_resources resources{false,

@@ -227,6 +227,85 @@ void check_pausing(const conformance_subject& subject) {
   }
 }
 
+void check_groups(const conformance_subject& subject) {
+  auto spec = subject.spec();
+  auto made = must_create(subject, spec);
+  auto& driver = *subject.driver;
+  auto sleepers = [&] {
+    return subject.output_of(
+        made, "for each in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$each; echo; done 2>/dev/null | "
+              "grep -o '^sleep [0-9]*' | sort");
+  };
+  auto until = [&](const std::string& wanted) {
+    for (int i = 0; i < 1000 && sleepers() != wanted; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    CHECK(sleepers() == wanted);
+  };
+  auto group_of = [&](const std::string& name) {
+    auto group = driver.make_group(spec.id, name);
+    if (!group)
+      FAIL(text_of(group.error()));
+    return std::move(*group);
+  };
+  // Another session, no parent, no environment: whatever it does, it stays in its group.
+  const std::string hide = "(setsid env -i sleep 1001 & setsid env -i sh -c 'sleep 1002 & sleep 1003' &); ";
+  subject.output_of(made, "setsid sleep 1000 >/dev/null 2>&1 &");
+  auto one = make_sandbox_id().value, two = make_sandbox_id().value;
+  auto first = group_of(one);
+  REQUIRE(subject.start(made, hide + "exec sleep 1004", first.get()));
+  until("sleep 1000\nsleep 1001\nsleep 1002\nsleep 1003\nsleep 1004\n");
+
+  SECTION("its end is the end of all in it, and of nothing else") {
+    REQUIRE(driver.end_group(spec.id, one));
+    CHECK(sleepers() == "sleep 1000\n");
+    CHECK(driver.end_group(spec.id, one)); // idempotent
+    CHECK_FALSE(subject.start(made, "sleep 1005", first.get()));
+    CHECK(sleepers() == "sleep 1000\n");
+  }
+  SECTION("what is in a paused sandbox dies when it goes on") {
+    REQUIRE(driver.pause(spec.id));
+    auto ended = driver.end_group(spec.id, one);
+    CHECK(driver.attach(spec.id)); // paused it still is
+    REQUIRE(driver.resume(spec.id));
+    CHECK((ended || code_of(ended.error()) == errc::sandbox_failed));
+    until("sleep 1000\n");
+    CHECK(driver.end_group(spec.id, one));
+  }
+  SECTION("groups end with their sandbox, also one that is paused") {
+    auto second = group_of(two);
+    REQUIRE(driver.pause(spec.id));
+  }
+  SECTION("those that are left empty go, and those in use stay") {
+    auto groups = [&] {
+      auto all = subject.traces();
+      return std::count_if(all.begin(), all.end(),
+                           [](const std::string& each) { return each.starts_with("control group"); });
+    };
+    auto before = groups();
+    for (int i = 0; i < 50; ++i) {
+      auto each = group_of(make_sandbox_id().value);
+      REQUIRE(subject.start(made, "true", each.get()));
+      until("sleep 1000\nsleep 1001\nsleep 1002\nsleep 1003\nsleep 1004\n");
+    }
+    auto used = driver.stats(spec.id);
+    REQUIRE(used);
+    CHECK(used->pids < 20);
+    CHECK(groups() == before + 50);
+    REQUIRE(driver.remove_empty_groups(spec.id));
+    CHECK(groups() == before);
+    REQUIRE(driver.end_group(spec.id, one));
+    CHECK(sleepers() == "sleep 1000\n");
+  }
+  CHECK(code_of(driver.make_group(spec.id, "../x").error()) == errc::invalid_argument);
+  CHECK(code_of(driver.end_group(spec.id, "..").error()) == errc::invalid_argument);
+  REQUIRE(driver.destroy(spec.id));
+  CHECK(ended(made));
+  CHECK(subject.traces() == std::vector<std::string>{});
+  CHECK(code_of(driver.make_group(spec.id, two).error()) == errc::sandbox_ended);
+  CHECK(driver.end_group(spec.id, two));
+  CHECK(driver.remove_empty_groups(spec.id));
+}
+
 void check_parallel_creation(const conformance_subject& subject) {
   constexpr int count = 12;
   std::vector<sandbox_spec> specs;

@@ -18,6 +18,8 @@ struct conformance_subject {
   std::function<std::vector<std::string>()> traces; ///< what the machine holds for its sandboxes
   std::function<std::string(const runtime::instance&, const std::string&)>
       output_of; ///< runs a script, its output
+  std::function<bool(const runtime::instance&, const std::string&, int)>
+      start; ///< starts a script in a group, see driver::make_group
 };
 
 void check_life_cycle(const conformance_subject& subject);
@@ -28,6 +30,7 @@ void check_ports(const conformance_subject& subject);
 void check_listening(const conformance_subject& subject);
 void check_stats_and_limits(const conformance_subject& subject);
 void check_pausing(const conformance_subject& subject);
+void check_groups(const conformance_subject& subject);
 void check_parallel_creation(const conformance_subject& subject);
 
 } // namespace sandy::test

@@ -28,6 +28,9 @@ struct crun_subject : machine {
               INFO(script << '\n' << ran.errors);
               REQUIRE(ran.failure == "");
               return ran.output;
+            },
+            [](const instance& where, const std::string& script, int group) {
+              return start_inside(where, script, group).failure.empty();
             }};
   }
 };
@@ -74,6 +77,9 @@ TEST_CASE_METHOD(crun_subject, "crun: use is counted and limits can change", "[p
 }
 TEST_CASE_METHOD(crun_subject, "crun: a paused sandbox stands still, goes on, and ends", "[privileged]") {
   check_pausing(subject());
+}
+TEST_CASE_METHOD(crun_subject, "crun: a group of processes ends as one, wherever they hide", "[privileged]") {
+  check_groups(subject());
 }
 TEST_CASE_METHOD(crun_subject, "crun: many are made at once", "[privileged]") {
   check_parallel_creation(subject());

@@ -69,6 +69,11 @@ TEST_CASE_METHOD(images, "a program is found in any image, also as a link to wha
   std::filesystem::create_symlink("/opt/tools/agent", path + "/more/rootfs/usr/local/bin/agent");
   image_store store{path};
   CHECK(store.has_program("agent"));
+  for (int i = 0; i < 2; ++i) {
+    CHECK(store.has_program("agent", store.find("more")->version));
+    CHECK_FALSE(store.has_program("agent", store.find("basic")->version));
+  }
+  CHECK_FALSE(store.has_program("agent", "gone/rootfs"));
   for (auto name : {"", "other", "../bin/agent", "local/bin/agent"})
     CHECK_FALSE(store.has_program(name));
 }

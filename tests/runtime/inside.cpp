@@ -26,6 +26,24 @@ public:
       failure = std::string{"connect: "} + std::strerror(errno);
   }
 
+  /// Sends one byte and a descriptor with it.
+  void pass(char byte, int descriptor) {
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+    iovec piece{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    auto* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(part), &descriptor, sizeof descriptor);
+    if (failure.empty() && ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) != 1)
+      failure = std::string{"sendmsg: "} + std::strerror(errno);
+  }
+
   void send(std::string_view bytes) {
     while (failure.empty() && !bytes.empty()) {
       auto count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -66,7 +84,7 @@ private:
 };
 
 command_outcome run(const runtime::instance& where, const std::string& script,
-                    std::chrono::milliseconds timeout, std::uint8_t flags) {
+                    std::chrono::milliseconds timeout, std::uint8_t flags, int group) {
   connection guest{where.guest_socket};
   spawn_request request;
   request.flags = flags;
@@ -76,10 +94,15 @@ command_outcome run(const runtime::instance& where, const std::string& script,
   request.timeout_ms = static_cast<std::uint64_t>(timeout.count());
   request.ring_bytes = 1 << 20;
   std::string frames;
-  append_frame(frames, request);
+  if (group >= 0)
+    append_frame(frames, group_request{request});
+  else
+    append_frame(frames, request);
   append_frame(frames, frame_type::data, script);
   append_frame(frames, frame_type::end);
-  guest.send(frames);
+  if (group >= 0)
+    guest.pass(frames.front(), group);
+  guest.send(std::string_view{frames}.substr(group >= 0 ? 1 : 0));
 
   command_outcome outcome;
   auto deadline = std::chrono::steady_clock::now() + timeout + std::chrono::seconds{5};
@@ -124,11 +147,11 @@ command_outcome run(const runtime::instance& where, const std::string& script,
 
 command_outcome run_inside(const runtime::instance& where, const std::string& script,
                            std::chrono::milliseconds timeout) {
-  return run(where, script, timeout, 0);
+  return run(where, script, timeout, 0, -1);
 }
 
-command_outcome start_inside(const runtime::instance& where, const std::string& script) {
-  return run(where, script, std::chrono::minutes{10}, spawn_request::background);
+command_outcome start_inside(const runtime::instance& where, const std::string& script, int group) {
+  return run(where, script, std::chrono::minutes{10}, spawn_request::background, group);
 }
 
 } // namespace sandy::test

@@ -20,7 +20,8 @@ struct command_outcome {
 command_outcome run_inside(const runtime::instance& where, const std::string& script,
                            std::chrono::milliseconds timeout = std::chrono::seconds{30});
 
-/// Starts one that goes on by itself. Returns when it has been started.
-command_outcome start_inside(const runtime::instance& where, const std::string& script);
+/// Starts one that goes on by itself. Returns when it has been started. @param group that it is in, see
+/// driver::make_group; -1: the sandbox's own.
+command_outcome start_inside(const runtime::instance& where, const std::string& script, int group = -1);
 
 } // namespace sandy::test

@@ -68,8 +68,12 @@ std::vector<std::string> traces_of(const std::string& data_dir, const std::strin
   auto layout = cgroup_layout::detect();
   REQUIRE(layout);
   for (const auto& tree : layout->trees())
-    for (const auto& name : directories_in(tree + cgroup_parent))
-      found.push_back("control group: " + tree + cgroup_parent + "/" + name);
+    for (const auto& name : directories_in(tree + cgroup_parent)) {
+      auto group = tree + cgroup_parent + "/" + name;
+      found.push_back("control group: " + group);
+      for (const auto& nested : directories_in(group))
+        found.push_back("control group: " + group + "/" + nested);
+    }
   for (const auto& device : directories_in("/sys/block"))
     add_lines_with(read_small_file("/sys/block/" + device + "/loop/backing_file").value_or(""), data_dir,
                    device + ": ", found);
