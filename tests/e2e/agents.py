@@ -80,4 +80,4 @@ def texts(events: list) -> str:
 
 
 def processes(api, box: str) -> str:
-    return api.output(box, "ps -e -o args= | grep -v -e model_server -e 'ps -e' -e grep -e sandy-guest -e bash || true")
+    return api.output(box, "ps -e -o args= | grep -v -e model_server -e 'ps -e' -e grep -e /proc/self/fd/4 -e bash || true")
