@@ -92,6 +92,7 @@ private:
   environment variables() const;
   environment secret_variables() const;
   coro::task<void> prepare_secrets();
+  void settle_workdir();
   void open_data(); ///< makes its bytes and its ports reachable, for the owner of now
   void open_entrance();
   void show_entrance(); ///< whether it is paused

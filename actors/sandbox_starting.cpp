@@ -106,6 +106,7 @@ void sandbox_state_machine::take_over(runtime::instance made) {
   life_.enter(sandbox_state::ready);
   show_state();
   instance_ = std::make_shared<runtime::instance>(std::move(made));
+  settle_workdir();
   open_data();
   arm_lease();
   arm_idle();
@@ -128,6 +129,7 @@ caf::result<sandbox_info> sandbox_state_machine::claim(claim_sandbox message) {
   auto same_limits = wanted.limits == info.limits;
   claiming_ = true;
   info = std::move(wanted);
+  settle_workdir();
   record_.env = std::move(message.env);
   record_.network_bounds = std::move(message.network_bounds);
   record_.secrets = std::move(message.secrets);
@@ -194,6 +196,13 @@ result<void> sandbox_state_machine::serve_inside() {
   if (!inside_)
     return fail(errc::internal, "The API cannot be served inside the sandbox");
   return caf::unit;
+}
+
+/// Where commands start that say nothing: where its creator said, else where its image says.
+void sandbox_state_machine::settle_workdir() {
+  auto& workdir = record_.info.workdir;
+  if (workdir.empty())
+    workdir = instance_->workdir.empty() ? "/workspace" : instance_->workdir;
 }
 
 void sandbox_state_machine::open_data() {

@@ -70,6 +70,7 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](list_known) {
         end_orphans();
         coro::spawn(sweep_layers());
+        coro::spawn(sweep_images());
         std::vector<sandbox_id> ids;
         ids.reserve(live_.size());
         for (const auto& each : live_)

@@ -168,6 +168,8 @@ private:
   coro::task<void> read_layers();
   coro::task<void> collect_layers();
   coro::task<void> sweep_layers();
+  coro::task<void> sweep_images();
+  coro::task<image_info> remove_imported(remove_image request);
   static create_sandbox fork_of(const fork_sandbox& request, const layer_kept& original);
 
   // Recovery: worker_recovery.cpp.

@@ -20,6 +20,17 @@ coro::task<void> acquire(coro::semaphore& from, coro::semaphore::permit& into) {
   co_return caf::unit;
 }
 
+image_info shown(runtime::installed_image image) {
+  return {std::move(image.name),
+          false,
+          {},
+          image.size_bytes,
+          image.made_at,
+          image.imported,
+          std::move(image.digest),
+          std::move(image.layers)};
+}
+
 image_info shown(const layer_record& record) {
   return {record.name, true, record.source, record.size_bytes, record.created_at};
 }
@@ -32,10 +43,12 @@ caf::result<std::vector<image_info>> worker_state::images(list_images request) {
   if (!installed)
     co_return std::move(installed.error());
   std::vector<image_info> all;
-  for (auto& each : *installed)
-    all.push_back({std::move(each.name), false, {}, 0, each.made_at});
   for (const auto* each : layers_.visible(request.caller))
     all.push_back(shown(*each));
+  // A snapshot is what its name means to its tenant, also when an image of the same name was imported later.
+  for (auto& each : *installed)
+    if (layers_.find(request.caller, each.name) == nullptr)
+      all.push_back(shown(std::move(each)));
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   co_return std::move(all);
 }
@@ -145,11 +158,8 @@ coro::task<void> worker_state::store_layer(layer_record record) {
 caf::result<image_info> worker_state::remove_snapshot(remove_image request) {
   const auto* found = layers_.find(request.caller, request.name);
   if (found == nullptr) {
-    auto installed = co_await coro::blocking<unix_millis>(
-        env_.kernel_calls, [&d = env_.driver, name = request.name] { return d.image_changed_at(name); });
-    if (installed)
-      co_return fail(errc::forbidden, "This image belongs to the installation");
-    co_return fail(errc::image_not_found, "There is no image of this name");
+    auto removed = co_await remove_imported(std::move(request));
+    co_return std::move(removed);
   }
   auto nameless = *found;
   auto answer = shown(nameless);
@@ -165,6 +175,24 @@ caf::result<image_info> worker_state::remove_snapshot(remove_image request) {
   hold.reset();
   co_await collect_layers();
   co_return std::move(answer);
+}
+
+coro::task<image_info> worker_state::remove_imported(remove_image request) {
+  auto installed = co_await coro::blocking<std::vector<runtime::installed_image>>(
+      env_.kernel_calls, [&d = env_.driver] { return d.images(); });
+  if (!installed)
+    co_return std::move(installed.error());
+  auto found = std::find_if(installed->begin(), installed->end(),
+                            [&](const auto& each) { return each.name == request.name; });
+  if (found == installed->end())
+    co_return fail(errc::image_not_found, "There is no image of this name");
+  if (!found->imported || !request.caller.admin)
+    co_return fail(errc::forbidden, "This image belongs to the installation");
+  auto removed = co_await coro::blocking<void>(
+      env_.kernel_calls, [&d = env_.driver, name = request.name] { return d.remove_image(name); });
+  if (!removed)
+    co_return std::move(removed.error());
+  co_return shown(std::move(*found));
 }
 
 caf::result<std::vector<sandbox_info>> worker_state::fork(fork_sandbox request) {
@@ -294,6 +322,16 @@ coro::task<void> worker_state::sweep_layers() {
                 {{"layer", id.value}, {"outcome", removed ? "removed" : text_of(removed.error())}});
     }
   co_return co_await collect_layers();
+}
+
+/// Removes what imported images left that nobody stands on any more. What cannot be removed now is tried
+/// again.
+coro::task<void> worker_state::sweep_images() {
+  auto swept =
+      co_await coro::blocking<void>(env_.kernel_calls, [&d = env_.driver] { return d.sweep_images(); });
+  if (!swept)
+    log_event(log_level::warn, "images_not_swept", {{"error", text_of(swept.error())}});
+  co_return caf::unit;
 }
 
 } // namespace sandy

@@ -100,7 +100,6 @@ caf::result<sandbox_id> worker_state::make_warm(create_warm request) {
   if (creating_ >= env_.settings.create_concurrency || making_ >= env_.settings.create_concurrency ||
       room_.short_of() || room_.over(promised() + held_by_warm() + amounts_of(record.info.limits)))
     co_return fail(errc::capacity_exhausted, "Callers need the machine");
-  record.info.workdir = "/workspace";
   record.info.ttl_seconds = request.ttl_seconds;
   record.info.expires_at = record.info.created_at + 1000ll * request.ttl_seconds;
   record.uid_slot = free_slot();

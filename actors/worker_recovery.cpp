@@ -81,6 +81,7 @@ coro::task<void> worker_state::recover() {
       spawn_pool(kind);
   offer_found_members();
   co_await sweep_layers();
+  coro::spawn(sweep_images());
   auto leftovers = co_await coro::request(janitor_, coro::infinite, sweep{});
   log_event(log_level::info, "recovered",
             {{"sandboxes", std::to_string(live_.size())},

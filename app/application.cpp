@@ -166,6 +166,16 @@ void add_installed_flavor(config& settings, const std::string& name, std::uint32
   settings.worker.flavors.emplace(name, std::move(made));
 }
 
+runtime::oci::importer_options import_options(const config& settings) {
+  runtime::oci::importer_options options;
+  options.image_dir = std::filesystem::absolute(settings.image_dir).lexically_normal().string();
+  options.program = program_path(settings.import_helper, "sandy-import-image");
+  for (const auto& each : settings.image_import_dirs)
+    options.directories.push_back(std::filesystem::absolute(each).lexically_normal().string());
+  options.limits.bytes = settings.max_image_bytes;
+  return options;
+}
+
 } // namespace
 
 struct application::parts {
@@ -328,6 +338,7 @@ application::application(config settings, parts made)
     , system_config_(threads_)
     , system_(system_config_)
     , events_(start_events())
+    , importer_(import_options(settings_))
     , router_(http::all_routes())
     , context_{
           .system = system_,
@@ -353,7 +364,9 @@ application::application(config settings, parts made)
           .ports = http::ingress::port_signer{std::move(made.url_secret)},
           .port_listeners = settings_.port_listeners,
           .ports_not_served =
-              [this](const std::vector<std::uint16_t>& exposed) { return server_.ports_not_served(exposed); }}
+              [this](const std::vector<std::uint16_t>& exposed) { return server_.ports_not_served(exposed); },
+          .importer = &importer_,
+          .blocking_calls = coro::on_pool(threads_.blocking())}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
   // Last: it takes sandboxes over at once, and the server must be there to be reached from inside them.

@@ -13,6 +13,7 @@
 #include "metrics/registry.hpp"
 #include "runtime/driver.hpp"
 #include "runtime/guest/local_data_plane.hpp"
+#include "runtime/oci/importer.hpp"
 #include "store/store.hpp"
 
 #include <caf/actor_system.hpp>
@@ -109,6 +110,7 @@ private:
   event_log_actor events_;
   std::vector<webhook_actor> webhooks_;
   worker_actor worker_;
+  runtime::oci::importer importer_;
   http::router router_;
   http::context context_;
   http::server server_;

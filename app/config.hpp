@@ -52,8 +52,11 @@ struct config {
   std::string guest;         ///< path of sandy-guest; empty: beside the server's own program
   std::string launcher;      ///< path of sandy-launch; empty: beside the server's own program
   std::string copier;        ///< path of sandy-copy-layer; empty: the same
-  std::string agents;        ///< folder of agent definitions; empty: beside the server's own program
-  std::string agent_relay;   ///< IP:PORT; empty: none
+  std::string import_helper; ///< path of sandy-import-image; empty: beside the server's own program
+  std::uint64_t max_image_bytes = 16ull << 30; ///< of an imported image: its archive, and what it unpacks to
+  std::vector<std::string> image_import_dirs;  ///< where archives of this machine may be
+  std::string agents;      ///< folder of agent definitions; empty: beside the server's own program
+  std::string agent_relay; ///< IP:PORT; empty: none
   std::vector<std::string> agent_models;  ///< told to callers
   std::vector<std::string> network_allow; ///< destinations; empty: everything public
   std::vector<std::string> network_deny;  ///< destinations

@@ -471,6 +471,15 @@ std::vector<setting> make_settings() {
   all.push_back(make<count_kind<0>>("max_snapshots", group, FIELD(worker.max_snapshots),
                                     "Snapshots that a tenant may have"));
 
+  group = "Images";
+  all.push_back(make<size_kind>("max_image", group, FIELD(max_image_bytes),
+                                "Size of an image that is imported: of its archive without compression, and "
+                                "of what it unpacks to"));
+  all.push_back(
+      make<list_kind>("image_import_dirs", group, FIELD(image_import_dirs),
+                      "Directories, separated by commas, whose archives an administrator may import "
+                      "by their path; none given means none"));
+
   group = "Children";
   all.push_back(make<count_kind<0>>("child_max_alive", group, FIELD(worker.children.max_alive),
                                     "Sandboxes alive at once that one sandbox created"));
@@ -561,6 +570,8 @@ std::vector<setting> make_settings() {
                                 "The sandy-launch program; empty means beside the server"));
   all.push_back(make<path_kind>("copier", group, FIELD(copier),
                                 "The sandy-copy-layer program; empty means beside the server"));
+  all.push_back(make<path_kind>("import_helper", group, FIELD(import_helper),
+                                "The sandy-import-image program; empty means beside the server"));
   all.push_back(make<text_kind>("cgroup_parent", group, FIELD(cgroup_parent),
                                 "Control group that holds all sandboxes; empty derives one from data_dir"));
   all.push_back(make<count_kind<65536>>(

@@ -25,7 +25,8 @@ class registry;
 
 namespace sandy::runtime {
 class entrance_directory;
-}
+class image_importer;
+} // namespace sandy::runtime
 
 namespace sandy::http {
 
@@ -85,6 +86,9 @@ struct context {
   bool port_listeners = false;                      ///< listen on the ports that sandboxes expose
   /// Of exposed ports, those that are listened on nowhere, although they should be.
   std::function<std::vector<std::uint16_t>(const std::vector<std::uint16_t>& exposed)> ports_not_served{};
+  runtime::image_importer* importer = nullptr; ///< nullptr: images cannot be imported
+  /// Makes calls that may block, on a thread for them (`coro::offloaded`).
+  std::function<void(std::function<void()>)> blocking_calls{};
 
   /// The one that keeps this tenant's budget.
   const rate_limiter_actor& limiter_of(const tenant_id& tenant) const {

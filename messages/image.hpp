@@ -13,8 +13,11 @@ struct image_info {
   std::string name;
   bool snapshot = false;
   sandbox_id source;            ///< of a snapshot: the sandbox that it shows
-  std::uint64_t size_bytes = 0; ///< of a snapshot: on disk, about, without what it is made from
+  std::uint64_t size_bytes = 0; ///< on disk, about; of a snapshot without what it is made from; 0: unknown
   unix_millis created_at = 0;
+  bool imported = false;           ///< from an archive, by an administrator
+  std::string digest;              ///< of what it was made from; empty: unknown, as for a snapshot
+  std::vector<std::string> layers; ///< lowest first; those of a snapshot are not told
 };
 
 /// True for 1 to 128 of [a-z0-9._-] that do not start with a dot.
@@ -34,8 +37,9 @@ struct snapshot_sandbox {
   std::string name; ///< empty: one is made
 };
 
-/// Forgets a snapshot; answered by its image_info. Sandboxes made from it live on. Fails with
-/// image_not_found, and with forbidden for an image of the installation.
+/// Forgets a snapshot or, for an administrator, an image that was imported; answered by its image_info.
+/// Sandboxes made from it live on. Fails with image_not_found, and with forbidden for an image of the
+/// installation.
 struct remove_image {
   principal caller;
   std::string name;
@@ -66,7 +70,8 @@ struct layer_kept {
 
 template <class Inspector>
 auto inspect(Inspector& f, image_info& x) {
-  return f(caf::meta::type_name("image_info"), x.name, x.snapshot, x.source, x.size_bytes, x.created_at);
+  return f(caf::meta::type_name("image_info"), x.name, x.snapshot, x.source, x.size_bytes, x.created_at,
+           x.imported, x.digest, x.layers);
 }
 template <class Inspector>
 auto inspect(Inspector& f, list_images& x) {

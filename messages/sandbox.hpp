@@ -78,7 +78,8 @@ struct create_sandbox {
   bool preemptable = false;
   std::vector<std::uint16_t> expose_ports;
   environment env;
-  std::string workdir = "/workspace";                      ///< absolute
+  /// Absolute; empty: the image's, or /workspace.
+  std::string workdir;
   std::string upstream;                                    ///< a wish, echoed
   std::uint32_t idle_timeout_seconds = usual_idle_timeout; ///< 0: none
   bool pause_on_idle = false;               ///< when the idle timeout passes: pause it instead of ending it

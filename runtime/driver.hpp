@@ -34,11 +34,16 @@ struct instance {
   std::string guest_socket;           ///< host path where the guest listens
   environment variables;              ///< that its image wants its programs to find
   std::string image_version;          ///< what it stands on, for `has_program`; empty: not known
+  std::string workdir;                ///< where its image wants them to start; empty: it does not say
 };
 
 struct installed_image {
   std::string name;
   unix_millis made_at = 0;
+  std::uint64_t size_bytes = 0;      ///< on disk, about; 0: unknown
+  bool imported = false;             ///< it came from an archive
+  std::string digest;                ///< of what it was made from; empty: unknown
+  std::vector<std::string> layers{}; ///< lowest first
 };
 
 /// A layer that was made.
@@ -104,6 +109,13 @@ public:
 
   /// Every image that sandboxes can be made from, by name.
   virtual result<std::vector<installed_image>> images() = 0;
+
+  /// Forgets an image that was imported, and removes what no sandbox or layer stands on. Fails with
+  /// image_not_found, and with forbidden for an image that was built.
+  virtual result<void> remove_image(const std::string& name) = 0;
+
+  /// Removes what imported images left that nobody stands on any more, and what a crash left of an import.
+  virtual result<void> sweep_images() = 0;
 
   /// Whether a program of this name is where commands look for programs, in any image.
   virtual bool has_program(const std::string& name) = 0;

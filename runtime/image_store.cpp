@@ -2,6 +2,7 @@
 
 #include "messages/image.hpp"
 #include "runtime/crun/layout.hpp"
+#include "runtime/driver.hpp"
 #include "runtime/files.hpp"
 
 #include <nlohmann/json.hpp>
@@ -102,6 +103,18 @@ std::optional<image_store::description> image_store::describe(const std::string&
       found.layers.push_back(each.get<std::string>());
     }
   }
+  auto text = [&](const char* name) {
+    auto given = parsed.find(name);
+    return given != parsed.end() && given->is_string() ? given->get<std::string>() : std::string{};
+  };
+  found.digest = text("digest");
+  if (auto directory = text("working_directory");
+      directory.starts_with('/') && directory.find('\0') == std::string::npos)
+    found.working_directory = std::move(directory);
+  if (auto given = parsed.find("size_bytes"); given != parsed.end() && given->is_number_unsigned())
+    found.size_bytes = given->get<std::uint64_t>();
+  if (auto given = parsed.find("imported"); given != parsed.end())
+    found.imported = *given == true;
   return descriptions_.emplace(version, std::move(found)).first->second;
 }
 
@@ -126,6 +139,30 @@ result<std::vector<std::string>> image_store::trees(const std::string& version) 
 environment image_store::variables(const std::string& version) const {
   auto about = describe(version);
   return about ? std::move(about->variables) : environment{};
+}
+
+std::string image_store::working_directory(const std::string& version) const {
+  auto about = describe(version);
+  return about ? std::move(about->working_directory) : std::string{};
+}
+
+result<installed_image> image_store::describe_image(const std::string& name) const {
+  auto found = find(name);
+  if (!found)
+    return std::move(found.error());
+  auto made_at = changed_at(name);
+  auto about = describe(found->version);
+  if (!made_at || !about)
+    return fail(errc::image_not_found, "no image has this name");
+  installed_image all{name, *made_at, about->size_bytes, about->imported, std::move(about->digest), {}};
+  constexpr std::string_view prefix = ".layer-", by_content = "sha256-";
+  for (const auto& layer : about->layers) {
+    auto shown = layer.starts_with(prefix) ? layer.substr(prefix.size()) : layer;
+    if (shown.starts_with(by_content))
+      shown[by_content.size() - 1] = ':';
+    all.layers.push_back(std::move(shown));
+  }
+  return all;
 }
 
 void image_store::add_user(const std::string& name, const std::string& data_dir) const {

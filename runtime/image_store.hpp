@@ -18,6 +18,8 @@ struct image {
   std::string version; ///< what `trees` finds again, also when the name has come to mean another image
 };
 
+struct installed_image; // runtime/driver.hpp
+
 /// Finds images below one directory: `<directory>/<name>/rootfs` and `<directory>/<name>/image.json`, the
 /// latter written last by whoever builds the image. What its `layers` name, lowest first, are trees
 /// `<directory>/<layer>/tree` that lie below `rootfs`, shared with other images. Several servers may share a
@@ -36,6 +38,12 @@ public:
   /// The variables that programs in a sandbox of this version find, as its image.json says; none when it is
   /// not to be read. Read once: a version never changes.
   environment variables(const std::string& version) const;
+
+  /// Where programs in a sandbox of this version want to start, as its image.json says; empty: it does not.
+  std::string working_directory(const std::string& version) const;
+
+  /// Everything that is told of an image. Fails as `find`.
+  result<installed_image> describe_image(const std::string& name) const;
 
   /// When the image was completed. Fails as `find`.
   result<unix_millis> changed_at(std::string_view name) const;
@@ -62,6 +70,10 @@ private:
   struct description {
     environment variables;
     std::vector<std::string> layers; ///< lowest first
+    std::string working_directory;
+    std::string digest;
+    std::uint64_t size_bytes = 0;
+    bool imported = false;
   };
 
   bool complete(const std::string& name) const;

@@ -240,8 +240,8 @@ result<create_request> parse_create(const json& body) {
   message.upstream = fields.text({"upstream"}).value_or("");
   read_features(fields, request);
   message.env = fields.env({"env", "envVars", "env_vars"});
-  auto workdir = fields.path({"working_directory", "workingDirectory", "workdir"}).value_or(message.workdir);
-  message.workdir = workdir.starts_with('/') ? workdir : "/workspace/" + workdir;
+  if (auto workdir = fields.path({"working_directory", "workingDirectory", "workdir"}))
+    message.workdir = workdir->starts_with('/') ? *workdir : "/workspace/" + *workdir;
   read_connections(fields, message.connect_to);
   message.network = read_network(fields);
   message.secrets = read_secrets(fields);

@@ -24,8 +24,13 @@ json to_json(const image_info& image) {
            {"snapshot", image.snapshot},
            {"createdAt", created},
            {"created_at", created}};
-  if (image.snapshot) {
+  if (image.snapshot || image.size_bytes > 0)
     all["sizeBytes"] = all["size_bytes"] = image.size_bytes;
+  if (!image.snapshot) {
+    all["imported"] = image.imported;
+    all["digest"] = image.digest;
+    all["layers"] = image.layers;
+  } else {
     all["sourceSandboxId"] = all["source_sandbox_id"] = image.source.value;
   }
   return all;
@@ -36,6 +41,22 @@ json to_json(const std::vector<image_info>& images) {
   for (const auto& image : images)
     list.push_back(to_json(image));
   return {{"total", list.size()}, {"images", std::move(list)}};
+}
+
+result<import_request> parse_import(const json& body) {
+  field_reader fields{body};
+  import_request request;
+  request.name = fields.text({"name", "image"}).value_or("");
+  request.path = fields.path({"path"}).value_or("");
+  if (request.name.empty())
+    fields.missing("name");
+  if (request.path.empty())
+    fields.missing("path");
+  else if (request.path.front() != '/')
+    fields.refuse(errc::invalid_argument, "path must be absolute");
+  if (fields.failed())
+    return fields.error();
+  return request;
 }
 
 result<std::string> parse_snapshot(const json& body) {

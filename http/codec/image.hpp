@@ -14,6 +14,15 @@ namespace sandy::http::codec {
 nlohmann::json to_json(const image_info& image);
 nlohmann::json to_json(const std::vector<image_info>& images);
 
+/// An archive of the server's machine that is to become an image.
+struct import_request {
+  std::string name;
+  std::string path; ///< absolute
+};
+
+/// Fails with validation_failed and invalid_argument.
+result<import_request> parse_import(const nlohmann::json& body);
+
 /// The name in the body of a snapshot; empty: none. Fails with invalid_argument for what cannot be a name.
 result<std::string> parse_snapshot(const nlohmann::json& body);
 

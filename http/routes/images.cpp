@@ -5,6 +5,7 @@
 #include "http/errors.hpp"
 #include "http/routes/common.hpp"
 #include "http/routes/creating.hpp"
+#include "http/routes/image_import.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -123,6 +124,7 @@ io_task<result<void>> remove(exchange& ex) {
 void add_image_routes(std::vector<route>& table) {
   table.insert(table.end(), {{"POST", "/api/sandboxes/{id}/snapshot", answer<snapshot>},
                              {"POST", "/api/sandboxes/{id}/fork", answer<fork>},
+                             {"POST", "/api/images", answer<import_image>, false, request_cost::stream},
                              {"GET", "/api/images", answer<list>},
                              {"GET", "/api/images/{name}", answer<get>},
                              {"DELETE", "/api/images/{name}", answer<remove>}});

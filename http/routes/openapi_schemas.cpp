@@ -13,6 +13,7 @@ constexpr std::string_view parameters = R"json({
 "pid": {"name": "pid", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 0}, "description": "Id of a background process"},
 "target": {"name": "target", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id of the other sandbox"},
 "name": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of an image"},
+"image_name": {"name": "name", "in": "query", "schema": {"type": "string"}, "description": "Name of the image to be, where the body is the archive"},
 "tenant": {"name": "tenant", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of a tenant, as the configuration gives it to keys"},
 "ids": {"name": "ids", "in": "query", "schema": {"type": "string"}, "description": "Sandbox ids, separated by commas; without it all of the caller's"},
 "X-Sandy-Parent": {"name": "X-Sandy-Parent", "in": "header", "schema": {"type": "string"}, "description": "As parent_sandbox_id, which wins"},
@@ -172,7 +173,10 @@ constexpr std::string_view sandbox_schemas = R"json({
 "Image": {"type": "object", "required": ["name", "snapshot", "created_at"], "properties": {
   "name": {"type": "string"}, "image": {"type": "string"}, "snapshot": {"type": "boolean"},
   "created_at": {"type": "string", "format": "date-time"}, "createdAt": {"type": "string", "format": "date-time"},
-  "size_bytes": {"type": "integer"}, "sizeBytes": {"type": "integer"}, "source_sandbox_id": {"type": "string"}, "sourceSandboxId": {"type": "string"}}},
+  "size_bytes": {"type": "integer"}, "sizeBytes": {"type": "integer"}, "source_sandbox_id": {"type": "string"}, "sourceSandboxId": {"type": "string"},
+  "imported": {"type": "boolean"}, "digest": {"type": "string"}, "layers": {"type": "array", "items": {"type": "string"}, "description": "Lowest first"}}},
+"ImportImage": {"type": "object", "required": ["name", "path"], "properties": {
+  "name": {"type": "string"}, "path": {"type": "string", "description": "An archive of the server's machine, below a directory that its operator allows"}}},
 "DeletedImage": {"allOf": [{"$ref": "#/components/schemas/Image"}, {"type": "object", "required": ["deleted"], "properties": {"deleted": {"type": "boolean", "const": true}}}]},
 "ImageList": {"type": "object", "required": ["images", "total"], "properties": {"images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}}, "total": {"type": "integer"}}},
 "EndedSandbox": {"type": "object", "required": ["status", "ok"], "properties": {

@@ -105,6 +105,7 @@ crun_driver::crun_driver(crun_options options, cgroup_layout layout, std::string
     , stage_(std::move(stage))
     , images_(options_.image_dir)
     , layers_(options_.data_dir, images_)
+    , imported_(options_.image_dir)
     , disks_(options_.data_dir) {
   images_.add_user(fingerprint(options_.data_dir), options_.data_dir);
 }
@@ -132,6 +133,7 @@ result<instance> crun_driver::find_running(const sandbox_id& id, const sandbox_f
   if (auto from = read_origin(files.origin)) {
     found.variables = images_.variables(from->image);
     found.image_version = from->image;
+    found.workdir = images_.working_directory(from->image);
   }
   if (group(id).frozen())
     return found; // it answers when it runs again
@@ -237,8 +239,8 @@ result<void> crun_driver::set_limits(const sandbox_id& id, const resource_limits
 result<std::vector<installed_image>> crun_driver::images() {
   std::vector<installed_image> all;
   for (auto& name : images_.list())
-    if (auto made = images_.changed_at(name)) // not replaced at this moment
-      all.push_back({std::move(name), *made});
+    if (auto described = images_.describe_image(name)) // not replaced at this moment
+      all.push_back(std::move(*described));
   return all;
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/disk_image.hpp"
 #include "runtime/driver.hpp"
 #include "runtime/image_store.hpp"
+#include "runtime/oci/published_images.hpp"
 
 #include <chrono>
 #include <mutex>
@@ -60,6 +61,8 @@ public:
     return images_.changed_at(image);
   }
   result<std::vector<installed_image>> images() override;
+  result<void> remove_image(const std::string& name) override { return imported_.remove(name); }
+  result<void> sweep_images() override { return imported_.sweep(); }
   bool has_program(const std::string& name) override { return images_.has_program(name); }
   bool has_program(const std::string& name, const instance& where) override {
     return images_.has_program(name, where.image_version);
@@ -106,6 +109,7 @@ private:
   std::string stage_; ///< where launchers mount, each in its own namespace
   image_store images_;
   layer_store layers_;
+  oci::published_images imported_;
   std::mutex copying_mutex_;
   std::set<std::string> copying_; ///< ids of sandboxes that this server copies now
   disk_maker disks_;

@@ -279,3 +279,55 @@ TEST_CASE_METHOD(studio, "a sandbox is paused when its copying is over", "[image
   CHECK(pausing.answered());
   CHECK(driver.frozen.contains(source.id));
 }
+
+TEST_CASE_METHOD(studio, "an imported image is everybody's to use and an administrator's to forget",
+                 "[images]") {
+  driver.imported = {{"theirs", 5, 4096, true, "sha256:aa", {"sha256:bb"}}};
+  auto all = ask(worker, list_images{{{"alice"}}});
+  REQUIRE(all);
+  REQUIRE(all->size() == 2);
+  CHECK(all->at(1).name == "theirs");
+  CHECK(all->at(1).imported);
+  CHECK(all->at(1).digest == "sha256:aa");
+  CHECK(all->at(1).layers == std::vector<std::string>{"sha256:bb"});
+  CHECK(all->at(1).size_bytes == 4096);
+  CHECK(code_of(forget("theirs").error()) == errc::forbidden);
+  principal admin{{"alice"}};
+  admin.admin = true;
+  CHECK(code_of(forget("basic", admin).error()) == errc::forbidden);
+  CHECK(code_of(forget("unknown", admin).error()) == errc::image_not_found);
+  auto gone = forget("theirs", admin);
+  REQUIRE(gone);
+  CHECK(gone->name == "theirs");
+  CHECK(driver.imported.empty());
+}
+
+TEST_CASE_METHOD(studio, "a tenant's snapshot goes before an image imported later under its name",
+                 "[images]") {
+  REQUIRE(snap(made(), "mine"));
+  driver.imported = {{"mine", 5, 4096, true, "", {}}};
+  auto all = ask(worker, list_images{{{"alice"}}});
+  REQUIRE(all);
+  REQUIRE(all->size() == 2);
+  CHECK(all->at(1).snapshot);
+  all = ask(worker, list_images{{{"bob"}}});
+  REQUIRE(all);
+  REQUIRE(all->size() == 2);
+  CHECK(all->at(1).imported);
+}
+
+TEST_CASE_METHOD(studio, "what imports left is looked for at the start and from then on", "[images]") {
+  CHECK(driver.image_sweeps > 0);
+  auto before = driver.image_sweeps;
+  advance(61s);
+  CHECK(driver.image_sweeps > before);
+}
+
+TEST_CASE_METHOD(studio, "commands start where the creator says, else where the image says", "[images]") {
+  CHECK(made().workdir == "/workspace");
+  driver.workdir = "/srv";
+  CHECK(made().workdir == "/srv");
+  auto request = wanted("alice");
+  request.workdir = "/elsewhere";
+  CHECK(made(request).workdir == "/elsewhere");
+}

@@ -83,7 +83,20 @@ public:
   }
   result<unix_millis> image_changed_at(const std::string&) override { return image_made; }
   result<std::vector<runtime::installed_image>> images() override {
-    return std::vector<runtime::installed_image>{{"basic", image_made}};
+    std::vector<runtime::installed_image> all{{"basic", image_made}};
+    all.insert(all.end(), imported.begin(), imported.end());
+    return all;
+  }
+  result<void> remove_image(const std::string& name) override {
+    if (name == "basic")
+      return fail(errc::forbidden, "built");
+    if (std::erase_if(imported, [&](const auto& each) { return each.name == name; }) == 0)
+      return fail(errc::image_not_found, "no image has this name");
+    return caf::unit;
+  }
+  result<void> sweep_images() override {
+    ++image_sweeps;
+    return caf::unit;
   }
   result<void> destroy(const sandbox_id& id) override {
     ++destructions;
@@ -151,6 +164,9 @@ public:
     return std::vector<layer_id>{kept_layers.begin(), kept_layers.end()};
   }
 
+  std::vector<runtime::installed_image> imported;
+  std::string workdir; ///< that images ask for
+  int image_sweeps = 0;
   std::set<sandbox_id> present;
   std::set<sandbox_id> dead;
   std::vector<std::string> history; ///< "create <id>" and "destroy <id>", those that went well
@@ -184,8 +200,9 @@ public:
   std::uint64_t cpu_usec = 0;
 
 private:
-  static runtime::instance make() {
+  runtime::instance make() const {
     runtime::instance made;
+    made.workdir = workdir;
     made.init_pid = 1;
     made.init.reset(::eventfd(0, EFD_CLOEXEC)); // never readable: process 1 lives
     made.guest_socket = "/nonexistent";

@@ -146,6 +146,10 @@ def test_every_operation_answers_as_declared(api, document):
         assert response.status_code == 403
         check_declared(document, document["paths"]["/api/admin/limits/{tenant}"][method], response)
         asked.add((method, "/api/admin/limits/{tenant}"))
+    response = api.http.post("/api/images", json={"name": "declared", "path": "/nowhere"})
+    assert response.status_code == 403
+    check_declared(document, document["paths"]["/api/images"]["post"], response)
+    asked.add(("post", "/api/images"))
     described = {(method, path) for method, path, _ in operations(document) if path.startswith("/api/sandboxes") or not path.startswith("/sandboxes")}
     assert described - asked == set(), "described, but not asked here"
     assert asked - described - {("head", "/api/sandboxes/{id}/files")} == set(), "answers, but is not described"

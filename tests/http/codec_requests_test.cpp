@@ -77,7 +77,7 @@ TEST_CASE("an empty create asks for the defaults", "[codec]") {
   CHECK(message.limits.memory_bytes == 0);
   CHECK(message.expose_ports.empty());
   CHECK(message.env.empty());
-  CHECK(message.workdir == "/workspace");
+  CHECK(message.workdir.empty()); // the image's
 }
 
 TEST_CASE("priorities are numbers, numeric strings or words in any case", "[codec]") {

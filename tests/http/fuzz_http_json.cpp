@@ -34,7 +34,7 @@ void check_objects(std::string_view text) {
     return;
   if (auto request = parse_create(*object)) {
     require(request->message.priority <= 3);
-    require(!request->message.workdir.empty() && request->message.workdir.front() == '/');
+    require(request->message.workdir.empty() || request->message.workdir.front() == '/');
   }
   if (auto request = parse_exec(*object, std::chrono::minutes{10}))
     require(request->spec.timeout.count() > 0 || request->form == exec_form::background);

@@ -180,8 +180,17 @@ class SandyClient:
         """Describes the images and snapshots that sandboxes can be made from."""
         return list((await self._object(protocol.image()))["images"])
 
+    async def import_image(self, name: str, archive: Any = None, path: Optional[str] = None) -> Dict[str, Any]:
+        """Makes an image that `create_sandbox(image=...)` takes, with an administrator's key.
+
+        Args:
+            archive: an OCI layout as tar, or what `docker save` writes: bytes, or an iterator of bytes.
+            path: instead, of such a file on the server's machine.
+        """
+        return await self._object(protocol.import_image(name, archive, path))
+
     async def delete_image(self, name: str) -> None:
-        """Forgets a snapshot. Sandboxes made from it live on."""
+        """Forgets a snapshot or an imported image. Sandboxes made from it live on."""
         await self._send(protocol.image(name, "DELETE"))
 
     async def terminate(self, sandbox_id: str) -> None:

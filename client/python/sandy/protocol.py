@@ -18,6 +18,8 @@ LARGEST_JSON_FILE = 32 * 1024 * 1024
 CALL_SECONDS = 90.0
 # Copying a file system waits for the disk.
 COPY_SECONDS = 240.0
+# An image comes and is unpacked.
+IMPORT_SECONDS = 3600.0
 # A command's own timeout comes first, so that its true outcome arrives.
 EXEC_GRACE_SECONDS = 10.0
 # A stream speaks at least every 10 s (keep-alive comments); silence of this length means the connection is dead.
@@ -73,6 +75,15 @@ def snapshot(sandbox_id: str, name: Optional[str]) -> Call:
 
 def fork(sandbox_id: str, count: int, options: Dict[str, Any]) -> Call:
     return sandbox(sandbox_id, "POST", "/fork", json={"count": count, **options}, read_seconds=COPY_SECONDS)
+
+
+def import_image(name: str, archive: Any, path: Optional[str]) -> Call:
+    if (archive is None) == (path is None):
+        raise ValueError("either archive or path")
+    if path is not None:
+        return Call("POST", "/api/images", json={"name": name, "path": path}, read_seconds=IMPORT_SECONDS)
+    headers = {"Content-Type": "application/x-tar"}
+    return Call("POST", "/api/images", params={"name": name}, headers=headers, content=archive, read_seconds=IMPORT_SECONDS)
 
 
 def image(name: str = "", method: str = "GET") -> Call:
