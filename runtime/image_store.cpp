@@ -4,10 +4,14 @@
 #include "runtime/crun/layout.hpp"
 #include "runtime/driver.hpp"
 #include "runtime/files.hpp"
+#include "runtime/unique_fd.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cctype>
@@ -35,9 +39,15 @@ bool is_layer_name(const std::string& name) {
 /// What an overlay makes of this path in the upper of two trees.
 enum class shown { not_here, here, removed };
 
-shown look_up(const std::string& path) {
+/// Links on the way are not followed: in a tree that strangers made they may lead anywhere.
+shown look_up(const std::string& tree, const std::string& path) {
+  unique_fd root{::open(tree.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  open_how how{};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  unique_fd found{static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how))};
   struct stat about{}; // a link means what it does inside: that it is there is enough
-  if (::lstat(path.c_str(), &about) != 0)
+  if (!found || ::fstat(found.get(), &about) != 0)
     return shown::not_here;
   return S_ISCHR(about.st_mode) && about.st_rdev == 0 ? shown::removed : shown::here;
 }
@@ -46,7 +56,7 @@ shown look_up(const std::string& path) {
 bool is_program_in(const std::vector<std::string>& trees, const std::string& name) {
   for (const auto* directory : {"usr/local/bin", "usr/bin", "root/.local/bin"})
     for (auto tree = trees.rbegin(); tree != trees.rend(); ++tree) {
-      auto seen = look_up(*tree + "/" + directory + "/" + name);
+      auto seen = look_up(*tree, std::string{directory} + "/" + name);
       if (seen == shown::here)
         return true;
       if (seen == shown::removed)

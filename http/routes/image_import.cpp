@@ -180,10 +180,12 @@ io_task<result<void>> import_image(exchange& ex) {
   auto begun = co_await coro::offloaded<running_import>(server.blocking_calls, std::move(begin));
   if (!begun)
     co_return begun.error();
-  auto import = std::move(*begun);
+  auto begun_import = std::move(*begun);
   const bool shown = ex.header("Accept").find("text/event-stream") != std::string_view::npos;
-  auto conversation = converse(ex, std::move(import->archive), std::move(import->progress), shown);
-  auto work = coro::offloaded<image_info>(server.blocking_calls, [import] { return import->finish(); });
+  auto conversation =
+      converse(ex, std::move(begun_import->archive), std::move(begun_import->progress), shown);
+  auto work =
+      coro::offloaded<image_info>(server.blocking_calls, [begun_import] { return begun_import->finish(); });
   auto [talked, made] = co_await (std::move(conversation) && std::move(work));
   if (!talked)
     co_return code_of(talked.error()) == errc::cancelled ? answered() : talked.error();

@@ -222,7 +222,7 @@ void describe_images(std::vector<described_operation>& all) {
                  {"image_name"},
                  {{octets, ""}, {"application/x-tar", ""}, {json_type, "ImportImage"}},
                  {{json_type, "Image"}, {events, ""}},
-                 {400, 403, 408, 409, 413, 422, 503, 504}});
+                 {400, 403, 409, 413, 422, 503}});
   all.push_back({"GET",
                  "/api/images/{name}",
                  "get_image",

@@ -33,7 +33,8 @@ result<void> write_all(int file, std::string_view bytes) {
 }
 
 /// Pieces of a sparse file would change its digest: files of an archive have no holes.
-result<archive_files::file> keep(tar_reader& from, int directory, std::uint64_t number, free_space& space) {
+result<archive_files::file> keep(tar_reader& from, int directory, std::uint64_t number, free_space& space,
+                                 const std::function<result<void>()>& go_on) {
   unique_fd to{
       ::openat(directory, std::to_string(number).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
   if (!to)
@@ -46,6 +47,8 @@ result<archive_files::file> keep(tar_reader& from, int directory, std::uint64_t 
       return std::move(piece.error());
     if (!*piece)
       break;
+    if (auto wanted = go_on(); !wanted)
+      return std::move(wanted.error());
     const auto& [bytes, offset] = **piece;
     if (offset != static_cast<std::int64_t>(kept.size))
       return fail(errc::invalid_argument, "The archive has a file with holes");
@@ -84,7 +87,8 @@ std::string plain_name(std::string_view name) {
   return plain;
 }
 
-result<archive_files> archive_files::read(int archive, int directory, const import_limits& limits) {
+result<archive_files> archive_files::read(int archive, int directory, const import_limits& limits,
+                                          const std::function<result<void>()>& go_on) {
   archive_files all{directory};
   auto budget = limits.bytes;
   free_space space{directory};
@@ -111,7 +115,7 @@ result<archive_files> archive_files::read(int archive, int directory, const impo
       auto base = slash == std::string::npos ? std::string{} : name.substr(0, slash + 1);
       all.links_[name] = plain_name(base + (target != nullptr ? target : ""));
     } else if (::archive_entry_filetype(*entry) == AE_IFREG) {
-      auto kept = keep(reader, directory, number, space);
+      auto kept = keep(reader, directory, number, space, go_on);
       if (!kept)
         return std::move(kept.error());
       all.files_[name] = std::move(*kept);

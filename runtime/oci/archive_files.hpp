@@ -5,6 +5,7 @@
 #include "runtime/unique_fd.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,9 +26,11 @@ public:
     std::string sha256; ///< of its bytes, in hex
   };
 
-  /// Reads a whole archive. @param archive read to its end. @param directory empty; outlives this. Fails with
-  /// invalid_argument, payload_too_large, capacity_exhausted, internal.
-  static result<archive_files> read(int archive, int directory, const import_limits& limits);
+  /// Reads a whole archive. @param archive read to its end. @param directory empty; outlives this. @param
+  /// go_on asked often; what it fails with ends the reading. Fails with invalid_argument, payload_too_large,
+  /// capacity_exhausted, internal.
+  static result<archive_files> read(int archive, int directory, const import_limits& limits,
+                                    const std::function<result<void>()>& go_on);
 
   /// The file of that plain name, also through links of the archive; nullptr: there is none.
   const file* find(std::string_view name) const;

@@ -30,11 +30,14 @@ result<unique_fd> make_directory(int in, const std::string& name) {
   return made;
 }
 
-class import {
+class one_import {
 public:
-  import(int directory, const import_limits& limits,
-         const progress_listener& on_progress) :directory_(directory),
-      limits_(limits), entries_(limits.entries), bytes_(limits.bytes), on_progress_(on_progress) {}
+  one_import(int directory, const import_limits& limits, const progress_listener& on_progress)
+      : directory_(directory)
+      , limits_(limits)
+      , entries_(limits.entries)
+      , bytes_(limits.bytes)
+      , on_progress_(on_progress) {}
 
   result<void> run(int archive, const std::set<std::string>& known) {
     for (auto [name, into] : {std::pair{"archive", &archive_}, {"layers", &layers_}, {"trash", &trash_}}) {
@@ -43,7 +46,7 @@ public:
         return std::move(made.error());
       *into = std::move(*made);
     }
-    auto files = archive_files::read(archive, archive_.get(), limits_);
+    auto files = archive_files::read(archive, archive_.get(), limits_, on_progress_.go_on);
     if (!files)
       return std::move(files.error());
     auto image = find_image(*files, this_architecture(), most_image_trees - 1, limits_);
@@ -63,11 +66,11 @@ public:
 
 private:
   result<void> tell(const packed_layer& layer, const char* state, std::uint64_t bytes) {
-    return on_progress_({{"digest", "sha256:" + layer.diff_id},
-                         {"layer", number_},
-                         {"layers", total_},
-                         {"state", state},
-                         {"bytes", bytes}});
+    return on_progress_.tell({{"digest", "sha256:" + layer.diff_id},
+                              {"layer", number_},
+                              {"layers", total_},
+                              {"state", state},
+                              {"bytes", bytes}});
   }
 
   result<tree_size> take_known(const packed_layer& layer) {
@@ -90,7 +93,7 @@ private:
     auto on_bytes = [&](std::uint64_t more) -> result<void> {
       bytes += more;
       if (bytes - told_bytes < step_bytes)
-        return caf::unit;
+        return on_progress_.go_on();
       told_bytes = bytes;
       return tell(layer, "unpacking", bytes);
     };
@@ -135,7 +138,7 @@ private:
 
 result<void> import_image(int archive, int directory, const std::set<std::string>& known,
                           const import_limits& limits, const progress_listener& on_progress) {
-  return import{directory, limits, on_progress}.run(archive, known);
+  return one_import{directory, limits, on_progress}.run(archive, known);
 }
 
 } // namespace sandy::runtime::oci

@@ -14,8 +14,11 @@ namespace sandy::runtime::oci {
 /// What a finished import leaves in its directory for whoever publishes it: digest, config, and layers.
 inline constexpr const char* result_file = "result.json";
 
-/// Told of every step, as JSON. Fails when nobody listens any more: then the import ends.
-using progress_listener = std::function<result<void>(const nlohmann::json& step)>;
+/// Whoever waits for an import. Both fail when nobody does any more: then the import ends.
+struct progress_listener {
+  std::function<result<void>(const nlohmann::json& step)> tell; ///< of every step
+  std::function<result<void>()> go_on;                          ///< asked often
+};
 
 /// Makes the layers of the image in an archive: `<directory>/layers/<diff id>/tree`, those in `known` not
 /// again, and then `result.json`. All is on disk when it returns. Blocking. Fails with invalid_argument,

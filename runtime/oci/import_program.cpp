@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <clocale>
@@ -50,6 +51,14 @@ result<void> tell(const nlohmann::json& step) {
   return caf::unit;
 }
 
+/// Asks the kernel whether the pipe still has a reader.
+result<void> go_on() {
+  pollfd watched{progress, 0, 0};
+  if (::poll(&watched, 1, 0) > 0 && (watched.revents & POLLERR) != 0)
+    return fail(errc::cancelled, "nobody waits for the image any more");
+  return caf::unit;
+}
+
 result<void> run(const std::string& directory, const oci::import_limits& limits) {
   std::set<std::string> known;
   std::istringstream lines{read_small_file(directory + "/known", most_known_bytes).value_or("")};
@@ -58,7 +67,7 @@ result<void> run(const std::string& directory, const oci::import_limits& limits)
   if (auto confined = oci::confine(directory + "/root"); !confined)
     return confined;
   unique_fd here{::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  return oci::import_image(archive, here.get(), known, limits, tell);
+  return oci::import_image(archive, here.get(), known, limits, {tell, go_on});
 }
 
 } // namespace

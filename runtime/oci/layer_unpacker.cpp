@@ -147,6 +147,8 @@ result<tree_size> layer_unpacker::unpack(tar_reader& from,
     if (entries_ == 0)
       return fail(errc::payload_too_large, "The image has too many files");
     --entries_;
+    if (auto told = on_progress(0); !told)
+      return std::move(told.error());
     if (auto done = add(*entry, from); !done)
       return std::move(done.error());
   }

@@ -32,7 +32,8 @@ public:
   layer_unpacker(int tree, int trash, std::uint64_t& entries);
 
   /// Unpacks all. Fails with invalid_argument, payload_too_large, capacity_exhausted, internal.
-  /// @param on_progress told of the bytes of every piece.
+  /// @param on_progress told of every entry, and of the bytes of every piece; what it fails with ends the
+  /// work.
   result<tree_size> unpack(tar_reader& from, const std::function<result<void>(std::uint64_t)>& on_progress);
 
 private:

@@ -32,6 +32,7 @@ using nlohmann::json;
 constexpr std::string_view layer_prefix = ".layer-sha256-";
 constexpr std::string_view staging_prefix = ".import-";
 constexpr std::string_view removing_prefix = ".removing-";
+constexpr std::string_view naming_prefix = ".naming-";
 constexpr std::size_t most_description_bytes = 16 << 20;
 /// For rm(1), of a tree of a million files.
 constexpr auto removal_patience = std::chrono::minutes{10};
@@ -171,7 +172,7 @@ result<void> published_images::publish(const staging& from, const std::string& n
   }
   // Servers take its age for when it became current: what they keep warm of another version is older.
   ::utimensat(store.get(), (version + "/image.json").c_str(), nullptr, 0);
-  auto link = path(".link-" + name + "-" + random_name());
+  auto link = path(std::string{naming_prefix} + random_name());
   if ((::mkdir(path(name).c_str(), 0755) != 0 && errno != EEXIST) ||
       (::symlink("rootfs/../image.json", (path(name) + "/image.json").c_str()) != 0 && errno != EEXIST) ||
       ::symlink(("../" + version + "/rootfs").c_str(), link.c_str()) != 0 ||
@@ -285,6 +286,9 @@ result<void> published_images::sweep() const {
         if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
           set_aside(name); // whoever worked there was killed
       }
+    for (const auto& name : names_in(directory_))
+      if (name.starts_with(naming_prefix))
+        ::unlink(path(name).c_str());
     take_old_versions();
     auto layers = directories_in(directory_);
     std::erase_if(layers, [](const auto& name) { return !name.starts_with(layer_prefix); });

@@ -35,7 +35,7 @@ struct imports {
   }
 
   /// Imports an archive through the pipe; @returns what it failed with.
-  errc import(const std::string& name, const std::string& bytes) {
+  errc imports_as(const std::string& name, const std::string& bytes) {
     oci::importer from{options};
     auto begun = from.begin(name, std::nullopt);
     if (!begun)
@@ -112,7 +112,7 @@ TEST_CASE_METHOD(imports, "an archive becomes an image of the store", "[oci][pri
                                       {"WorkingDir", "/srv"},
                                       {"Cmd", {"serve"}},
                                       {"ExposedPorts", {{"8080/tcp", json::object()}}}});
-  REQUIRE(import("mine", archive_of(image.oci_files())) == errc::none);
+  REQUIRE(imports_as("mine", archive_of(image.oci_files())) == errc::none);
   CHECK(last.name == "mine");
   CHECK(last.imported);
   CHECK(last.size_bytes > 0);
@@ -139,9 +139,9 @@ TEST_CASE_METHOD(imports, "an archive becomes an image of the store", "[oci][pri
 TEST_CASE_METHOD(imports, "docker's archives and compressed layers lead to the same layers",
                  "[oci][privileged]") {
   auto image = image_of({low, high});
-  REQUIRE(import("one", archive_of(image.docker_files())) == errc::none);
+  REQUIRE(imports_as("one", archive_of(image.docker_files())) == errc::none);
   image.gzip = true;
-  REQUIRE(import("two", packed(archive_of(image.oci_files()), packing::zstd)) == errc::none);
+  REQUIRE(imports_as("two", packed(archive_of(image.oci_files()), packing::zstd)) == errc::none);
   CHECK(names(".layer-").size() == 2);
   CHECK(told.find("\"state\":\"known\"") != std::string::npos);
   CHECK(told.find("\"state\":\"unpacked\"") == std::string::npos);
@@ -154,15 +154,15 @@ TEST_CASE_METHOD(imports, "a layer with another content than announced leaves no
   for (auto& [name, content] : all)
     if (name.ends_with("layer.tar"))
       content = other;
-  CHECK(import("mine", archive_of(all)) == errc::digest_mismatch);
-  CHECK(import("mine", archive_of(image.oci_files()).substr(0, 3000)) == errc::invalid_argument);
-  CHECK(import("mine", archive_of(image_of({tar_of({{"../x"}})}).oci_files())) == errc::invalid_argument);
+  CHECK(imports_as("mine", archive_of(all)) == errc::digest_mismatch);
+  CHECK(imports_as("mine", archive_of(image.oci_files()).substr(0, 3000)) == errc::invalid_argument);
+  CHECK(imports_as("mine", archive_of(image_of({tar_of({{"../x"}})}).oci_files())) == errc::invalid_argument);
   CHECK(complaint.find("../x") != std::string::npos);
   options.limits.bytes = 1000;
-  CHECK(import("mine", archive_of(image.oci_files())) == errc::payload_too_large);
+  CHECK(imports_as("mine", archive_of(image.oci_files())) == errc::payload_too_large);
   options.limits.bytes = 1 << 30;
   options.limits.entries = 1;
-  CHECK(import("mine", archive_of(image.oci_files())) == errc::payload_too_large);
+  CHECK(imports_as("mine", archive_of(image.oci_files())) == errc::payload_too_large);
   CHECK(names(".layer-").empty());
   CHECK(names(".import-").empty());
   CHECK_FALSE(images().find("mine"));
@@ -193,8 +193,8 @@ TEST_CASE_METHOD(imports, "an archive is imported by its path where that is allo
 
 TEST_CASE_METHOD(imports, "layers stay while an image has them or a sandbox stands on them",
                  "[oci][privileged]") {
-  REQUIRE(import("one", archive_of(image_of({low, high}).oci_files())) == errc::none);
-  REQUIRE(import("two", archive_of(image_of({low, other}).oci_files())) == errc::none);
+  REQUIRE(imports_as("one", archive_of(image_of({low, high}).oci_files())) == errc::none);
+  REQUIRE(imports_as("two", archive_of(image_of({low, other}).oci_files())) == errc::none);
   CHECK(names(".layer-").size() == 3);
   stand_on("one", "box");
   REQUIRE(published.remove("one"));
@@ -212,10 +212,10 @@ TEST_CASE_METHOD(imports, "layers stay while an image has them or a sandbox stan
 
 TEST_CASE_METHOD(imports, "an image of the same name takes the place of the one before",
                  "[oci][privileged]") {
-  REQUIRE(import("mine", archive_of(image_of({low}).oci_files())) == errc::none);
+  REQUIRE(imports_as("mine", archive_of(image_of({low}).oci_files())) == errc::none);
   auto before = images().find("mine")->version;
   stand_on("mine", "box");
-  REQUIRE(import("mine", archive_of(image_of({other}).oci_files())) == errc::none);
+  REQUIRE(imports_as("mine", archive_of(image_of({other}).oci_files())) == errc::none);
   auto after = images().find("mine")->version;
   CHECK(before != after);
   REQUIRE(published.sweep());
@@ -228,7 +228,7 @@ TEST_CASE_METHOD(imports, "an image of the same name takes the place of the one 
 
 TEST_CASE_METHOD(imports, "while a server's data cannot be seen, nothing is removed", "[oci][privileged]") {
   std::filesystem::create_directory_symlink(scratch.path + "/elsewhere", store + "/.users/other");
-  REQUIRE(import("mine", archive_of(image_of({low}).oci_files())) == errc::none);
+  REQUIRE(imports_as("mine", archive_of(image_of({low}).oci_files())) == errc::none);
   REQUIRE(published.remove("mine"));
   CHECK(names(".layer-").size() == 1);
 }
@@ -236,9 +236,9 @@ TEST_CASE_METHOD(imports, "while a server's data cannot be seen, nothing is remo
 TEST_CASE_METHOD(imports, "images that were built stay what they are", "[oci][privileged]") {
   std::filesystem::create_directories(store + "/built/rootfs");
   REQUIRE(write_new_file(store + "/built/image.json", "{}"));
-  CHECK(import("built", archive_of(image_of({low}).oci_files())) == errc::conflict);
+  CHECK(imports_as("built", archive_of(image_of({low}).oci_files())) == errc::conflict);
   CHECK(code_of(published.remove("built").error()) == errc::forbidden);
-  CHECK(import("../up", "") == errc::invalid_argument);
+  CHECK(imports_as("../up", "") == errc::invalid_argument);
   REQUIRE(published.sweep());
   CHECK(images().find("built"));
 }

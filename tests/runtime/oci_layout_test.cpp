@@ -35,7 +35,7 @@ looked look(const std::string& bytes, oci::import_limits limits = {}, std::size_
   temporary_directory scratch;
   unique_fd directory{::open(scratch.path.c_str(), O_RDONLY | O_DIRECTORY)};
   auto file = file_of(bytes);
-  auto all = oci::archive_files::read(file.get(), directory.get(), limits);
+  auto all = oci::archive_files::read(file.get(), directory.get(), limits, [] { return caf::unit; });
   if (!all)
     return {code_of(all.error()), text_of(all.error()), {}};
   auto found = oci::find_image(*all, oci::this_architecture(), most_layers, limits);
