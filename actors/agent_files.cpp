@@ -101,6 +101,12 @@ std::vector<agent_files::change> agent_files::take(std::size_t most) {
   return taken;
 }
 
+void agent_files::give_back(const change& untold) {
+  if (untold.created)
+    before_.erase(untold.path);
+  pending_.insert(untold.path);
+}
+
 std::vector<std::string> agent_files::names() const { return {seen_.begin(), seen_.end()}; }
 
 } // namespace sandy

@@ -27,6 +27,8 @@ public:
 
   /// Files that changed since the last call, each once, at most `most`.
   std::vector<change> take(std::size_t most);
+  /// One that was taken and could not be told: it is taken again.
+  void give_back(const change& untold);
   bool any() const noexcept { return !pending_.empty(); }
 
   /// Files that changed since the start.

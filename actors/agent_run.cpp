@@ -62,7 +62,9 @@ agent_run_actor::behavior_type agent_run_state::make_behavior() {
       [this](start_agent_run message) { return start(message); },
       [this](read_agent_events message) { return read(message); },
       [this](get_agent_run) { return info_; },
-      [this](cancel_agent_run) { return stop(agents::ending::cancelled); },
+      [this](cancel_agent_run message) {
+        return stop(message.server_stops ? agents::ending::server_stops : agents::ending::cancelled);
+      },
       [this](leave_agent_run) { lose_reader(); },
   };
 }

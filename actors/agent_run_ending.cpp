@@ -97,6 +97,8 @@ coro::task<void> agent_run_state::finish() {
   if (!outcome && code_of(outcome.error()) == errc::sandbox_ended) {
     how = agents::ending::sandbox_ended;
     failure = text_of(outcome.error());
+  } else if (how == agents::ending::server_stops) {
+    failure = "The server stops, and ended the agent";
   } else if (!outcome && !stopping_) {
     failure = text_of(outcome.error());
     if (is_missing_program(outcome.error())) {

@@ -29,9 +29,7 @@ coro::task<void> agent_run_state::watch_files() {
 coro::task<void> agent_run_state::tell_files() {
   while (!over_.is_set()) {
     co_await coro::with_timeout(files_period, wait_for(over_));
-    auto told = co_await report_files();
-    if (!told) // the sandbox does not answer; it may be paused
-      co_return std::move(told.error());
+    co_await report_files(); // one that does not answer may be paused: what it did not tell comes later
   }
   co_return caf::unit;
 }
@@ -53,20 +51,30 @@ coro::task<void> agent_run_state::last_files() {
   co_return caf::unit;
 }
 
-/// Tells of some files that changed.
+/// Tells of some files that changed. Fails with deadline_exceeded when the sandbox does not answer; then the
+/// rest waits to be told.
 coro::task<void> agent_run_state::report_files() {
   std::vector<agents::changed_file> shown;
+  caf::error failure;
   for (auto& each : files_.take(files_per_event)) {
+    if (failure) {
+      files_.give_back(each);
+      continue;
+    }
     auto content = co_await coro::with_timeout(
         control_patience, box_->read(std::string{workspace} + "/" + each.path, agents::most_content));
-    if (content) // else it is gone again, or no file
+    if (content) { // else it is gone again, or no file
       shown.push_back({std::move(each.path), std::move(*content), each.created});
-    else if (code_of(content.error()) == errc::deadline_exceeded)
-      co_return std::move(content.error());
+    } else if (code_of(content.error()) == errc::deadline_exceeded) {
+      failure = std::move(content.error());
+      files_.give_back(each);
+    }
   }
   info_.files = files_.names();
   if (!shown.empty())
     co_await say(agents::files_update_event(shown, files_.total()));
+  if (failure)
+    co_return std::move(failure);
   co_return caf::unit;
 }
 

@@ -126,6 +126,7 @@ private:
   coro::semaphore pausing_{1}; ///< held while its processes are stopped or let go on, or its files copied
   bool copying_ = false;
   coro::semaphore beginning_run_{1};
+  bool server_stops_ = false; ///< no agent starts any more
   agent_run_actor run_; ///< the agent at work, or the last that was
   std::deque<log_line> log_;
   std::uint64_t last_cpu_usec_ = 0;

@@ -68,6 +68,8 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
   auto io = env_.data.find(record_.info.id);
   if (life_.state() != sandbox_state::ready || !io)
     co_return no_such_sandbox();
+  if (server_stops_)
+    co_return fail(errc::shutting_down, "The server stops");
   auto directory = absolute(message.order.directory, record_.info.workdir);
   auto started = self_->spawn<coro::actor<agent_run_state, agent_run_actor>>(
       &env_, record_.info.id, *agent, std::move(message.order), std::move(directory),
@@ -109,12 +111,13 @@ coro::task<void> sandbox_state_machine::open_model_door() {
   co_return caf::unit;
 }
 
-caf::result<bool> sandbox_state_machine::cancel(cancel_agent) {
+caf::result<bool> sandbox_state_machine::cancel(cancel_agent message) {
+  server_stops_ |= message.server_stops;
   if (life_.state() != sandbox_state::ready)
     co_return no_such_sandbox();
   if (!run_)
     co_return false;
-  auto cancelled = co_await coro::request(run_, question_timeout, cancel_agent_run{});
+  auto cancelled = co_await coro::request(run_, question_timeout, cancel_agent_run{message.server_stops});
   co_return cancelled && *cancelled; // one that crashed does not run
 }
 

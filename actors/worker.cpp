@@ -85,11 +85,16 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](create_warm request) { return make_warm(std::move(request)); },
       [this](const retire_warm& request) { retire(request.id); },
       [this](pool_health numbers) { pool_changed(std::move(numbers)); },
+      [this](close_worker request) { return close(request); },
       [this](drain_worker request) { return drain(request); },
       [this](connect_sandboxes request) { return connect(std::move(request)); },
       [this](disconnect_sandboxes request) { return disconnect(std::move(request)); },
       [this](list_connections request) { return connections(std::move(request)); },
-      [this](run_agent request) { return pass_on<agent_run_started>(std::move(request)); },
+      [this](run_agent request) -> caf::result<agent_run_started> {
+        if (!accepting_)
+          return fail(errc::shutting_down, "The server stops");
+        return pass_on<agent_run_started>(std::move(request));
+      },
       [this](cancel_agent request) { return pass_on<bool>(std::move(request)); },
       [this](get_agent_run request) { return pass_on<agent_run_info>(std::move(request)); },
       [this](list_agent_runs request) { return pass_on<std::vector<agent_run_info>>(std::move(request)); },
@@ -303,10 +308,20 @@ coro::task<void> worker_state::clean_up(tombstone stone) {
   co_return caf::unit;
 }
 
-caf::result<void> worker_state::drain(drain_worker request) {
+void worker_state::accept_no_more() {
   accepting_ = false;
   while (!for_place_.empty())
     give_up(*for_place_.begin(), refused(refusal::draining));
+}
+
+caf::result<void> worker_state::close(close_worker) {
+  accept_no_more();
+  co_await end_agents();
+  co_return caf::unit;
+}
+
+caf::result<void> worker_state::drain(drain_worker request) {
+  accept_no_more();
   while (creating_ > 0)
     co_await coro::sleep_for(20ms);
   co_await end_copies();

@@ -74,11 +74,14 @@ private:
   caf::result<worker_resources> resources(get_resources);
   caf::result<std::vector<resource_sample>> timeseries(get_timeseries request);
   caf::result<void> ending(sandbox_ending notice);
+  caf::result<void> close(close_worker request);
   caf::result<void> drain(drain_worker request);
+  void accept_no_more();
   caf::result<sandbox_connection> connect(connect_sandboxes request);
   caf::result<void> disconnect(disconnect_sandboxes request);
   caf::result<std::vector<sandbox_connection>> connections(list_connections request);
   caf::result<std::vector<agent_info>> agents(list_agents request);
+  coro::task<void> end_agents();
 
   /// The living sandbox, if the caller reaches it; nullptr otherwise.
   child* find(const principal& caller, const sandbox_id& id);

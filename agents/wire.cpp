@@ -62,6 +62,7 @@ completion completion_of(ending how, int exit_code, bool succeeded, std::chrono:
   case ending::max_duration:
     return {124, false, false, duration};
   case ending::cancelled:
+  case ending::server_stops:
     return {130, false, true, duration};
   case ending::sandbox_ended:
     return {137, false, false, duration};

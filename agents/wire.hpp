@@ -48,6 +48,7 @@ enum class ending {
   by_itself,     ///< its program ended
   max_duration,  ///< it took all the time it was given
   cancelled,     ///< a caller ended it
+  server_stops,  ///< the server did, and does not let agents work that nobody reads
   sandbox_ended, ///< its sandbox was terminated or preempted
   not_installed, ///< the sandbox has no such program
 };

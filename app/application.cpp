@@ -11,6 +11,7 @@
 #include "app/first_key.hpp"
 #include "app/secret_file.hpp"
 #include "coro/ask.hpp"
+#include "http/codec/sandbox.hpp"
 #include "http/egress/interception.hpp"
 #include "http/outbound/webhook_client.hpp"
 #include "http/routes/routes.hpp"
@@ -83,6 +84,8 @@ std::vector<boost::asio::io_context*> contexts_of(coro::pool& threads) {
 constexpr std::size_t events_kept = 10'000;
 /// Until the last events are stored when the server stops.
 constexpr std::chrono::seconds settle_timeout{5};
+/// For every sandbox to hear that the server stops.
+constexpr std::chrono::seconds close_timeout{7};
 
 using webhook_client = std::shared_ptr<http::outbound::webhook_client>;
 
@@ -411,7 +414,8 @@ std::optional<principal> application::known(std::string_view key) const {
 environment application::identity_of(const sandbox_info& info) const {
   return {{"SANDY_API_KEY", tokens_.make({info.tenant, info.id})},
           {"SANDY_BASE_URL", "http://127.0.0.1:" + std::to_string(inside_port)},
-          {"SANDY_SANDBOX_ID", info.id.value}};
+          {"SANDY_SANDBOX_ID", info.id.value},
+          {"SANDY_RUNTIME_PORT", std::to_string(http::codec::runtime_port)}};
 }
 
 std::vector<rate_limiter_actor> application::start_limiters() {
@@ -465,6 +469,10 @@ void application::stop() {
   ending_ = true;
   log_event(log_level::info, "stopping", {{"grace_ms", settings_.shutdown_grace.count()}});
   caf::anon_send(events_, close_events{}); // their readers would wait to the end of the grace
+  // Agents may work for an hour. No reader is left unanswered, and no agent works on that nobody reads.
+  if (auto closed = ask_worker(threads_, worker_, close_worker{}, close_timeout); !closed || !*closed)
+    log_event(log_level::warn, "agents_not_told",
+              {{"error", closed ? text_of(closed->error()) : std::string{}}});
   auto stuck = run_on(threads_, server_.stop(settings_.shutdown_grace));
   if (stuck && *stuck > 0)
     log_event(log_level::warn, "requests_stuck", {{"count", *stuck}});

@@ -55,6 +55,7 @@ struct agent_run_started {
 struct cancel_agent {
   principal caller;
   sandbox_id id;
+  bool server_stops = false; ///< that is why, and no caller of ours
 };
 
 /// Asks what the agent of a sandbox does, or did last; answered by agent_run_info.
@@ -118,7 +119,9 @@ struct list_agents {};
 struct leave_agent_run {};
 
 /// Ends a run; answered by whether it was running.
-struct cancel_agent_run {};
+struct cancel_agent_run {
+  bool server_stops = false; ///< that is why
+};
 
 template <class Inspector>
 auto inspect(Inspector& f, agent_order& x) {
@@ -135,7 +138,7 @@ auto inspect(Inspector& f, agent_run_started& x) {
 }
 template <class Inspector>
 auto inspect(Inspector& f, cancel_agent& x) {
-  return f(caf::meta::type_name("cancel_agent"), x.caller, x.id);
+  return f(caf::meta::type_name("cancel_agent"), x.caller, x.id, x.server_stops);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_agent_run& x) {
@@ -175,8 +178,8 @@ auto inspect(Inspector& f, leave_agent_run&) {
   return f(caf::meta::type_name("leave_agent_run"));
 }
 template <class Inspector>
-auto inspect(Inspector& f, cancel_agent_run&) {
-  return f(caf::meta::type_name("cancel_agent_run"));
+auto inspect(Inspector& f, cancel_agent_run& x) {
+  return f(caf::meta::type_name("cancel_agent_run"), x.server_stops);
 }
 
 /// One agent at work. Answers until its last event was taken, or until nobody came for it.

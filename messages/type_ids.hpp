@@ -116,6 +116,7 @@ CAF_ADD_TYPE_ID(sandy, (sandy::network_report))
 CAF_ADD_TYPE_ID(sandy, (sandy::bound_network))
 CAF_ADD_TYPE_ID(sandy, (sandy::list_agent_runs))
 CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::agent_run_info>))
+CAF_ADD_TYPE_ID(sandy, (sandy::close_worker))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

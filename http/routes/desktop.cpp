@@ -5,6 +5,7 @@
 #include "messages/image.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace sandy::http::routes {
 
@@ -13,11 +14,12 @@ namespace {
 constexpr std::string_view program = "sandy-desktop";
 constexpr std::string_view usual_resolution = "1280x720";
 
-/// As the program takes it: two numbers of two to four digits.
+/// As the program takes it.
 bool is_resolution(std::string_view text) {
   auto number = [](std::string_view part) {
-    return part.size() >= 2 && part.size() <= 4 &&
-           std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
+    unsigned pixels = 0;
+    auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), pixels);
+    return error == std::errc{} && end == part.data() + part.size() && pixels >= 64 && pixels <= 8192;
   };
   auto cross = text.find('x');
   return cross != std::string_view::npos && number(text.substr(0, cross)) && number(text.substr(cross + 1));

@@ -23,7 +23,11 @@ struct scripted_box final : agent_box {
     written[path] = content;
     co_return caf::unit;
   }
-  coro::task<std::string> read(std::string path, std::uint64_t) override { co_return "content of " + path; }
+  coro::task<std::string> read(std::string path, std::uint64_t) override {
+    while (paused)
+      co_await coro::sleep_for(10ms);
+    co_return "content of " + path;
+  }
   coro::task<file_info> stat(std::string path) override {
     if (!files.contains(path))
       co_return fail(errc::file_not_found, "File not found: " + path);
@@ -520,6 +524,38 @@ TEST_CASE_METHOD(run_of_agent, "files are told when they changed, caches never, 
         paths.push_back(file["changeType"].get<std::string>() + " " + file["path"].get<std::string>());
   CHECK(paths == std::vector<std::string>{"created a.txt", "created b.txt"});
   CHECK(info().files == std::vector<std::string>{"a.txt", "b.txt"});
+}
+
+TEST_CASE_METHOD(run_of_agent, "files that change in a pause, and just before it, are told when it is over",
+                 "[agents]") {
+  begin();
+  read_for(200ms);
+  box->changes.push_back(watch_event{"created", "before.txt", {}, false});
+  box->changes.push_back(watch_event{"modified", "old.txt", {}, false});
+  box->paused = true;
+  read_for(12s);
+  CHECK(count("files-update") == 0);
+  box->changes.push_back(watch_event{"created", "later.txt", {}, false});
+  box->paused = false;
+  read_for(8s);
+  std::map<std::string, std::string> seen;
+  for (const auto& each : told)
+    if (each["type"] == "files-update")
+      for (const auto& file : each["files"])
+        CHECK(seen.emplace(file["path"], file["changeType"]).second);
+  CHECK(seen == std::map<std::string, std::string>{
+                    {"before.txt", "created"}, {"later.txt", "created"}, {"old.txt", "modified"}});
+}
+
+TEST_CASE_METHOD(run_of_agent, "a server that stops ends the run and says so", "[agents]") {
+  begin();
+  read_for(200ms);
+  CHECK(*ask(agent, cancel_agent_run{true}));
+  read_for(5s);
+  check_end(130, false, true);
+  CHECK(told.at(told.size() - 2)["error"] == "The server stops, and ended the agent");
+  CHECK(box->killed);
+  CHECK(info().status == run_status::cancelled);
 }
 
 TEST_CASE_METHOD(run_of_agent, "a prompt for a web project is explained, unless the caller wants it raw",

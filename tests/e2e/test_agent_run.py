@@ -348,6 +348,24 @@ def test_files_are_told_where_they_are_in_the_end(api):
     assert {path: told.get(path) for path in expected} == expected
 
 
+def test_a_server_that_stops_ends_its_runs_and_their_streams_in_order(sandyd):
+    server = sandyd("--shutdown-grace", "60s")
+    with Service(server.base_url, server.api_key) as own:
+        box = own.create(ttl_seconds=600)["sandboxId"]
+        env = wrapped(own, box, "aider", "echo begun; exec sleep 1000")
+        with agents.run(own, box, agents.order(1, "aider", env=env)) as stream:
+            first_of(stream, "output")
+            server.process.send_signal(signal.SIGTERM)
+            *_, error, end = stream
+    assert "server stops" in error["error"]
+    assert (end["type"], end["exitCode"], end["cancelled"]) == ("complete", 130, True)
+    assert server.process.wait(30) == 0  # long before its grace is over
+    server.start()
+    with Service(server.base_url, server.api_key) as own:
+        assert "sleep 1000" not in agents.processes(own, box)
+        assert status(own, box)["status"] == "cancelled"
+
+
 def test_two_hundred_runs_at_a_time_each_have_their_own_stream(sandyd):
     server = sandyd("--create-wait", "60s")
     count = 200

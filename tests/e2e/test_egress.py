@@ -184,7 +184,7 @@ def test_modes(run, world):
     nothing = run("none")
     assert nothing("lookup('good.example')").startswith("no:")
     assert "403" in first(nothing(f"http_get('{there.PUBLIC}')"))
-    assert nothing(f"exchange('{there.PUBLIC}', 9000, b'ping')") == "reset"
+    assert nothing(f"exchange('{there.PUBLIC}', 9000, b'ping\\n')") == "reset"
     assert "200" in first(nothing("http_get('127.0.0.1', 7330, path='/api/health')"))
     platform = run("platform")
     assert "403" in first(platform(f"http_get('{there.PUBLIC}')"))
@@ -217,7 +217,7 @@ def test_1_by_the_address_alone(run, world):
     inside = run(ONLY_GOOD)
     assert "403" in first(inside(f"http_get('{there.FORBIDDEN}')"))
     assert inside(f"tls('{there.FORBIDDEN}', None)").startswith("alert")
-    assert inside(f"exchange('{there.FORBIDDEN}', 9000, b'ping')") == "reset"
+    assert inside(f"exchange('{there.FORBIDDEN}', 9000, b'ping\\n')") == "reset"
     assert not world.reached(there.FORBIDDEN)
 
 
@@ -317,7 +317,7 @@ def test_7_by_asking_for_names_by_tcp(run, world):
 @pytest.mark.parametrize("address", ["::ffff:169.254.169.254", "::ffff:10.1.2.3", "::ffff:127.0.0.1", "::ffff:8.8.4.4"])
 def test_8_by_ipv4_within_ipv6(run, world, address):
     inside = run()
-    got = inside(f"exchange('{address}', 9000, b'ping') if '127.0' not in '{address}' else 'reset'")
+    got = inside(f"exchange('{address}', 9000, b'ping\\n') if '127.0' not in '{address}' else 'reset'")
     assert got == "reset"
     assert world.came == []
 
@@ -325,13 +325,13 @@ def test_8_by_ipv4_within_ipv6(run, world, address):
 def test_9_by_ipv6(run, world):
     inside = run(ONLY_GOOD)
     assert "403" in first(inside(f"http_get('{there.PUBLIC6}', 80, 'bad.example')"))
-    assert inside("exchange('fd00:ec2::254', 9000, b'ping')") == "reset"
+    assert inside("exchange('fd00:ec2::254', 9000, b'ping\\n')") == "reset"
     assert world.came == []
 
 
 @pytest.mark.parametrize("address", ["2002:a01:203::1", "64:ff9b::a01:203"])
 def test_10_by_ipv6_that_stands_for_ipv4(run, world, address):
-    assert run()(f"exchange('{address}', 9000, b'ping')") == "reset"
+    assert run()(f"exchange('{address}', 9000, b'ping\\n')") == "reset"
     assert world.came == []
 
 
@@ -347,7 +347,7 @@ def test_12_by_other_ways_to_write_an_address(run, world, host):
     inside = run()
     got = inside(f"lookup('{host}')")
     if isinstance(got, list) and not got[0].startswith("127."):
-        assert inside(f"exchange('{host}', 9000, b'ping')") == "reset"
+        assert inside(f"exchange('{host}', 9000, b'ping\\n')") == "reset"
     assert world.came == []
     # As the host of a request, too.
     limited = run(ONLY_GOOD)
@@ -411,7 +411,7 @@ def api_error(inside, expression):
 def test_17_by_a_scan_of_the_machine(run, world, server):
     inside = run()
     for port in (22, 80, 443, 9000):
-        assert inside(f"exchange('{there.MACHINE}', {port}, b'ping') in ('reset', 'closed')"), port
+        assert inside(f"exchange('{there.MACHINE}', {port}, b'ping\\n') in ('reset', 'closed')"), port
     api_port = int(server.base_url.rsplit(":", 1)[1])
     for address in (there.MACHINE, there.PRIVATE, there.CARRIER, "192.168.7.7", "198.18.0.1"):
         assert "403" in first(inside(f"http_get('{address}', {api_port}, path='/api/health')")), address

@@ -224,6 +224,8 @@ class World:
                 continue
             body = f"hello {headers.get('host')} {target}".encode()
             client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            if headers.get("connection") == "close":
+                return
 
     def _https(self, client):
         # Else its answer waits for the client's delayed acknowledgement of what ended the handshake, for 40 ms.

@@ -107,6 +107,7 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
       },
       [](const retire_warm&) {},
       [](const pool_health&) {},
+      [](close_worker) -> caf::result<void> { return caf::unit; },
       [](drain_worker) -> caf::result<void> { return caf::unit; },
       [=](const pause_sandbox& q) -> caf::result<sandbox_info> {
         if (!known("pause", q))

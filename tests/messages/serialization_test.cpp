@@ -129,6 +129,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(create_warm{"basic", 60});
   same_after_round_trip(retire_warm{id});
   same_after_round_trip(claim_sandbox{info, {{"K", "V"}}, {{id, info.network}}, secrets});
+  same_after_round_trip(close_worker{});
   same_after_round_trip(drain_worker{true});
   same_after_round_trip(sandbox_ending{id, end_reason::preempted});
   same_after_round_trip(std::vector<sandbox_id>{id});
