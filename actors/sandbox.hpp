@@ -127,7 +127,7 @@ private:
   bool copying_ = false;
   coro::semaphore beginning_run_{1};
   bool server_stops_ = false; ///< no agent starts any more
-  agent_run_actor run_; ///< the agent at work, or the last that was
+  agent_run_actor run_;       ///< the agent at work, or the last that was
   std::deque<log_line> log_;
   std::uint64_t last_cpu_usec_ = 0;
   coro::time_point last_cpu_at_{};

@@ -362,7 +362,8 @@ std::vector<setting> make_settings() {
                                     "Threads that serve requests; 0 means one per core"));
   all.push_back(
       make<duration_kind<milliseconds, true>>("shutdown_grace", group, FIELD(shutdown_grace),
-                                              "How long running requests may go on after a request to stop"));
+                                              "How long running requests may go on after a request to stop. "
+                                              "Agent runs are ended at once, and their readers told"));
   all.push_back(make<boolean_kind>(
       "end_sandboxes", group, FIELD(end_sandboxes),
       "End all sandboxes when the server is told to stop; else the next server takes them over"));
@@ -390,9 +391,8 @@ std::vector<setting> make_settings() {
   all.push_back(make<public_port_kind>(
       "public_port", group, FIELD(public_port),
       "Port in public URLs; auto is the port of listen, and 0, 80 and 443 are not shown"));
-  all.push_back(make<boolean_kind>(
-      "port_listeners", group, FIELD(port_listeners),
-      "Listen on the ports that sandboxes expose, at the address of listen"));
+  all.push_back(make<boolean_kind>("port_listeners", group, FIELD(port_listeners),
+                                   "Listen on the ports that sandboxes expose, at the address of listen"));
 
   group = "Sandboxes";
   all.push_back(make<size_kind>("default_memory", group, FIELD(worker.default_limits.memory_bytes),

@@ -214,15 +214,16 @@ void describe_images(std::vector<described_operation>& all) {
                  {},
                  {{json_type, "ImageList"}},
                  {}});
-  all.push_back({"POST",
-                 "/api/images",
-                 "import_image",
-                 tag,
-                 "Makes an image from an archive: an OCI layout, or what docker save writes; for administrators",
-                 {"image_name"},
-                 {{octets, ""}, {"application/x-tar", ""}, {json_type, "ImportImage"}},
-                 {{json_type, "Image"}, {events, ""}},
-                 {400, 403, 409, 413, 422, 503}});
+  all.push_back(
+      {"POST",
+       "/api/images",
+       "import_image",
+       tag,
+       "Makes an image from an archive: an OCI layout, or what docker save writes; for administrators",
+       {"image_name"},
+       {{octets, ""}, {"application/x-tar", ""}, {json_type, "ImportImage"}},
+       {{json_type, "Image"}, {events, ""}},
+       {400, 403, 409, 413, 422, 503}});
   all.push_back({"GET",
                  "/api/images/{name}",
                  "get_image",
