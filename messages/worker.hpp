@@ -52,8 +52,8 @@ struct sandbox_ending {
   end_reason reason = end_reason::none;
 };
 
-/// The server is about to stop: refuses new sandboxes and agent runs from here on, and ends the runs under way,
-/// so that their readers hear it in time. Answered when all were told.
+/// The server is about to stop: refuses new sandboxes and agent runs from here on, and ends the runs under
+/// way, so that their readers hear it in time. Answered when all were told.
 struct close_worker {};
 
 /// Refuses new sandboxes and answers when the running creations are done.
@@ -136,8 +136,8 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<snapshot_sandbox>::with<image_info>, caf::replies_to<remove_image>::with<image_info>,
     caf::replies_to<fork_sandbox>::with<std::vector<sandbox_info>>,
     caf::replies_to<create_warm>::with<sandbox_id>, caf::reacts_to<retire_warm>, caf::reacts_to<pool_health>,
-    caf::replies_to<close_worker>::with<void>, caf::replies_to<drain_worker>::with<void>, caf::replies_to<pause_sandbox>::with<sandbox_info>,
-    caf::replies_to<resume_sandbox>::with<sandbox_info>,
+    caf::replies_to<close_worker>::with<void>, caf::replies_to<drain_worker>::with<void>,
+    caf::replies_to<pause_sandbox>::with<sandbox_info>, caf::replies_to<resume_sandbox>::with<sandbox_info>,
     caf::replies_to<connect_sandboxes>::with<sandbox_connection>,
     caf::replies_to<disconnect_sandboxes>::with<void>,
     caf::replies_to<list_connections>::with<std::vector<sandbox_connection>>,
