@@ -85,11 +85,10 @@ def test_a_sandbox_of_another_tenant_answers_as_unknown_on_every_route(tenants):
         assert answer(lab.http.get("/api/sandboxes/stats", params={"ids": box})) == []
 
 
-def test_an_open_installation_serves_clients_without_credentials(tmp_path):
-    server = Server(tmp_path / "d", ("--open",)).start()
+def test_an_open_installation_serves_clients_without_credentials(sandyd):
+    server = sandyd("--open")
     with Service(server.base_url) as anybody:
         body = {"image": "basic", "ports": [8080], "timeout_seconds": 300, "resources": {"cpu": "2", "memory": "4Gi", "gpu": True}}
         box = answer(anybody.http.post("/sandboxes", json=body))["sandbox_id"]
         assert anybody.output(box, "echo hi") == "hi\n"
         assert anybody.http.delete(f"/sandboxes/{box}").status_code in (200, 204)
-    assert server.stop() == 0 and leftovers(server) == []
