@@ -67,6 +67,20 @@ def end_of(events: list) -> dict:
     return end
 
 
+def steps(events: list) -> list:
+    """What an agent did, one word a step, in order."""
+    seen = []
+    for each in (event["data"] for event in events if event["type"] == "agent-output"):
+        if each["type"] == "system" and each["subtype"] == "init":
+            seen.append("init")
+        if each["type"] == "result":
+            seen.append(f"result: {each['subtype']}")
+        if each["type"] in ("assistant", "user"):
+            for block in each["message"]["content"]:
+                seen.append(f"text: {block['text']}" if block["type"] == "text" else block["type"])
+    return seen
+
+
 def texts(events: list) -> str:
     """What BASE shows of a stream: text blocks of `agent-output`, and `output`."""
     shown = []
