@@ -276,13 +276,9 @@ result<std::unique_ptr<application>> application::start(config settings) {
   auto tls = http::egress::tls_sides::make(settings.network_ca_file);
   if (!tls)
     return std::move(tls.error());
-  made.network = {settings.worker.max_network,
-                  settings.network_allow,
-                  settings.network_deny,
-                  settings.network_private_allow,
-                  settings.network_dns,
-                  std::move(*platform),
-                  std::move(*tls)};
+  made.network = {settings.worker.max_network,    settings.network_allow, settings.network_deny,
+                  settings.network_private_allow, settings.network_dns,   std::move(*platform),
+                  settings.platform_relay_named,  std::move(*tls)};
   made.authorities = machine_authorities();
   settings.worker.data_dir = settings.data_dir;
   add_installed_flavor(settings, "agent-ready", settings.prewarm_agent_ready);

@@ -64,6 +64,7 @@ struct config {
       network_private_allow;            ///< addresses that are not public, and are reached nevertheless
   std::vector<std::string> network_dns; ///< IP or IP:PORT; empty: those of /etc/resolv.conf
   std::string platform_relay;           ///< IP:PORT; empty: none
+  bool platform_relay_named = false;    ///< it is told by the PROXY protocol which sandbox calls
   std::string network_ca_file;          ///< PEM; empty: none
   std::string cgroup_parent;            ///< empty: derived from data_dir, so that two servers do not meet
   /// First host uid of sandboxes. With all slots it ends below 1 879 048 192, in the range that systemd

@@ -519,6 +519,9 @@ std::vector<setting> make_settings() {
   all.push_back(make<text_kind>(
       "platform_relay", group, FIELD(platform_relay),
       "IP:PORT that sandboxes reach as platform-proxy:8000 and platform:8000; empty means none"));
+  all.push_back(make<boolean_kind>("platform_relay_named", group, FIELD(platform_relay_named),
+                                   "Tell platform_relay which sandbox calls: its connections begin with a "
+                                   "PROXY protocol header (version 2)"));
   all.push_back(make<text_kind>("network_ca_file", group, FIELD(network_ca_file),
                                 "File of certificate authorities (PEM) that hosts of secrets are trusted by "
                                 "besides the machine's; empty means none"));

@@ -45,6 +45,7 @@ struct surroundings {
   reachable_addresses reachable;
   resolver names;
   std::optional<boost::asio::ip::tcp::endpoint> platform; ///< what the platform's names lead to
+  bool platform_named = false;                            ///< it is told which sandbox calls
   std::shared_ptr<tls_sides> tls;                         ///< for connections that secrets are put into
   metrics::network_metrics& numbers;
   std::atomic<std::size_t> open{0}; ///< connections

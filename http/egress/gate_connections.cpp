@@ -1,4 +1,5 @@
 #include "http/egress/gate.hpp"
+#include "http/egress/proxy_header.hpp"
 #include "http/relay/timed.hpp"
 #include "metrics/network_metrics.hpp"
 
@@ -72,7 +73,13 @@ io_task<void> gate::serve_platform(connection conn) {
   if (!reached)
     co_return;
   let_through(*conn);
-  co_await relay::move_bytes(conn);
+  if (around_->platform_named) {
+    boost::system::error_code gone;
+    const auto from = conn->near.remote_endpoint(gone);
+    const tcp::endpoint to{net::ip::address_v4{platform_address}, platform_port};
+    co_await pass_on_begun(conn, proxy_header(label_, {from.address(), from.port()}, to));
+  } else
+    co_await relay::move_bytes(conn);
 }
 
 refusal gate::judge_first(const outgoing& conn) const {

@@ -18,9 +18,11 @@ T good(result<T> value) {
 std::shared_ptr<surroundings> around_all(const network_settings& settings,
                                          metrics::network_metrics& numbers) {
   network_policy installation{settings.max_mode, settings.allow, settings.deny, 0};
-  return std::make_shared<surroundings>(
+  auto around = std::make_shared<surroundings>(
       std::move(installation), good(parse_network_rules(settings.private_allow)),
       good(name_servers(settings.name_servers)), settings.platform, settings.tls, numbers);
+  around->platform_named = settings.platform_named;
+  return around;
 }
 
 } // namespace

@@ -19,6 +19,7 @@ struct network_settings {
   std::vector<std::string> private_allow;
   std::vector<std::string> name_servers;                  ///< empty: the machine's
   std::optional<boost::asio::ip::tcp::endpoint> platform; ///< none: the platform's names lead nowhere
+  bool platform_named = false; ///< the platform is told which sandbox calls: see proxy_header
   std::shared_ptr<tls_sides> tls;
 };
 

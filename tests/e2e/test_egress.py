@@ -2,6 +2,8 @@
 test's own: no address outside this machine is contacted."""
 
 import json
+import socket
+import struct
 
 import pytest
 import world as there
@@ -204,6 +206,24 @@ def test_the_platform_is_reached_by_its_names(world, sandyd):
         assert refusal(api.http.put(f"/api/sandboxes/{box}/network", json={"mode": "internet"}), 403)
         answer(api.http.put(f"/api/sandboxes/{box}/network", json={"mode": "none"}))
         assert "403" in first(inside("http_get('192.0.0.8', 8000)"))
+
+
+def test_the_platform_is_told_which_sandbox_calls(world, sandyd):
+    came = []
+
+    def serve(client):
+        head = client.recv(16, socket.MSG_WAITALL)
+        came.append(head + client.recv(struct.unpack("!H", head[14:])[0], socket.MSG_WAITALL))
+        client.sendall(client.recv(4))
+
+    world.listen(8082, serve)
+    running = sandyd("--platform-relay", "127.0.0.1:8082", "--platform-relay-named")
+    with Service(running.base_url, running.api_key) as api, api.box(**SMALL) as box:
+        assert evaluator(api, box)("exchange('platform', 8000, b'ping', 4)") == "ping"
+    signature, rest = came[0][:12], came[0][12:]
+    assert signature == b"\r\n\r\n\0\r\nQUIT\n" and rest[:2] == b"\x21\x11"
+    assert rest[8:12] == socket.inet_aton("192.0.0.8") and rest[14:16] == struct.pack("!H", 8000)
+    assert rest[16:] == b"\x05" + struct.pack("!H", len(box)) + box.encode()
 
 
 # -- 20 attempts
