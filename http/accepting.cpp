@@ -1,12 +1,10 @@
 #include "http/accepting.hpp"
 
 #include "http/session.hpp"
+#include "http/timed.hpp"
 #include "metrics/log.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
 
@@ -16,10 +14,6 @@ namespace net = boost::asio;
 using net::ip::tcp;
 
 namespace {
-
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 // The kernel's queue of connections that nobody accepted yet; it cuts this to net.core.somaxconn.
 constexpr int backlog = 4096;

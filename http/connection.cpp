@@ -1,9 +1,8 @@
 #include "http/connection.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
+#include "http/timed.hpp"
+
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,8 +18,6 @@ namespace sandy::http {
 namespace net = boost::asio;
 
 namespace {
-
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
 
 // What the kernel may hold of an answer that was not sent yet. Without it a reader that stopped makes the
 // kernel buffer megabytes per connection; a smaller send buffer would slow fast readers far away.
@@ -185,9 +182,7 @@ io_task<void> connection::peer_closed(std::size_t most) {
     pollfd handle{socket_.native_handle(), POLLRDHUP, 0};
     if (::poll(&handle, 1, 0) > 0 && (handle.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
       co_return;
-    net::basic_waitable_timer<std::chrono::steady_clock, net::wait_traits<std::chrono::steady_clock>,
-                              io_executor>
-        pause{shard_->io_context.get_executor(), hang_up_poll};
+    io_timer pause{shard_->io_context.get_executor(), hang_up_poll};
     auto [ec] = co_await pause.async_wait(as_values);
     if (ec)
       co_return;

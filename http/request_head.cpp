@@ -92,4 +92,19 @@ std::size_t request_parser::on_chunk_body_impl(std::uint64_t, text body, error_c
   return body.size();
 }
 
+std::size_t request_parser::put_chunks(std::string_view from, std::string& into, error_code& ec) {
+  // Beast asserts that a last chunk, once it has seen it begin, goes on with the rest of it.
+  constexpr std::string_view shortest_last_chunk = "0\r\n\r\n";
+  if (from.empty() || (in_chunk_line_ && from.size() < shortest_last_chunk.size())) {
+    ec = beast_http::error::need_more;
+    return 0;
+  }
+  eager(true);
+  sink_ = &into;
+  auto used = put(boost::asio::const_buffer{from.data(), from.size()}, ec);
+  sink_ = nullptr;
+  in_chunk_line_ = used == 0;
+  return used;
+}
+
 } // namespace sandy::http

@@ -63,11 +63,13 @@ class request_parser final : public beast_http::basic_parser<true> {
 public:
   explicit request_parser(request_head& head);
 
-  /// Where pieces of a chunked body go. Set before `put` after the head is done.
-  void body_sink(std::string* sink) noexcept { sink_ = sink; }
+  using error_code = boost::beast::error_code;
+
+  /// Reads on in a chunked body, when the head is done. @param into gets its bytes. @param ec need_more or
+  /// none, until is_done(); else the body is malformed. @returns how much of `from` is used.
+  std::size_t put_chunks(std::string_view from, std::string& into, error_code& ec);
 
 private:
-  using error_code = boost::beast::error_code;
   using text = boost::beast::string_view;
   void on_request_impl(beast_http::verb, text method, text target, int version, error_code& ec) override;
   void on_field_impl(beast_http::field name, text name_text, text value, error_code& ec) override;
@@ -83,6 +85,7 @@ private:
   std::string* sink_ = nullptr;
   bool in_head_ = true;
   bool has_length_ = false;
+  bool in_chunk_line_ = false; ///< the end of one has not come
 };
 
 } // namespace sandy::http

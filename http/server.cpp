@@ -3,14 +3,12 @@
 #include "http/ingress/upstream.hpp"
 #include "http/inside_listener.hpp"
 #include "http/session.hpp"
+#include "http/timed.hpp"
 #include "metrics/log.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -22,10 +20,6 @@ namespace net = boost::asio;
 using net::ip::tcp;
 
 namespace {
-
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 // How often `stop` looks whether all sessions are gone.
 constexpr std::chrono::milliseconds stop_poll{5};

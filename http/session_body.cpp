@@ -101,12 +101,9 @@ io_task<result<std::string>> session::read_sized() {
 io_task<result<std::string>> session::read_chunked() {
   auto& buffer = connection_.buffer();
   std::string piece;
-  parser_->eager(true);
-  parser_->body_sink(&piece);
   while (piece.empty()) {
     boost::beast::error_code ec;
-    auto text = buffer.data();
-    auto used = text.empty() ? 0 : parser_->put(boost::asio::const_buffer{text.data(), text.size()}, ec);
+    auto used = parser_->put_chunks(buffer.data(), piece, ec);
     buffer.consume(used);
     if (parser_->is_done()) {
       body_ = body_state::done;

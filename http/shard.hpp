@@ -5,10 +5,9 @@
 #include "http/deadline_wheel.hpp"
 #include "http/observer.hpp"
 #include "http/router.hpp"
-
+#include "http/timed.hpp"
 #include "messages/sandbox_io.hpp"
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
@@ -83,9 +82,7 @@ public:
   io_task<void> wait();
 
 private:
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                    boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>
-      waiting_; ///< never fires; cancelled
+  io_timer waiting_; ///< never fires; cancelled
   bool came_ = false;
 };
 

@@ -2,9 +2,8 @@
 
 #include "http/connection.hpp"
 #include "http/exchange.hpp"
+#include "http/timed.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
 #include <string>
@@ -16,9 +15,6 @@ namespace sandy::http {
 /// The server's end of a WebSocket (RFC 6455) on a connection that a handler took over. Its deadlines are the
 /// handler's.
 using websocket = boost::beast::websocket::stream<connection::socket&>;
-
-/// Outcomes as values, for operations of a websocket.
-inline constexpr auto as_values = boost::asio::as_tuple(boost::asio::use_awaitable_t<io_executor>{});
 
 /// Answers a request that cannot become a WebSocket: 426 for what is no upgrade or another version, 400 for a
 /// handshake without its key, 403 for a page of an origin that may not call us. @return true when it

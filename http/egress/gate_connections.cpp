@@ -1,6 +1,6 @@
 #include "http/egress/gate.hpp"
 #include "http/egress/proxy_header.hpp"
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 #include "metrics/network_metrics.hpp"
 
 #include <netinet/tcp.h>
@@ -14,8 +14,6 @@ namespace sandy::http::egress {
 
 namespace net = boost::asio;
 using net::ip::tcp;
-using relay::as_values;
-using relay::io_timer;
 
 namespace {
 
@@ -212,7 +210,7 @@ io_task<bool> gate::reach(connection conn, tcp::endpoint to) {
   ::setsockopt(socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &window_bytes, sizeof window_bytes); // wishes, both
   ::setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &window_bytes, sizeof window_bytes);
   io_timer timer{conn->far.get_executor(), connect_timeout};
-  auto connected = co_await relay::within(timer, conn->far.async_connect(to, as_values));
+  auto connected = co_await within(timer, conn->far.async_connect(to, as_values));
   co_return connected && !std::get<0>(*connected) && !conn->ended;
 }
 

@@ -1,5 +1,5 @@
 #include "http/egress/gate.hpp"
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 #include "metrics/network_metrics.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -20,8 +20,6 @@ namespace sandy::http::egress {
 // Questions for names: each is judged, asked anew by us, and its answer looked through.
 
 namespace net = boost::asio;
-using relay::as_values;
-using relay::io_timer;
 
 namespace {
 
@@ -132,14 +130,13 @@ io_task<void> gate::serve_questions(connection conn) {
   std::array<std::uint8_t, 2> length{};
   while (!conn->ended) {
     timer.expires_after(between_questions);
-    auto announced =
-        co_await relay::within(timer, net::async_read(conn->near, net::buffer(length), as_values));
+    auto announced = co_await within(timer, net::async_read(conn->near, net::buffer(length), as_values));
     if (!announced || std::get<0>(*announced))
       co_return;
     dns_bytes question(static_cast<std::size_t>(length[0] << 8 | length[1]));
     if (question.size() > most_question_bytes)
       co_return;
-    auto read = co_await relay::within(timer, net::async_read(conn->near, net::buffer(question), as_values));
+    auto read = co_await within(timer, net::async_read(conn->near, net::buffer(question), as_values));
     if (!read || std::get<0>(*read) || looking_up_ >= most_lookups || !questions_allowed_.take())
       co_return;
     auto message = co_await answer(std::move(question), 65'535);
@@ -148,8 +145,7 @@ io_task<void> gate::serve_questions(connection conn) {
     const auto size = message.size();
     message.insert(message.begin(), {static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size)});
     timer.expires_after(between_questions);
-    auto written =
-        co_await relay::within(timer, net::async_write(conn->near, net::buffer(message), as_values));
+    auto written = co_await within(timer, net::async_write(conn->near, net::buffer(message), as_values));
     if (!written || std::get<0>(*written))
       co_return;
   }

@@ -2,7 +2,7 @@
 
 #include "http/egress/request_rewriter.hpp"
 #include "http/errors.hpp"
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 #include "messages/network_rule.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -21,8 +21,6 @@ namespace net = boost::asio;
 using net::experimental::awaitable_operators::operator&&;
 using net::experimental::awaitable_operators::operator||;
 using boost::system::error_code;
-using relay::as_values;
-using relay::io_timer;
 
 namespace {
 

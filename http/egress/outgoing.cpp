@@ -2,7 +2,7 @@
 
 #include "http/egress/request_rewriter.hpp"
 #include "http/errors.hpp"
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
@@ -16,9 +16,6 @@ namespace sandy::http::egress {
 namespace net = boost::asio;
 using net::experimental::awaitable_operators::operator&&;
 using net::experimental::awaitable_operators::operator||;
-
-using relay::as_values;
-using relay::io_timer;
 
 namespace {
 
@@ -107,7 +104,7 @@ io_task<first_words> listen(std::shared_ptr<outgoing> conn, std::string& begun,
   conn->near.non_blocking(true, ec);
   while (!words.whole && !conn->ended) {
     // Waits only: what a read took in the moment in which the time is over would be missing later.
-    auto ready = co_await relay::within(timer, conn->near.async_wait(net::socket_base::wait_read, as_values));
+    auto ready = co_await within(timer, conn->near.async_wait(net::socket_base::wait_read, as_values));
     if (!ready)
       co_return words;
     ec = std::get<0>(*ready);
@@ -129,13 +126,13 @@ io_task<first_words> listen(std::shared_ptr<outgoing> conn, std::string& begun,
 
 io_task<void> say(std::shared_ptr<outgoing> conn, std::string text) {
   io_timer timer{conn->near.get_executor(), farewell};
-  co_await relay::within(timer, net::async_write(conn->near, net::buffer(text), as_values));
+  co_await within(timer, net::async_write(conn->near, net::buffer(text), as_values));
   boost::system::error_code ec;
   conn->near.shutdown(net::socket_base::shutdown_send, ec);
   // Closing with bytes unread would reset the connection, and the answer might be lost.
   std::array<char, 4096> unread{};
   for (;;) {
-    auto more = co_await relay::within(timer, conn->near.async_read_some(net::buffer(unread), as_values));
+    auto more = co_await within(timer, conn->near.async_read_some(net::buffer(unread), as_values));
     if (!more || std::get<0>(*more))
       co_return;
   }

@@ -16,7 +16,6 @@ namespace {
 
 // The longest line of a chunked body.
 constexpr std::size_t most_chunk_line_bytes = 16 * 1024;
-constexpr std::size_t shortest_last_chunk = 5;
 // Before a request.
 constexpr std::size_t most_empty_lines = 8;
 
@@ -184,22 +183,15 @@ void request_rewriter::read_sized(std::string& out) {
 }
 
 result<bool> request_rewriter::read_chunks(std::string& out) {
-  // Beast asserts that a last chunk ("0\r\n\r\n") which it has seen begin goes on with the rest.
-  if (in_chunk_line_ && pending_.size() < shortest_last_chunk)
-    return false;
   std::string piece;
   boost::beast::error_code ec;
-  parser_->eager(true);
-  parser_->body_sink(&piece);
-  auto used = parser_->put(boost::asio::const_buffer{pending_.data(), pending_.size()}, ec);
-  in_chunk_line_ = used == 0;
+  auto used = parser_->put_chunks(pending_, piece, ec);
   pending_.erase(0, used);
   if (!piece.empty())
     append_chunk(out, piece);
   if (parser_->is_done()) {
     out.append("0\r\n\r\n");
     parser_.reset();
-    in_chunk_line_ = false;
     state_ = state::head;
     return true;
   }

@@ -66,7 +66,6 @@ private:
   std::uint64_t requests_ = 0;
   std::uint64_t with_secrets_ = 0;
   bool switched_ = false;
-  bool in_chunk_line_ = false; ///< its end has not come
 };
 
 } // namespace sandy::http::egress

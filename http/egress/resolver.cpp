@@ -1,7 +1,7 @@
 #include "http/egress/resolver.hpp"
 
 #include "http/egress/addresses.hpp"
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 
 #include <boost/asio/basic_datagram_socket.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
@@ -22,8 +22,6 @@ namespace sandy::http::egress {
 namespace net = boost::asio;
 using net::ip::tcp;
 using net::ip::udp;
-using relay::as_values;
-using relay::io_timer;
 
 namespace {
 
@@ -71,7 +69,7 @@ io_task<result<dns_answer>> ask_by_datagram(udp::endpoint server, std::string na
   if (std::get<0>(sent))
     co_return no_answer();
   io_timer timer{executor, answer_timeout};
-  auto answer = co_await relay::within(timer, receive(socket, id, name, ipv4));
+  auto answer = co_await within(timer, receive(socket, id, name, ipv4));
   if (!answer)
     co_return no_answer();
   co_return std::move(*answer);
@@ -106,7 +104,7 @@ io_task<result<dns_answer>> ask_by_stream(udp::endpoint server, std::string name
   tcp::endpoint place{server.address(), server.port()};
   io_timer timer{executor, answer_timeout};
   auto talk = converse(socket, place, std::move(name), ipv4);
-  auto answer = co_await relay::within(timer, std::move(talk));
+  auto answer = co_await within(timer, std::move(talk));
   if (!answer)
     co_return no_answer();
   co_return std::move(*answer);

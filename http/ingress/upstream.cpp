@@ -1,11 +1,10 @@
 #include "http/ingress/upstream.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
+#include "http/timed.hpp"
+
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/address_v4.hpp>
 #include <boost/asio/ip/address_v6.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 
@@ -15,10 +14,6 @@ namespace net = boost::asio;
 using net::ip::tcp;
 
 namespace {
-
-constexpr auto as_values = net::as_tuple(net::use_awaitable_t<io_executor>{});
-using io_timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                           net::wait_traits<std::chrono::steady_clock>, io_executor>;
 
 // Per thread. Each holds two descriptors' worth of kernel memory, and a place in the application.
 constexpr std::size_t most_idle = 256;

@@ -1,6 +1,6 @@
 #include "http/relay/acceptor.hpp"
 
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 #include "metrics/log.hpp"
 
 #include <sys/socket.h>

@@ -1,11 +1,11 @@
 #pragma once
 
 #include "http/relay/relayed.hpp"
+#include "http/timed.hpp"
 #include "messages/error.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
@@ -36,9 +36,7 @@ public:
 
 private:
   boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, io_executor> listening_;
-  boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                    boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>
-      pause_;
+  io_timer pause_;
   bool held_ = false;
 };
 

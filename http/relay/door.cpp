@@ -1,6 +1,6 @@
 #include "http/relay/door.hpp"
 
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/address_v4.hpp>

@@ -1,6 +1,6 @@
 #include "http/relay/relayed.hpp"
 
-#include "http/relay/timed.hpp"
+#include "http/timed.hpp"
 #include "http/watch_peer.hpp"
 
 #include <boost/asio/buffer.hpp>

@@ -3,9 +3,9 @@
 #include "coro/ask.hpp"
 #include "http/context.hpp"
 #include "http/exchange.hpp"
+#include "http/timed.hpp"
 #include "messages/sandbox_io.hpp"
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -79,9 +79,6 @@ result<std::string> query_path(const exchange& ex);
 /// The same, with /workspace for a missing one.
 result<std::string> query_directory(const exchange& ex);
 
-using io_timer =
-    boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                      boost::asio::wait_traits<std::chrono::steady_clock>, io_executor>;
 inline constexpr boost::asio::use_awaitable_t<io_executor> use_io;
 
 /// Returns after `time`.

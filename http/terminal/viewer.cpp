@@ -129,7 +129,7 @@ io_task<void> viewer::say_good_bye(beast_ws::close_reason reason) {
 /// A good-bye waits for the viewer to go, and cannot be cancelled: it is ended by the socket, when its time
 /// is over or nobody waits for it any more.
 io_task<void> viewer::end_good_bye() {
-  routes::io_timer timer{home_.io_context.get_executor(), farewell};
+  io_timer timer{home_.io_context.get_executor(), farewell};
   co_await timer.async_wait(as_values);
   boost::system::error_code ignored; // fails on broken sockets only
   if (!said_)
@@ -185,7 +185,7 @@ io_task<void> viewer::take_input(std::string_view bytes) {
   arrived_.cancel();
   while (typed_.size() >= enough_input) {
     waiting_ = true;
-    taken_.expires_at(routes::io_timer::time_point::max());
+    taken_.expires_at(io_timer::time_point::max());
     co_await taken_.async_wait(as_values);
   }
   if (std::exchange(waiting_, false))
@@ -204,7 +204,7 @@ io_task<void> viewer::finish_typing() {
 io_task<void> viewer::type() {
   for (;;) {
     if (typed_.empty()) {
-      arrived_.expires_at(routes::io_timer::time_point::max());
+      arrived_.expires_at(io_timer::time_point::max());
       co_await arrived_.async_wait(as_values);
       continue;
     }

@@ -61,11 +61,11 @@ private:
   std::chrono::steady_clock::time_point last_sign_;
   std::string typed_; ///< not yet on its way to the process
   bool closing_ = false;
-  bool said_ = false;        ///< the good-bye, and the viewer is gone or broken
-  bool typing_ = false;      ///< some is on its way
-  bool waiting_ = false;     ///< for the process to take input: nothing is read from the viewer meanwhile
-  routes::io_timer arrived_; ///< fires when there is something in `typed_`
-  routes::io_timer taken_;   ///< fires when `typed_` has room again, or something arrived at the process
+  bool said_ = false;    ///< the good-bye, and the viewer is gone or broken
+  bool typing_ = false;  ///< some is on its way
+  bool waiting_ = false; ///< for the process to take input: nothing is read from the viewer meanwhile
+  io_timer arrived_;     ///< fires when there is something in `typed_`
+  io_timer taken_;       ///< fires when `typed_` has room again, or something arrived at the process
 };
 
 } // namespace sandy::http::terminal

@@ -87,6 +87,14 @@ private:
     return *file;
   }
 
+  /// What is in the blob of a descriptor.
+  result<json> document_of(const json& descriptor) {
+    auto file = blob(descriptor);
+    if (!file)
+      return std::move(file.error());
+    return document(*file);
+  }
+
   bool is_ours(const std::string& system, const std::string& architecture) const {
     return system == "linux" && architecture == architecture_;
   }
@@ -95,16 +103,10 @@ private:
   result<bool> fits(const json& descriptor) {
     if (const auto& platform = member(descriptor, "platform"); platform.is_object())
       return is_ours(text_member(platform, "os"), text_member(platform, "architecture"));
-    auto file = blob(descriptor);
-    if (!file)
-      return std::move(file.error());
-    auto manifest = document(*file);
+    auto manifest = document_of(descriptor);
     if (!manifest)
       return std::move(manifest.error());
-    auto config_file = blob(member(*manifest, "config"));
-    if (!config_file)
-      return std::move(config_file.error());
-    auto config = document(*config_file);
+    auto config = document_of(member(*manifest, "config"));
     if (!config)
       return std::move(config.error());
     return is_ours(text_member(*config, "os"), text_member(*config, "architecture"));
@@ -124,10 +126,7 @@ private:
       return unusable("The index of the archive cannot be used");
     for (const auto& each : all) {
       if (is_index(each)) {
-        auto file = blob(each);
-        if (!file)
-          return std::move(file.error());
-        auto below = document(*file);
+        auto below = document_of(each);
         if (!below)
           return std::move(below.error());
         if (auto done = choose(*below, depth + 1, chosen); !done)

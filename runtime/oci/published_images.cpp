@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <sstream>
 
 namespace sandy::runtime::oci {
 
@@ -229,9 +230,9 @@ std::set<std::string> published_images::layers_needed() const {
     if (name.starts_with(removing_prefix))
       continue;
     if (name.starts_with(staging_prefix)) {
-      auto known = read_small_file(path(name) + "/known", most_description_bytes).value_or("");
-      for (std::size_t begin = 0; begin < known.size(); begin = known.find('\n', begin) + 1)
-        needed.insert(layer_directory(known.substr(begin, known.find('\n', begin) - begin)));
+      std::istringstream known{read_small_file(path(name) + "/known", most_description_bytes).value_or("")};
+      for (std::string line; std::getline(known, line);)
+        needed.insert(layer_directory(line));
       continue;
     }
     auto about = description(name);

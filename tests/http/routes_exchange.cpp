@@ -17,7 +17,7 @@
 namespace sandy::tests {
 
 namespace asio = boost::asio;
-using http::routes::io_timer;
+using http::io_timer;
 using http::routes::use_io;
 
 namespace {

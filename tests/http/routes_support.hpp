@@ -103,7 +103,7 @@ private:
   http::request_head head_;
   http::router::match match_;
   bool gone_ = false;
-  http::routes::io_timer hung_up_;
+  http::io_timer hung_up_;
   runtime::unique_fd accepted_; ///< the other end of what `connect` made
   std::shared_ptr<http::shard> shard_;
   std::unique_ptr<http::connection> taken_;

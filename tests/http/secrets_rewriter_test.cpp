@@ -78,6 +78,19 @@ TEST_CASE("paths and bodies are never changed", "[secrets]") {
   CHECK(it.rewriter.requests_with_secrets() == 0);
 }
 
+TEST_CASE("a chunked body without any bytes is one in whatever pieces it comes", "[secrets]") {
+  auto first = std::string{"PUT /b HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n"};
+  auto stream = first + "0\r\n\r\n" + get({});
+  for (std::size_t piece = 1; piece <= stream.size(); ++piece) {
+    CAPTURE(piece);
+    rewriting it;
+    for (std::size_t at = 0; at < stream.size(); at += piece)
+      REQUIRE(it.feed(std::string_view{stream}.substr(at, piece)));
+    CHECK(it.out == stream);
+    CHECK(it.rewriter.requests() == 2);
+  }
+}
+
 TEST_CASE("requests come out the same in whatever pieces they come", "[secrets]") {
   auto marked = "X-Key: " + std::string{mark} + "\r\n";
   auto stream = "\r\n" + get(marked) +

@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-namespace sandy::http::relay {
+namespace sandy::http {
 
 /// Makes an operation's outcome a tuple that begins with its error code.
 inline constexpr auto as_values = boost::asio::as_tuple(boost::asio::use_awaitable_t<io_executor>{});
@@ -31,4 +31,4 @@ io_task<std::optional<Outcome>> within(io_timer& timer, io_task<Outcome> work) {
   co_return std::move(std::get<0>(first));
 }
 
-} // namespace sandy::http::relay
+} // namespace sandy::http
