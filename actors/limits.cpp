@@ -52,4 +52,11 @@ void bound_lease(sandbox_info& info, const worker_settings& settings) {
   info.ttl_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(info.ttl_seconds, longest));
 }
 
+void choose_runtime(const create_sandbox& request, const runtime_settings& settings, sandbox_info& into) {
+  const bool wants_docker = request.docker_socket || request.upstream.starts_with("docker");
+  into.runtime = settings.docker && wants_docker ? "docker" : settings.usual;
+  into.docker_socket = request.docker_socket && settings.docker_socket && into.runtime == "docker" &&
+                       request.caller.sandbox.value.empty();
+}
+
 } // namespace sandy

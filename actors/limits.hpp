@@ -19,4 +19,9 @@ std::uint32_t effective_ttl(std::uint32_t asked_seconds, bool is_child, const wo
 /// Cuts a lease to what the hard maximum leaves of it, counted from `created_at`, and tells that end.
 void bound_lease(sandbox_info& info, const worker_settings& settings);
 
+/// Names the driver that is to make the sandbox, in `into`: Docker's where the engine's socket is wanted, or
+/// an `upstream` that begins with "docker"; where there is none, the usual one, for an upstream is a
+/// preference. A sandbox that asks never gets the engine's socket.
+void choose_runtime(const create_sandbox& request, const runtime_settings& settings, sandbox_info& into);
+
 } // namespace sandy

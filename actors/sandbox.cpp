@@ -37,6 +37,7 @@ sandbox_state_machine::~sandbox_state_machine() {
   // Of a sandbox that is gone, the run says so to its reader. Else we are, or the server is: nobody reads on.
   if (run_ && life_.state() != sandbox_state::gone)
     caf::anon_send_exit(run_, caf::exit_reason::user_shutdown);
+  let_go_of_containers();
   env_.entrances->close(record_.info.id); // of one that crashed
   env_.metrics.sandbox_left(record_.info.flavor, record_.info.state);
 }
@@ -68,6 +69,11 @@ sandbox_actor::behavior_type sandbox_state_machine::make_behavior() {
       [this](sandy::set_network message) { return set_network(std::move(message)); },
       [this](bound_network message) { return bound(std::move(message)); },
       [this](list_agent_runs message) { return list_runs(std::move(message)); },
+      [this](run_container message) { return run_in(std::move(message)); },
+      [this](list_containers message) { return list_in(std::move(message)); },
+      [this](get_container message) { return get_in(std::move(message)); },
+      [this](stop_container message) { return stop_in(std::move(message)); },
+      [this](remove_container message) { return remove_in(std::move(message)); },
   };
 }
 

@@ -13,6 +13,7 @@
 #include "store/store.hpp"
 
 #include <deque>
+#include <map>
 #include <memory>
 
 namespace sandy {
@@ -25,7 +26,7 @@ namespace sandy {
 /// cleans up.
 ///
 /// Its files: sandbox_starting, sandbox_lease (how long it may live), sandbox_pause, sandbox_agents,
-/// sandbox_network, sandbox_entrance (its ports), sandbox_ending.
+/// sandbox_containers, sandbox_network, sandbox_entrance (its ports), sandbox_ending.
 class sandbox_state_machine {
 public:
   static inline const char* name = "sandbox";
@@ -61,6 +62,29 @@ private:
   static std::vector<std::string> agents_in(services& env, const runtime::instance& where);
   coro::task<void> end_lost_run(agent_run_record run);
   coro::task<process_exit> exit_of_lost(std::uint32_t process_id);
+
+  struct found_image {
+    std::string name; ///< in the store
+    runtime::image_program program;
+  };
+  caf::result<container_info> run_in(run_container message);
+  caf::result<std::vector<container_info>> list_in(list_containers message);
+  caf::result<container_info> get_in(get_container message);
+  caf::result<container_info> stop_in(stop_container message);
+  caf::result<container_info> remove_in(remove_container message);
+  coro::task<container_info> begin_container(container_record record, container_order order,
+                                             found_image image);
+  coro::task<std::shared_ptr<runtime::instance>> make_container(container_info info, std::string image);
+  coro::task<std::uint16_t> free_port(container_id whose, std::uint16_t wanted);
+  container_actor open_container(container_record record, std::shared_ptr<runtime::instance> made,
+                                 bool found);
+  coro::task<void> name_hosts_in(std::shared_ptr<container_box> box);
+  coro::task<container_info> describe(container_id id);
+  coro::task<void> forget_container(container_id id);
+  coro::task<void> find_containers();
+  coro::task<void> find_each_container();
+  void let_go_of(const container_id& id);
+  void let_go_of_containers();
 
   caf::result<network_report> show_network(get_network message);
   caf::result<network_report> set_network(sandy::set_network message);
@@ -128,6 +152,13 @@ private:
   coro::semaphore beginning_run_{1};
   bool server_stops_ = false; ///< no agent starts any more
   agent_run_actor run_;       ///< the agent at work, or the last that was
+  struct contained {
+    container_actor actor; ///< none: it is being made, or is over
+    container_info last;   ///< that was heard of it
+    bool making = false;   ///< whoever ordered it has no answer yet, and removes it when it fails
+  };
+  std::map<container_id, contained> containers_;
+  coro::event containers_found_; ///< of a sandbox that ran before we did
   std::deque<log_line> log_;
   std::uint64_t last_cpu_usec_ = 0;
   coro::time_point last_cpu_at_{};

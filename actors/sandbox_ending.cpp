@@ -42,6 +42,7 @@ coro::task<void> sandbox_state_machine::finish(end_reason reason) {
   publish(reason == end_reason::failed ? life_event_type::failed : life_event_type::ending);
   ended_->reason = reason;
   env_.data.remove(record_.info.id);
+  let_go_of_containers();
   env_.entrances->close(record_.info.id);
   co_await created_.wait();
   // Children first; one that hangs is the worker's to end, not a reason to live.

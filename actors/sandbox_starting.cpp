@@ -33,9 +33,11 @@ caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
       log("cannot reach the network: " + text_of(reaches.error()));
     created_.set();
     coro::spawn(end_lost_runs());
+    coro::spawn(find_containers());
     log("re-attached after a restart of the server");
     co_return record_.info;
   }
+  containers_found_.set();                        // it has none yet
   if (life_.state() != sandbox_state::creating) { // ended before its turn came
     created_.set();
     co_return fail(errc::sandbox_ended, sentence(life_.reason()));
@@ -58,8 +60,9 @@ coro::task<void> sandbox_state_machine::make() {
     co_return std::move(stored.error());
   auto in_store = std::chrono::steady_clock::now();
 
-  runtime::sandbox_spec spec{record_.info.id, record_.info.image, record_.info.limits, record_.uid_slot,
-                             record_.layer};
+  runtime::sandbox_spec spec{record_.info.id,           record_.info.image, record_.info.limits,
+                             record_.uid_slot,          record_.layer,      record_.info.runtime,
+                             record_.info.docker_socket};
   struct creation {
     runtime::instance instance;
     std::vector<std::string> agents;

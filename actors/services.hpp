@@ -6,6 +6,7 @@
 #include "coro/io.hpp"
 #include "coro/task.hpp"
 #include "messages/events.hpp"
+#include "messages/image_names.hpp"
 #include "messages/network.hpp"
 #include "runtime/connection_capture.hpp"
 #include "runtime/entrance.hpp"
@@ -25,6 +26,8 @@
 
 namespace sandy {
 
+class container_box;
+class sandbox_io;
 class store;
 
 namespace agents {
@@ -60,12 +63,25 @@ struct flavor {
   std::uint32_t warm_max = 0; ///< at most, while demand is high; below `warm`: four times `warm`
 };
 
+/// What Janus containers get that say nothing else.
+struct container_defaults {
+  std::string platform_url = "http://platform-proxy:8000"; ///< where they find the platform's services
+  std::chrono::seconds start_period{30};                   ///< one that is not healthy by then is given up
+};
+
 /// What runs of agents get that say nothing else.
 struct agent_defaults {
   std::string base_url; ///< of the model's interface; empty: the definition's
   std::string api_key;  ///< empty: none
   /// Agents reach this at 127.0.0.1:`model_port` of their sandbox.
   std::optional<boost::asio::ip::tcp::endpoint> relay;
+};
+
+/// The drivers that this machine has, by the names that `runtime::driver::name` gives.
+struct runtime_settings {
+  std::string usual = "crun";
+  bool docker = false;        ///< Docker's engine is one of them
+  bool docker_socket = false; ///< whoever asks for it gets the engine's own socket, so the whole machine
 };
 
 struct worker_settings {
@@ -93,7 +109,10 @@ struct worker_settings {
   network_mode default_network = network_mode::internet; ///< of a sandbox that asks for none
   network_mode max_network = network_mode::internet;     ///< of any sandbox
   agent_defaults agents;
+  container_defaults containers;
   std::string data_dir; ///< whose file system is reported as the disk
+  image_names images;   ///< what callers call images
+  runtime_settings runtimes;
 };
 
 /// What actors work with. Outlives the actor system; all of it is thread safe or says which thread.
@@ -142,8 +161,34 @@ struct services {
   std::function<result<sandbox_secrets>(std::vector<secret> given)> place_secrets;
   /// Has the programs of a sandbox trust one more certificate authority (PEM).
   std::function<coro::task<void>(const sandbox_id& inside, std::string certificate)> trust_authority;
+  /// Asks what runs in a sandbox how it is: `GET /health` of a port. Fails when the answer is not 200; with
+  /// sandbox_paused when nobody could answer. Empty: nobody is asked, and what runs is taken for healthy.
+  std::function<coro::task<void>(const sandbox_id& inside, std::uint16_t port)> check_health;
+  /// What a container's actor does with its container. Empty: the real thing.
+  std::function<std::shared_ptr<container_box>(std::shared_ptr<sandbox_io> of,
+                                               const std::string& guest_socket)>
+      open_container;
   /// The agents that can run in sandboxes; nullptr: none.
   std::shared_ptr<const agents::catalog> agent_catalog;
+  /// Sees to it that the store has what a caller calls `name`, where that can be fetched; whoever waits for
+  /// the same image waits together. It has what it can have when this succeeds: the name may be unknown
+  /// still. Empty: nothing is fetched.
+  std::function<coro::task<void>(std::string name)> provide_image;
+  /// The platform's model is called with this key for this sandbox from now on, instead of the platform's
+  /// own; forgotten with the sandbox. Fails with invalid_argument for what no request can carry. Empty: the
+  /// platform has no services here. On any thread.
+  std::function<result<void>(const sandbox_id& inside, std::string key)> use_platform_key{};
 };
+
+/// The image of the store that a caller calls `name`, fetched first where this installation fetches. Fails
+/// as fetching does; an image that is not there is found missing by whoever uses it.
+inline coro::task<std::string> image_for(const services& env, std::string name) {
+  if (env.provide_image && !name.empty()) {
+    auto provided = co_await env.provide_image(name);
+    if (!provided)
+      co_return std::move(provided.error());
+  }
+  co_return env.settings.images.resolve(name);
+}
 
 } // namespace sandy

@@ -99,6 +99,11 @@ worker_actor::behavior_type worker_state::make_behavior() {
       [this](get_agent_run request) { return pass_on<agent_run_info>(std::move(request)); },
       [this](list_agent_runs request) { return pass_on<std::vector<agent_run_info>>(std::move(request)); },
       [this](list_agents request) { return agents(request); },
+      [this](run_container request) { return pass_on<container_info>(std::move(request)); },
+      [this](list_containers request) { return pass_on<std::vector<container_info>>(std::move(request)); },
+      [this](get_container request) { return pass_on<container_info>(std::move(request)); },
+      [this](stop_container request) { return pass_on<container_info>(std::move(request)); },
+      [this](remove_container request) { return pass_on<container_info>(std::move(request)); },
       [this](get_network request) { return pass_on<network_report>(std::move(request)); },
       [this](sandy::set_network request) { return set_network(std::move(request)); },
   };

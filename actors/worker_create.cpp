@@ -84,6 +84,8 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
     record.layer = *on;
   else if (const auto* snapshot = layers_.find(request.caller, request.image))
     record.layer = snapshot->id;
+  else if (!request.image.empty())
+    info.image = env_.settings.images.resolve(request.image);
   info.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
   info.priority = request.priority;
   if (*parent != nullptr) {
@@ -100,6 +102,7 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
   info.expose_ports = request.expose_ports;
   info.private_ports = request.private_ports;
   info.upstream = request.upstream;
+  choose_runtime(request, env_.settings.runtimes, info);
   info.network = network_for(request.network, *parent);
   info.workdir = request.workdir;
   info.ttl_seconds = effective_ttl(request.ttl_seconds, *parent != nullptr, env_.settings);
@@ -120,6 +123,7 @@ sandbox_record worker_state::blank(const std::string& kind) {
   info.id = make_sandbox_id();
   info.flavor = kind;
   info.image = settings.image;
+  info.runtime = env_.settings.runtimes.usual;
   info.network.mode = network_mode::none;
   info.limits = effective_limits({}, settings.limits, env_.settings);
   info.created_at = env_.wall_clock();
@@ -129,6 +133,11 @@ sandbox_record worker_state::blank(const std::string& kind) {
 caf::result<sandbox_info> worker_state::create(create_sandbox request) {
   auto begun = std::chrono::steady_clock::now();
   auto caller = caf::actor_cast<caf::actor_addr>(self_->current_sender());
+  if (env_.provide_image && layers_.find(request.caller, request.image) == nullptr) {
+    auto provided = co_await image_for(env_, request.image);
+    if (!provided)
+      co_return std::move(provided.error());
+  }
   auto record = plan(request);
   if (!record)
     co_return std::move(record.error());

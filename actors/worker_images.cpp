@@ -66,6 +66,7 @@ caf::result<image_info> worker_state::snapshot(snapshot_sandbox request) {
   if (!installed)
     co_return std::move(installed.error());
   if (layers_.taken(request.caller.tenant, request.name) ||
+      env_.settings.images.resolve(request.name) != request.name ||
       std::any_of(installed->begin(), installed->end(),
                   [&](const auto& each) { return each.name == request.name; }))
     co_return fail(errc::conflict, "There is an image of this name already");
@@ -158,6 +159,7 @@ coro::task<void> worker_state::store_layer(layer_record record) {
 caf::result<image_info> worker_state::remove_snapshot(remove_image request) {
   const auto* found = layers_.find(request.caller, request.name);
   if (found == nullptr) {
+    request.name = env_.settings.images.resolve(request.name);
     auto removed = co_await remove_imported(std::move(request));
     co_return std::move(removed);
   }
@@ -259,6 +261,7 @@ create_sandbox worker_state::fork_of(const fork_sandbox& request, const layer_ke
   wanted.idle_timeout_seconds = info.idle_timeout_seconds;
   wanted.pause_on_idle = info.pause_on_idle;
   wanted.upstream = info.upstream;
+  wanted.docker_socket = info.docker_socket;
   wanted.network = info.network;
   wanted.env = original.env;
   for (const auto& given : request.env) {

@@ -131,6 +131,7 @@ bool worker_state::fits_warm(const sandbox_record& wanted) const {
   const auto& kind = env_.settings.flavors.at(wanted.info.flavor);
   auto usual = effective_limits({}, kind.limits, env_.settings);
   return wanted.layer.value.empty() && wanted.info.image == kind.image &&
+         wanted.info.runtime == env_.settings.runtimes.usual && !wanted.info.docker_socket &&
          wanted.info.limits.disk_bytes == usual.disk_bytes;
 }
 

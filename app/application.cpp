@@ -1,5 +1,6 @@
 #include "app/application.hpp"
 
+#include "actors/container_pool.hpp"
 #include "actors/create_request.hpp"
 #include "actors/event_log.hpp"
 #include "actors/rate_limiter.hpp"
@@ -8,16 +9,19 @@
 #include "actors/webhook_keeper.hpp"
 #include "actors/worker.hpp"
 #include "agents/catalog.hpp"
+#include "app/drivers.hpp"
 #include "app/first_key.hpp"
+#include "app/models.hpp"
 #include "app/secret_file.hpp"
 #include "coro/ask.hpp"
+#include "http/client/trust.hpp"
 #include "http/codec/sandbox.hpp"
 #include "http/egress/interception.hpp"
+#include "http/health_check.hpp"
 #include "http/outbound/webhook_client.hpp"
 #include "http/routes/routes.hpp"
 #include "messages/type_ids.hpp"
 #include "metrics/log.hpp"
-#include "runtime/crun/crun_driver.hpp"
 #include "runtime/guest/trusted_authority.hpp"
 #include "runtime/image_store.hpp"
 #include "sandy_version.hpp"
@@ -33,6 +37,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 #include <thread>
 
 namespace sandy {
@@ -105,6 +110,15 @@ coro::task<void> name_hosts(coro::pool& threads, std::shared_ptr<sandbox_io> ins
   co_return std::move(written);
 }
 
+/// Asks what listens on a port of a sandbox how it is, from an actor.
+coro::task<void> check_health(coro::pool& threads, std::shared_ptr<const runtime::entrance> to,
+                              std::uint16_t port) {
+  if (!to) // it ends
+    co_return fail(errc::sandbox_not_found, "Sandbox not found");
+  auto answer = co_await coro::io<void>(threads.here(), http::check_health(std::move(to), port));
+  co_return std::move(answer);
+}
+
 /// Has a sandbox's programs trust its authority, from an actor.
 coro::task<void> trust_authority(coro::pool& threads, std::shared_ptr<sandbox_io> inside,
                                  std::string certificate, std::string otherwise) {
@@ -113,6 +127,12 @@ coro::task<void> trust_authority(coro::pool& threads, std::shared_ptr<sandbox_io
   auto work = guest::trust_authority(std::move(inside), std::move(certificate), std::move(otherwise));
   auto written = co_await coro::io<void>(threads.here(), std::move(work));
   co_return std::move(written);
+}
+
+/// Fetches an image, from an actor.
+coro::task<void> provide_image(coro::pool& threads, image_provider& images, std::string name) {
+  auto provided = co_await coro::io<void>(threads.here(), images.provide(std::move(name)));
+  co_return std::move(provided);
 }
 
 /// What this machine trusts, for sandboxes whose images do not say what they do.
@@ -160,6 +180,12 @@ result<relay_place> relay_endpoint(const std::string& text, const std::string& s
   return relay_place{{address, static_cast<std::uint16_t>(port)}};
 }
 
+/// As the server takes it.
+std::string address_text(const listen_address& where) {
+  auto host = where.host.find(':') == std::string::npos ? where.host : "[" + where.host + "]";
+  return host + ":" + std::to_string(where.port);
+}
+
 /// A flavor that clients name, and for which there is an image, needs no configuration.
 void add_installed_flavor(config& settings, const std::string& name, std::uint32_t warm) {
   if (settings.worker.flavors.contains(name) || !runtime::image_store{settings.image_dir}.find(name))
@@ -176,6 +202,13 @@ runtime::oci::importer_options import_options(const config& settings) {
   for (const auto& each : settings.image_import_dirs)
     options.directories.push_back(std::filesystem::absolute(each).lexically_normal().string());
   options.limits.bytes = settings.max_image_bytes;
+  auto& registries = options.registries;
+  registries.skopeo = in_path(settings.skopeo);
+  registries.allowed = settings.image_registries;
+  registries.insecure = settings.image_insecure_registries;
+  registries.auth_file = settings.image_registry_auth;
+  registries.timeout = settings.image_pull_timeout;
+  registries.uid = settings.uid_base - 1; // nobody's: sandboxes have those from there on
   return options;
 }
 
@@ -191,6 +224,8 @@ struct application::parts {
   std::shared_ptr<const agents::catalog> agent_catalog;
   http::egress::network_settings network;
   std::string authorities; ///< that the machine trusts, in PEM
+  configured_models models;
+  std::shared_ptr<http::client::trust> trusted;
 };
 
 application::system_config::system_config(coro::pool& threads) {
@@ -242,24 +277,11 @@ result<std::unique_ptr<application>> application::start(config settings) {
     return std::move(url_secret.error());
   made.url_secret = std::move(*url_secret);
 
-  runtime::crun_options options;
-  options.data_dir = settings.data_dir;
-  options.image_dir = std::filesystem::absolute(settings.image_dir).lexically_normal().string();
-  options.crun = in_path(settings.crun);
-  options.guest = program_path(settings.guest, "sandy-guest");
-  options.launcher = program_path(settings.launcher, "sandy-launch");
-  options.copier = program_path(settings.copier, "sandy-copy-layer");
-  if (!settings.cgroup_parent.empty())
-    options.cgroup_parent = settings.cgroup_parent;
-  options.uid_base = settings.uid_base;
-  // The first lease counts from the start of the guest, so that a server that dies at once leaves no sandbox
-  // for ever.
-  if (auto lease = settings.worker.guest_lease.count(); lease > 0)
-    options.guest_arguments = {"--lease-ms", std::to_string(lease)};
-  auto driver = runtime::crun_driver::make(std::move(options));
+  auto driver = make_driver(settings, in_path(settings.crun));
   if (!driver)
     return std::move(driver.error());
   made.driver = std::move(*driver);
+  settings.worker.runtimes.docker = !settings.docker_socket.empty();
 
   auto known = agents::catalog::load(program_path(settings.agents, "agent-definitions"));
   if (!known)
@@ -280,6 +302,14 @@ result<std::unique_ptr<application>> application::start(config settings) {
                   settings.network_private_allow, settings.network_dns,   std::move(*platform),
                   settings.platform_relay_named,  std::move(*tls)};
   made.authorities = machine_authorities();
+  auto models = configured_models_of(settings);
+  if (!models)
+    return std::move(models.error());
+  made.models = std::move(*models);
+  auto trusted = http::client::trust::make(settings.upstream_ca_file);
+  if (!trusted)
+    return std::move(trusted.error());
+  made.trusted = std::move(*trusted);
   settings.worker.data_dir = settings.data_dir;
   add_installed_flavor(settings, "agent-ready", settings.prewarm_agent_ready);
   add_installed_flavor(settings, "desktop", 0);
@@ -300,7 +330,8 @@ application::application(config settings, parts made)
     , edge_counter_(metrics_.http())
     , threads_(thread_count(settings_), blocking_thread_count(settings_))
     , relays_(contexts_of(threads_))
-    , gates_(contexts_of(threads_), made.network, metrics_.network())
+    , platform_(make_platform())
+    , gates_(contexts_of(threads_), with_platform(std::move(made.network)), metrics_.network())
     , services_{
           .threads = threads_,
           .driver = *driver_,
@@ -320,10 +351,8 @@ application::application(config settings, parts made)
               [this](runtime::connection_capture captured, const sandbox_id& inside) {
                 return relays_.open(std::move(captured), inside.value);
               },
-          .open_gate =
-              [this](runtime::network_capture captured, const sandbox_id& inside, auto used_bytes) {
-                return gates_.open(std::move(captured), inside.value, used_bytes);
-              },
+          .open_gate = [this](runtime::network_capture captured, const sandbox_id& inside,
+                              auto used_bytes) { return open_gate(std::move(captured), inside, used_bytes); },
           .name_hosts =
               [this](const sandbox_id& inside, std::vector<guest::host_name> names) {
                 return name_hosts(threads_, data_.find(inside), std::move(names));
@@ -333,12 +362,21 @@ application::application(config settings, parts made)
               [this, all = std::move(made.authorities)](const sandbox_id& inside, std::string certificate) {
                 return trust_authority(threads_, data_.find(inside), std::move(certificate), all);
               },
-          .agent_catalog = std::move(made.agent_catalog)}
+          .check_health =
+              [this](const sandbox_id& inside, std::uint16_t port) {
+                return check_health(threads_, services_.entrances->find(inside), port);
+              },
+          .agent_catalog = std::move(made.agent_catalog),
+          .use_platform_key = [this](const sandbox_id& inside,
+                                     std::string key) { return use_platform_key(inside, std::move(key)); }}
     , system_config_(threads_)
     , system_(system_config_)
     , events_(start_events())
     , importer_(import_options(settings_))
+    , images_(settings_.worker.images, importer_, coro::on_pool(threads_.blocking()))
     , router_(http::all_routes())
+    , gateway_(std::move(made.models.settings), metrics_.gateway())
+    , pooled_(std::move(made.models.pooled))
     , context_{
           .system = system_,
           .worker = {},
@@ -365,9 +403,14 @@ application::application(config settings, parts made)
           .ports_not_served =
               [this](const std::vector<std::uint16_t>& exposed) { return server_.ports_not_served(exposed); },
           .importer = &importer_,
-          .blocking_calls = coro::on_pool(threads_.blocking())}
+          .blocking_calls = coro::on_pool(threads_.blocking()),
+          .images = settings_.worker.images,
+          .trusted = std::move(made.trusted),
+          .models = &gateway_,
+          .platform = platform_.get()}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
+  start_providing();
   // Last: it takes sandboxes over at once, and the server must be there to be reached from inside them.
   worker_ = context_.worker = system_.spawn<coro::actor<worker_state, worker_actor>>(&services_);
   // Everything hangs on the worker, and every request on a limiter: without them, better a restart that takes
@@ -378,10 +421,56 @@ application::application(config settings, parts made)
     end_with(caf::actor_cast<caf::abstract_actor*>(limiter), "rate_limiter_died");
 }
 
+std::unique_ptr<http::platform::proxy> application::make_platform() {
+  if (!settings_.platform.active())
+    return nullptr;
+  auto made = http::platform::proxy::make(settings_.platform, metrics_.platform());
+  if (!made) // the configuration was checked when it was read
+    throw std::logic_error(text_of(made.error()));
+  return std::move(*made);
+}
+
+http::egress::network_settings application::with_platform(http::egress::network_settings network) {
+  if (platform_)
+    network.open_platform = [this](boost::asio::io_context& home, const std::string& sandbox) {
+      return server_.open_platform(home, sandbox);
+    };
+  return network;
+}
+
+std::shared_ptr<runtime::network_gate> application::open_gate(runtime::network_capture captured,
+                                                              const sandbox_id& inside,
+                                                              std::uint64_t used_bytes) {
+  if (!platform_)
+    return gates_.open(std::move(captured), inside.value, used_bytes);
+  /// What a sandbox used of the platform is known as long as it has a network.
+  struct accounted {
+    std::shared_ptr<void> account;
+    std::shared_ptr<runtime::network_gate> gate;
+  };
+  auto both = std::make_shared<accounted>();
+  both->account = platform_->ledgers().lease(inside);
+  both->gate = gates_.open(std::move(captured), inside.value, used_bytes);
+  auto* gate = both->gate.get();
+  return gate == nullptr ? nullptr : std::shared_ptr<runtime::network_gate>{std::move(both), gate};
+}
+
+result<void> application::use_platform_key(const sandbox_id& inside, std::string key) {
+  return platform_ ? platform_->use_key(inside, std::move(key)) : result<void>{caf::unit};
+}
+
 event_log_actor application::start_events() {
   event_log_actor log = system_.spawn<coro::actor<event_log_state, event_log_actor>>(&services_, events_kept);
   services_.publish = [log](life_event event) { caf::anon_send(log, std::move(event)); };
   return log;
+}
+
+void application::start_providing() {
+  if (settings_.image_pull == image_pull_policy::never || settings_.image_registries.empty())
+    return;
+  services_.provide_image = [this](std::string name) {
+    return provide_image(threads_, images_, std::move(name));
+  };
 }
 
 result<void> application::start_webhooks() {
@@ -422,6 +511,21 @@ std::vector<rate_limiter_actor> application::start_limiters() {
   return limiters;
 }
 
+void application::start_container_pools() {
+  for (auto& each : pooled_) {
+    container_pools_.push_back(system_.spawn<coro::actor<container_pool_state, container_pool_actor>>(
+        &services_, each.what, worker_));
+    each.backend->use(container_pools_.back(), *services_.entrances);
+  }
+}
+
+/// Their containers live on, for the next server.
+void application::end_container_pools() {
+  for (const auto& pool : container_pools_)
+    caf::anon_send_exit(pool, caf::exit_reason::user_shutdown);
+  container_pools_.clear();
+}
+
 void application::end_with(caf::abstract_actor* needed, std::string_view event) {
   needed->attach_functor([this, event](const caf::error& reason) {
     if (!ending_.exchange(true)) {
@@ -443,12 +547,17 @@ result<void> application::serve() {
   auto recovered = ask_worker(threads_, worker_, get_health{}, std::chrono::minutes{10});
   if (!recovered || !*recovered)
     return fail(errc::internal, "The sandboxes of the previous run cannot be recovered; the log says why");
-  auto port = server_.start(settings_.listen.host.find(':') == std::string::npos
-                                ? settings_.listen.host + ":" + std::to_string(settings_.listen.port)
-                                : "[" + settings_.listen.host + "]:" + std::to_string(settings_.listen.port));
+  start_container_pools();
+  auto port = server_.start(address_text(settings_.listen));
   if (!port)
     return std::move(port.error());
   port_ = *port;
+  if (const auto& also = settings_.gateway_listen) {
+    auto second = server_.listen_also(address_text(*also));
+    if (!second)
+      return std::move(second.error());
+    log_event(log_level::info, "gateway_listening", {{"host", also->host}, {"port", *second}});
+  }
   context_.address.port = settings_.public_port.value_or(port_);
   return caf::unit;
 }
@@ -463,6 +572,7 @@ bool application::wait() {
 
 void application::stop() {
   ending_ = true;
+  importer_.stop();
   log_event(log_level::info, "stopping", {{"grace_ms", settings_.shutdown_grace.count()}});
   caf::anon_send(events_, close_events{}); // their readers would wait to the end of the grace
   // Agents may work for an hour. No reader is left unanswered, and no agent works on that nobody reads.
@@ -472,6 +582,7 @@ void application::stop() {
   auto stuck = run_on(threads_, server_.stop(settings_.shutdown_grace));
   if (stuck && *stuck > 0)
     log_event(log_level::warn, "requests_stuck", {{"count", *stuck}});
+  end_container_pools();
   // Creations whose clients the edge gave up are undone by now or soon.
   auto drained =
       ask_worker(threads_, worker_, drain_worker{settings_.end_sandboxes}, std::chrono::minutes{1});
@@ -485,7 +596,9 @@ void application::stop() {
 
 application::~application() {
   ending_ = true;
+  importer_.stop();
   run_on(threads_, server_.stop(std::chrono::milliseconds{0})); // sessions use what goes now
+  end_container_pools();
   caf::anon_send_exit(worker_, caf::exit_reason::user_shutdown);
   for (const auto& limiter : context_.limiters)
     caf::anon_send_exit(limiter, caf::exit_reason::user_shutdown);

@@ -2,11 +2,15 @@
 
 #include "actors/services.hpp"
 #include "app/config.hpp"
+#include "app/image_provider.hpp"
+#include "app/models.hpp"
 #include "app/sandbox_tokens.hpp"
 #include "coro/pool.hpp"
 #include "http/context.hpp"
 #include "http/egress/gates.hpp"
+#include "http/gateway/gateway.hpp"
 #include "http/observer.hpp"
+#include "http/platform/proxy.hpp"
 #include "http/relay/relays.hpp"
 #include "http/router.hpp"
 #include "http/server.hpp"
@@ -57,7 +61,15 @@ private:
   struct parts; ///< what must exist before threads start
   explicit application(config settings, parts made);
   result<void> serve();
+  void start_container_pools();
+  void end_container_pools();
   std::vector<rate_limiter_actor> start_limiters();
+  std::unique_ptr<http::platform::proxy> make_platform();
+  /// What sandboxes say to the platform's names comes to us, where we serve them.
+  http::egress::network_settings with_platform(http::egress::network_settings network);
+  std::shared_ptr<runtime::network_gate> open_gate(runtime::network_capture captured,
+                                                   const sandbox_id& inside, std::uint64_t used_bytes);
+  result<void> use_platform_key(const sandbox_id& inside, std::string key);
   /// Whose key or sandbox token this is.
   std::optional<principal> known(std::string_view key) const;
   /// What a sandbox finds in its environment, to use the API as itself.
@@ -65,6 +77,8 @@ private:
   /// Before the worker: what it finds at the start is told as well.
   event_log_actor start_events();
   result<void> start_webhooks();
+  /// Fetches images that are missing, where the configuration says so.
+  void start_providing();
   /// Ends the server when this actor dies. @param event for the log.
   void end_with(caf::abstract_actor* needed, std::string_view event);
 
@@ -103,6 +117,7 @@ private:
   coro::pool threads_;
   boost::asio::signal_set signals_{threads_.context(0), SIGINT, SIGTERM};
   http::relay::relays relays_;
+  std::unique_ptr<http::platform::proxy> platform_; ///< nullptr: there are no services
   http::egress::gates gates_;
   services services_;
   system_config system_config_;
@@ -111,7 +126,11 @@ private:
   std::vector<webhook_actor> webhooks_;
   worker_actor worker_;
   runtime::oci::importer importer_;
+  image_provider images_;
   http::router router_;
+  http::gateway::gateway gateway_;
+  std::vector<pooled_model> pooled_;
+  std::vector<container_pool_actor> container_pools_; ///< of those, once the server serves
   http::context context_;
   http::server server_;
   std::uint16_t port_ = 0;

@@ -1,6 +1,7 @@
 #include "app/config.hpp"
 
 #include "app/config_file.hpp"
+#include "app/platform_service.hpp"
 #include "app/settings.hpp"
 #include "app/units.hpp"
 #include "runtime/driver.hpp"
@@ -9,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 
@@ -44,6 +46,11 @@ result<void> apply_file(config& into, tenant_changes& tenants, const std::string
     into.worker.flavors[name] = std::move(kind);
   tenants = std::move(file->tenants);
   into.webhooks = std::move(file->webhooks);
+  if (!file->image_aliases.empty())
+    into.worker.images = image_names{std::move(file->image_aliases)};
+  into.models = std::move(file->models);
+  into.platform.services = std::move(file->platform_services);
+  into.platform.prices = std::move(file->platform_prices);
   for (const auto& [name, value] : file->values)
     if (auto done = apply(into, *find_setting(name), value.text, value.source, from); !done)
       return done;
@@ -102,9 +109,43 @@ result<void> check(const config& all) {
   if (all.uid_base + std::uint64_t{runtime::uid_slots} * 65536 > last_uid)
     return refuse("uid_base leaves no room for the user ids of " + std::to_string(runtime::uid_slots) +
                   " sandboxes");
+  if (all.docker_socket.empty() &&
+      (all.worker.runtimes.usual == "docker" || all.worker.runtimes.docker_socket))
+    return refuse("docker_socket is needed for what is said of Docker");
+  if (auto good = http::platform::check(all.platform); !good)
+    return good;
+  if (all.platform.active() && !all.platform_relay.empty())
+    return refuse("platform_relay and the services of platform exclude each other: both answer at the "
+                  "platform's names");
   if (auto keys = http::key_ring::load(all.api_keys); !keys)
     return refuse("api_keys: " + text_of(keys.error()));
   return caf::unit;
+}
+
+std::string list_text(const std::vector<std::string>& all) {
+  std::string text = "[";
+  for (const auto& each : all)
+    text += (text.size() == 1 ? "" : ", ") + json_quoted(each);
+  return text + "]";
+}
+
+/// Variables may be secrets: they are not shown.
+void write_containers(std::ostream& out, const model_containers& what) {
+  out << "containers = { image = " << json_quoted(what.image) << ", port = " << what.port
+      << ", warm = " << what.warm << ", most = " << what.most << ", at_once = " << what.at_once
+      << ", most_served = " << what.most_served << ", max_age = \"" << what.max_age.count()
+      << "s\", timeout = \"" << what.timeout.count() << "s\"";
+  if (!what.command.empty())
+    out << ", command = " << list_text(what.command);
+  if (!what.flavor.empty())
+    out << ", flavor = " << json_quoted(what.flavor);
+  if (what.limits.memory_bytes != 0)
+    out << ", memory = \"" << what.limits.memory_bytes << '"';
+  if (what.limits.cpu_millis != 0)
+    out << ", cpu = \"" << print_cores(what.limits.cpu_millis) << "\"";
+  out << " }\n";
+  if (!what.env.empty())
+    out << "# env is set and not shown\n";
 }
 
 std::string show(const config& all, const sources& from) {
@@ -142,6 +183,11 @@ std::string show(const config& all, const sources& from) {
     if (kind.warm_max)
       out << "warm_max = " << kind.warm_max << '\n';
   }
+  if (const auto& aliases = all.worker.images.aliases(); !aliases.empty()) {
+    out << "\n[image_aliases]\n";
+    for (const auto& [alias, means] : aliases)
+      out << json_quoted(alias) << " = " << json_quoted(means) << '\n';
+  }
   for (const auto& [tenant, limits] : all.tenants) {
     out << "\n[tenants." << json_quoted(tenant.value) << "]\n";
     for (const auto& field : limit_fields)
@@ -162,7 +208,57 @@ std::string show(const config& all, const sources& from) {
     if (hook.allow_private)
       out << "allow_private = true\n";
   }
+  for (const auto& model : all.models) {
+    out << "\n[[models]]\nid = " << json_quoted(model.id) << "\nowned_by = " << json_quoted(model.owned_by)
+        << '\n';
+    if (!model.urls.empty())
+      out << "urls = " << list_text(model.urls) << '\n';
+    if (model.containers)
+      write_containers(out, *model.containers);
+    if (model.agent)
+      out << "agent = { agent = " << json_quoted(model.agent->agent)
+          << ", model = " << json_quoted(model.agent->model)
+          << ", flavor = " << json_quoted(model.agent->flavor)
+          << ", base_url = " << json_quoted(model.agent->base_url) << ", max_duration = \""
+          << model.agent->limit.count() << "s\" }\n";
+    if (!model.aliases.empty())
+      out << "aliases = " << list_text(model.aliases) << '\n';
+    for (auto [name, text] : {std::pair{"fallback_url", &model.fallback_url},
+                              {"upstream_name", &model.upstream_name},
+                              {"api_key_env", &model.api_key_env},
+                              {"api_key_file", &model.api_key_file}})
+      if (!text->empty())
+        out << name << " = " << json_quoted(*text) << '\n';
+    if (!model.api_key.empty())
+      out << "# api_key is set and not shown\n";
+  }
+  show_platform(out, all.platform);
   return out.str();
+}
+
+/// Models whose addresses are named by variables that other programs know, too; the file's come first.
+template <class Variable>
+void add_named_models(config& into, Variable variable) {
+  struct {
+    const char* id;
+    std::vector<std::string> aliases;
+    std::vector<const char*> variables; ///< the first that is set counts
+  } known[]{{"baseline-cli-agent",
+             {"baseline-agent-cli", "agent-cli"},
+             {"COMPETITOR_URL", "BASELINE_AGENT_CLI_URL", "BASELINE_URL", "JANUS_BASELINE_URL"}},
+            {"baseline-langchain", {"langchain"}, {"BASELINE_LANGCHAIN_URL"}}};
+  for (const auto& each : known) {
+    auto named = [&](const model_settings& one) { return one.id == each.id; };
+    auto set = std::find_if(each.variables.begin(), each.variables.end(), variable);
+    if (set == each.variables.end() || std::any_of(into.models.begin(), into.models.end(), named))
+      continue;
+    model_settings made;
+    made.id = each.id;
+    made.urls = {*variable(*set)};
+    made.owned_by = "janus";
+    made.aliases = each.aliases;
+    into.models.push_back(std::move(made));
+  }
 }
 
 /// The flags as given, not yet understood.
@@ -245,6 +341,7 @@ configured read_configuration(const std::vector<std::string>& arguments,
         return wrong(text_of(done.error()));
   apply_tenants(all, tenants);
   apply_prewarm(all);
+  add_named_models(all, variable);
   if (!all.api_key.empty())
     all.api_keys.insert(all.api_keys.begin(), {{"default"}, all.api_key});
   if (auto done = check(all); !done)

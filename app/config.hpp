@@ -1,8 +1,12 @@
 #pragma once
 
+#include "actors/model_containers.hpp"
 #include "actors/services.hpp"
 #include "http/auth.hpp"
 #include "http/context.hpp"
+#include "http/gateway/agent_settings.hpp"
+#include "http/gateway/limits.hpp"
+#include "http/platform/settings.hpp"
 #include "messages/error.hpp"
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
@@ -25,9 +29,28 @@ struct listen_address {
   friend bool operator==(const listen_address&, const listen_address&) = default;
 };
 
+/// When an image that is not there is fetched without an administrator's asking.
+enum class image_pull_policy : std::uint8_t { never, missing };
+
 enum class log_format : std::uint8_t { json, text };
 
-/// Everything an operator can choose. The initial values are the defaults; `app/settings.cpp` names and
+/// A model that answers chats: behind one or more URLs that answer OpenAI's chat completions, out of
+/// containers of this installation, or by an agent in a sandbox.
+struct model_settings {
+  std::string id;
+  std::vector<std::string> urls;                            ///< asked in turn
+  std::optional<model_containers> containers;               ///< asked first
+  std::optional<http::gateway::agent_model_settings> agent; ///< instead of all others
+  std::string fallback_url; ///< asked when all of them have failed; empty: none
+  std::string owned_by = "competitor";
+  std::vector<std::string> aliases;
+  std::string upstream_name; ///< that it has there; empty: the name that the client says
+  std::string api_key;       ///< sent there; empty: see the next two
+  std::string api_key_env;   ///< names the variable that holds it
+  std::string api_key_file;
+};
+
+/// Everything an operator can choose. The initial values are the defaults; `app/settings.hpp` names and
 /// explains each.
 struct config {
   listen_address listen;
@@ -49,12 +72,19 @@ struct config {
   bool port_listeners = true;                                 ///< on the ports that sandboxes expose
 
   std::string crun = "crun"; ///< searched in PATH when it has no slash
+  std::string docker_socket; ///< of the engine on this machine; empty: none
   std::string guest;         ///< path of sandy-guest; empty: beside the server's own program
   std::string launcher;      ///< path of sandy-launch; empty: beside the server's own program
   std::string copier;        ///< path of sandy-copy-layer; empty: the same
   std::string import_helper; ///< path of sandy-import-image; empty: beside the server's own program
   std::uint64_t max_image_bytes = 16ull << 30; ///< of an imported image: its archive, and what it unpacks to
   std::vector<std::string> image_import_dirs;  ///< where archives of this machine may be
+  std::vector<std::string> image_registries;   ///< where images are fetched from; none: from nowhere
+  std::vector<std::string> image_insecure_registries; ///< of them, those without TLS
+  std::string image_registry_auth;                    ///< file of credentials; empty: none
+  image_pull_policy image_pull = image_pull_policy::never;
+  std::chrono::milliseconds image_pull_timeout{600'000}; ///< for one image
+  std::string skopeo = "skopeo";                         ///< searched in PATH when it has no slash
   std::string agents;      ///< folder of agent definitions; empty: beside the server's own program
   std::string agent_relay; ///< IP:PORT; empty: none
   std::vector<std::string> agent_models;  ///< told to callers
@@ -66,6 +96,7 @@ struct config {
   std::string platform_relay;           ///< IP:PORT; empty: none
   bool platform_relay_named = false;    ///< it is told by the PROXY protocol which sandbox calls
   std::string network_ca_file;          ///< PEM; empty: none
+  http::platform::settings platform;    ///< services that sandboxes reach at the platform's names
   std::string cgroup_parent;            ///< empty: derived from data_dir, so that two servers do not meet
   /// First host uid of sandboxes. With all slots it ends below 1 879 048 192, in the range that systemd
   /// leaves to containers.
@@ -79,6 +110,16 @@ struct config {
   std::map<tenant_id, tenant_limits> tenants; ///< of those that have others
 
   std::vector<webhook_settings> webhooks; ///< who is told of events
+
+  std::vector<model_settings> models;           ///< that clients chat with
+  std::optional<listen_address> gateway_listen; ///< a second address to listen on; none: there is one
+  std::string gateway_default_model;            ///< id or alias; empty: the first
+  std::string gateway_password;                 ///< empty: none
+  bool gateway_for_sandboxes = false;           ///< with their own tokens
+  std::string gateway_scoring_url;              ///< told of votes; empty: nobody is
+  std::string upstream_ca_file;                 ///< PEM; empty: none
+  http::gateway::chat_limits chats;
+  http::gateway::artifact_limits artifacts;
 
   worker_settings worker; ///< its data_dir is filled in
   http::edge_limits edge;

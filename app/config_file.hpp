@@ -39,7 +39,11 @@ struct config_file {
   std::vector<http::configured_key> api_keys;
   std::map<std::string, flavor> flavors;
   std::vector<webhook_settings> webhooks;
+  std::vector<model_settings> models;
   std::map<std::string, limit_changes> tenants;
+  std::map<std::string, std::string> image_aliases;
+  std::vector<http::platform::service_settings> platform_services;
+  std::map<std::string, http::platform::token_price> platform_prices;
 };
 
 /// Reads a TOML file. Fails with invalid_argument and a whole sentence: what, where. Blocking.

@@ -27,8 +27,8 @@ struct setting {
   std::string variable() const; ///< "SANDY_DATA_DIR"
 };
 
-/// All settings with one value, in the order of the documentation. `api_keys`, `flavors` and `tenants` are
-/// tables and live in the file alone; see app/config_file.hpp.
+/// All settings with one value, in the order of the documentation. `api_keys`, `flavors`, `tenants` and
+/// `image_aliases` are tables and live in the file alone; see app/config_file.hpp.
 const std::vector<setting>& settings();
 
 /// nullptr when there is none of that name.

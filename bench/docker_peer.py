@@ -1,21 +1,12 @@
 """Docker's engine, as the benchmarks drive it: a daemon of their own, through its HTTP API, with the image Sandy uses."""
 
-import os
-import secrets
-import shutil
-import signal
 import subprocess
-import tempfile
-import time
-from pathlib import Path
 
+from docker_engine import Engine
 from http1 import Connection
 from running_server import TOP
 
 API = "/v1.41"
-START_SECONDS = 60
-# What dockerd makes outside the directories it is given, wherever they are.
-ITS_TRACES = [Path("/etc/docker/key.json"), Path("/etc/docker"), Path("/run/docker/plugins"), Path("/run/docker")]
 
 
 class DockerEngine:
@@ -24,38 +15,15 @@ class DockerEngine:
     name = "Docker"
 
     def __enter__(self):
-        self._foreign = {path for path in ITS_TRACES if path.exists()}
-        self._directory = Path(tempfile.mkdtemp(prefix="sandy-bench-docker-", dir="/var/tmp"))
-        self._cgroup = "/sandy-bench-docker-" + secrets.token_hex(4)
-        self._socket = str(self._directory / "api.sock")
-        self._log = (self._directory / "log").open("w")
-        # No bridge, no firewall rules, no forwarding: the containers have loopback alone, as Sandy's sandboxes do.
-        self._process = subprocess.Popen(
-            ["/usr/sbin/dockerd", "--data-root", self._directory / "data", "--exec-root", self._directory / "exec",
-             "--pidfile", self._directory / "pid", "--host", "unix://" + self._socket, "--bridge=none",
-             "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
-             "--cgroup-parent", self._cgroup],
-            stdout=self._log, stderr=self._log)
+        self._engine = Engine().__enter__()
         try:
-            self._await_start()
+            with self.connect() as link:
+                self.version = link.call("GET", API + "/version")["Version"]
             self._import_image()
         except BaseException:
             self.__exit__()
             raise
         return self
-
-    def _await_start(self):
-        for _ in range(START_SECONDS * 10):
-            if self._process.poll() is not None:
-                break
-            try:
-                with self.connect() as link:
-                    self.version = link.call("GET", API + "/version")["Version"]
-                return
-            except OSError:
-                time.sleep(0.1)
-        text = (self._directory / "log").read_text()
-        raise RuntimeError(f"dockerd did not start; its log ends with:\n{text[-2000:]}")
 
     def _import_image(self):
         tar = subprocess.Popen([TOP / "script" / "image", "--archive", "basic"], stdout=subprocess.PIPE)
@@ -65,22 +33,13 @@ class DockerEngine:
             raise RuntimeError("tar could not read the image")
 
     def __exit__(self, *_):
-        if self._process.poll() is None:
-            with self.connect() as link:
-                for container in link.call("GET", API + "/containers/json?all=1"):
-                    self.remove(link, container["Id"])
-            self._process.send_signal(signal.SIGTERM)  # ends its containerd too
-            self._process.wait(60)
-        self._log.close()
-        shutil.rmtree(self._directory)
-        for tree in Path("/sys/fs/cgroup").glob("*" + self._cgroup):
-            os.rmdir(tree)
-        for path in ITS_TRACES:
-            if path.exists() and path not in self._foreign:
-                path.rmdir() if path.is_dir() else path.unlink()
+        with self.connect() as link:
+            for container in link.call("GET", API + "/containers/json?all=1"):
+                self.remove(link, container["Id"])
+        self._engine.__exit__()
 
     def connect(self):
-        return Connection(self._socket)
+        return Connection(self._engine.socket)
 
     def create(self, link):
         """A container that runs, with the limits a sandbox has by default."""

@@ -18,6 +18,7 @@ import coro_bench
 import edge_bench
 import engine_bench
 import exec_bench
+import gateway_bench
 import idle_bench
 import ingress_bench
 import pool_bench
@@ -28,7 +29,7 @@ from timing import kibibytes
 
 PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench,
          "pool": pool_bench, "rest": rest_bench, "concurrency": concurrency_bench, "agent": agent_bench,
-         "ingress": ingress_bench}
+         "ingress": ingress_bench, "gateway": gateway_bench}
 RESULTS = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 

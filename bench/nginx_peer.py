@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
@@ -39,6 +40,11 @@ def nginx(port, server, more="", namespace=None):
             process.wait(30)
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def _await_file(file, process):
     # It is written when nginx listens; a connection could not be tried in another namespace.
     for _ in range(100):
@@ -60,10 +66,11 @@ def pin(pid, core):
 
 class Load:
     """What wrk did to a server in some seconds: requests and bytes per second, the median in microseconds, and the CPU
-    time that `pid` and its children took for it."""
+    time that `pid` and its children took for it. `script` is a file for wrk."""
 
-    def __init__(self, url, pid, seconds, connections, headers=()):
+    def __init__(self, url, pid, seconds, connections, headers=(), script=None):
         command = ["taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout=60s"]
+        command += ["--script", script] if script else []
         before = cpu_seconds(pid)
         ran = subprocess.run([*command, *(part for header in headers for part in ("-H", header)), url], capture_output=True, text=True, check=True)
         self.cpu_seconds = cpu_seconds(pid) - before

@@ -26,19 +26,22 @@ def run(session):
         with sandy.connect() as link:
             box = sandy.create(link)
         pin(sandy.pid, SERVER_CORE)
-        command = ["nsenter", f"--net={namespace_of(sandy)}", sys.executable, PRODUCER, *map(str, (streams, EVENTS_PER_SECOND, CLIENT_CORE))]
+        command = ["nsenter", f"--net={namespace_of(sandy)}", sys.executable, PRODUCER, *map(str, (5173, streams, EVENTS_PER_SECOND, CLIENT_CORE))]
         producer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             producer.stdout.readline()  # it listens
             own = os.sched_getaffinity(0)
             os.sched_setaffinity(0, {CLIENT_CORE})
             try:
-                late, memory, cpu, events = _read(sandy, box, streams, seconds)
+                port = int(sandy.url.rpartition(":")[2])
+                request = f"GET / HTTP/1.1\r\nHost: {box}.sandy.localhost\r\n\r\n"
+                late, memory, cpu = read(port, request.encode(), sandy.pid, streams, seconds)
             finally:
                 os.sched_setaffinity(0, own)
         finally:
             producer.kill()
             producer.wait()
+    events = len(late)
     late.sort()
     worst, median = late[int(len(late) * 0.99)] / 1e6, late[len(late) // 2] / 1e6
     expected = streams * EVENTS_PER_SECOND * seconds
@@ -58,23 +61,24 @@ def namespace_of(sandy):
     return f"/proc/{sandy.sandbox_processes()[0]}/ns/net"
 
 
-def _read(sandy, box, streams, seconds):
-    """Nanoseconds of delay of each event, the server's memory in KiB now and then, its CPU time, and the number of events."""
+def read(port, request, pid, streams, seconds):
+    """Nanoseconds of delay of each event of so many streams that `request` leads to, and of the server: its memory in KiB now and
+    then, and its CPU time."""
     selector = selectors.EpollSelector()
     for _ in range(streams):
-        connection = socket.create_connection(("127.0.0.1", int(sandy.url.rpartition(":")[2])))
-        connection.sendall(f"GET / HTTP/1.1\r\nHost: {box}.sandy.localhost\r\n\r\n".encode())
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(request)
         selector.register(connection, selectors.EVENT_READ)
     _events(selector, [], time.monotonic() + 3)  # all streams are on their way, and caches warm
-    late, memory, cpu = [], [], exact_cpu_seconds(sandy.pid)
+    late, memory, cpu = [], [], exact_cpu_seconds(pid)
     for _ in range(10):
-        memory.append(kibibytes(f"/proc/{sandy.pid}/smaps_rollup")["Rss"])
+        memory.append(kibibytes(f"/proc/{pid}/smaps_rollup")["Rss"])
         _events(selector, late, time.monotonic() + seconds / 10)
-    memory.append(kibibytes(f"/proc/{sandy.pid}/smaps_rollup")["Rss"])
-    spent = exact_cpu_seconds(sandy.pid) - cpu
+    memory.append(kibibytes(f"/proc/{pid}/smaps_rollup")["Rss"])
+    spent = exact_cpu_seconds(pid) - cpu
     for key in list(selector.get_map().values()):
         key.fileobj.close()
-    return late, memory, spent, len(late)
+    return late, memory, spent
 
 
 def _events(selector, late, end):

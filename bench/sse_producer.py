@@ -1,5 +1,5 @@
-"""Serves event streams on the runtime port until it is ended: sse_producer.py STREAMS EVENTS_PER_SECOND CORE. Each event carries
-the moment it was sent."""
+"""Serves event streams until it is ended: sse_producer.py PORT STREAMS EVENTS_PER_SECOND CORE. Each event carries the moment it
+was sent. Whatever is asked, of as many connections as there are to be streams; then it begins."""
 
 import os
 import socket
@@ -13,9 +13,9 @@ STAMP_DIGITS = 20
 REST = b"x" * 60
 
 
-def produce(streams, events_per_second):
-    with socket.create_server(("127.0.0.1", 5173), backlog=1024) as listener:
-        print("listening", flush=True)
+def produce(port, streams, events_per_second):
+    with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
+        print(listener.getsockname()[1], flush=True)
         connections = [_begun(listener) for _ in range(streams)]
         turn, due = 0, time.monotonic()
         while True:
@@ -36,5 +36,5 @@ def _begun(listener):
 
 
 if __name__ == "__main__":
-    os.sched_setaffinity(0, {int(sys.argv[3])})
-    produce(int(sys.argv[1]), int(sys.argv[2]))
+    os.sched_setaffinity(0, {int(sys.argv[4])})
+    produce(*map(int, sys.argv[1:4]))

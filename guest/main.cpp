@@ -1,7 +1,10 @@
-// sandy-guest [--lease-ms N] [--subreaper]
+// sandy-guest [--lease-ms N] [--subreaper] [--hatch PATH]
 // Process 1 of a sandbox. Descriptor 3 is a listening unix stream socket; its path exists on the host only.
+// --hatch: started by an engine that passes no descriptors, it is given that socket by whoever listens at
+// PATH.
 // --subreaper: adopt orphans without being process 1, for tests without rights.
 
+#include "guest/hatch.hpp"
 #include "guest/process_tree.hpp"
 #include "guest/server.hpp"
 
@@ -94,6 +97,7 @@ unique_fd prepare_signals() {
 int main(int count, char** arguments) {
   std::uint64_t lease_ms = 0;
   bool subreaper = false;
+  const char* hatch = nullptr;
   for (int i = 1; i < count; ++i) {
     std::string_view argument = arguments[i];
     if (argument == "--lease-ms" && i + 1 < count) {
@@ -103,8 +107,10 @@ int main(int count, char** arguments) {
         give_up("sandy-guest: --lease-ms wants a number\n");
     } else if (argument == "--subreaper") {
       subreaper = true;
+    } else if (argument == "--hatch" && i + 1 < count) {
+      hatch = arguments[++i];
     } else {
-      give_up("usage: sandy-guest [--lease-ms N] [--subreaper]\n");
+      give_up("usage: sandy-guest [--lease-ms N] [--subreaper] [--hatch PATH]\n");
     }
   }
   // Memory that a large operation needed goes back to the kernel: there may be a thousand of us on one
@@ -119,6 +125,8 @@ int main(int count, char** arguments) {
     give_up("sandy-guest: prctl failed\n");
   if (subreaper && ::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
     give_up("sandy-guest: cannot adopt orphans\n");
+  if (hatch != nullptr && !take_listener(hatch, listener_fd))
+    give_up("sandy-guest: was not given a listener\n");
   if (::fcntl(listener_fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(listener_fd, F_SETFL, O_NONBLOCK) != 0)
     give_up("sandy-guest: descriptor 3 is not a listener\n");
   drop_descriptors();

@@ -9,6 +9,9 @@
 namespace sandy::guest {
 namespace {
 
+/// Of a name that is not there, this much is shown.
+constexpr std::size_t max_user_text = 64;
+
 /// What people see of a command.
 std::string command_text(const std::vector<std::string>& argv) {
   std::string text;
@@ -35,13 +38,16 @@ void queue_description(connection& link, const process& one) {
 class spawn_operation final : public operation, output_sink, input_source {
 public:
   /// @param terminal for a process on one: its window. @param group that it joins; may be empty.
+  /// @param user whom it runs as; none: us.
   spawn_operation(connection& link, process_table& table, spawn_request request,
-                  std::optional<window_size> terminal, unique_fd group)
+                  std::optional<window_size> terminal, unique_fd group,
+                  std::optional<credentials> user = std::nullopt)
       : operation(link)
       , table_(table)
       , request_(std::move(request))
       , terminal_(terminal)
-      , group_(std::move(group)) {}
+      , group_(std::move(group))
+      , user_(std::move(user)) {}
 
   ~spawn_operation() override {
     if (!process_)
@@ -105,7 +111,8 @@ private:
     if (terminal_)
       return table_.start_on_terminal(request_, *terminal_, std::move(argv), script_.file(), std::move(text));
     output_sink* sink = request_.flags & spawn_request::background ? nullptr : this;
-    return table_.start(request_, std::move(argv), {script_.file(), group_.get()}, std::move(text), sink);
+    return table_.start(request_, std::move(argv), {script_.file(), group_.get()}, std::move(text), sink,
+                        user_ ? &*user_ : nullptr);
   }
 
   void add_input(frame_type type, std::string_view bytes) {
@@ -146,6 +153,7 @@ private:
   spawn_request request_;
   std::optional<window_size> terminal_;
   unique_fd group_;
+  std::optional<credentials> user_;
   script_text script_;
   process* process_ = nullptr;
   std::string input_;
@@ -280,6 +288,20 @@ std::unique_ptr<operation> start_spawn(connection& link, process_table& table, g
   }
   return std::make_unique<spawn_operation>(link, table, std::move(request.process), std::nullopt,
                                            std::move(group));
+}
+
+std::unique_ptr<operation> start_spawn(connection& link, process_table& table, user_request request) {
+  auto user = credentials_of(request.user);
+  if (!user) {
+    link.fail(failure_kind::invalid, EINVAL,
+              "There is no such user: " + request.user.substr(0, max_user_text));
+    return nullptr;
+  }
+  auto& env = request.process.env;
+  if (std::none_of(env.begin(), env.end(), [](const std::string& each) { return each.starts_with("HOME="); }))
+    env.push_back("HOME=" + (user->home.empty() ? "/" : user->home));
+  return std::make_unique<spawn_operation>(link, table, std::move(request.process), std::nullopt, unique_fd{},
+                                           std::move(user));
 }
 
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, terminal_request request) {

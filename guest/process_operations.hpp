@@ -11,6 +11,7 @@ std::unique_ptr<operation> start_spawn(connection& link, process_table& table, s
 /// @param group what came with the request.
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, group_request request,
                                        unique_fd group);
+std::unique_ptr<operation> start_spawn(connection& link, process_table& table, user_request request);
 std::unique_ptr<operation> start_spawn(connection& link, process_table& table, terminal_request request);
 std::unique_ptr<operation> start_output(connection& link, process_table& table,
                                         const output_request& request);

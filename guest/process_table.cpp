@@ -67,7 +67,8 @@ process_table::outcome process_table::launch(const spawn_plan& plan, std::string
 }
 
 process_table::outcome process_table::start(const spawn_request& request, std::vector<std::string> argv,
-                                            borrowed_fds fds, std::string command, output_sink* sink) {
+                                            borrowed_fds fds, std::string command, output_sink* sink,
+                                            const credentials* user) {
   std::unique_ptr<ring> kept;
   if (request.flags & spawn_request::background) {
     failure why;
@@ -88,12 +89,17 @@ process_table::outcome process_table::start(const spawn_request& request, std::v
     if (!in.reader)
       return refused(failure_kind::start, errno);
   }
+  if (user) // programs open what /dev/stdout leads to; where they may not, they say so
+    for (auto* end : {&out.writer, &err.writer}) [[maybe_unused]]
+      auto given = ::fchown(end->get(), user->uid, user->gid);
   auto started = launch({std::move(argv),
                          request.env,
                          request.directory,
                          {in.reader.get(), out.writer.get(), err.writer.get()},
                          fds.script,
-                         fds.group},
+                         fds.group,
+                         false,
+                         user},
                         std::move(command));
   if (!started.made)
     return started;

@@ -33,8 +33,9 @@ public:
     int group = -1;  ///< of the control group that it joins
   };
   /// Starts a process. @param argv what runs. @param sink takes the output of a foreground process.
+  /// @param user whom it runs as; nullptr: us.
   outcome start(const spawn_request& request, std::vector<std::string> argv, borrowed_fds fds,
-                std::string command, output_sink* sink);
+                std::string command, output_sink* sink, const credentials* user = nullptr);
   /// Starts a background process on a terminal of its own. @param script_fd as above.
   outcome start_on_terminal(const spawn_request& request, window_size window, std::vector<std::string> argv,
                             int script_fd, std::string command);

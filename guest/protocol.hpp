@@ -36,6 +36,7 @@ enum class frame_type : std::uint8_t {
   spawn_terminal = 18, ///< terminal_request, data*, end -> terminal_entry; without data: a shell
   resize = 19,         ///< resize_request -> done
   spawn_in_group = 20, ///< group_request, with a descriptor; the rest as for spawn
+  spawn_as_user = 21,  ///< user_request; the rest as for spawn
   // What may follow it.
   data = 32,       ///< bytes of a script, an input or a file
   end = 33,        ///< no more data
@@ -133,6 +134,14 @@ struct group_request {
   static constexpr auto type = frame_type::spawn_in_group;
   spawn_request process;
   static void fields(auto& v, auto& x) { v(x.process); }
+};
+
+/// Starts a process as a user of this root. A frame of its own: a guest that knows no users refuses it.
+struct user_request {
+  static constexpr auto type = frame_type::spawn_as_user;
+  spawn_request process; ///< without HOME in its environment: the user's
+  std::string user;      ///< "USER" or "USER:GROUP", names or numbers
+  static void fields(auto& v, auto& x) { v(x.process), v(x.user); }
 };
 
 struct started {

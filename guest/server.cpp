@@ -140,6 +140,9 @@ std::unique_ptr<operation> server::start(connection& link, frame_type type, std:
     return with<group_request>(link, payload, [&](auto request) {
       return start_spawn(link, table_, std::move(request), link.take_descriptor());
     });
+  case frame_type::spawn_as_user:
+    return with<user_request>(link, payload,
+                              [&](auto request) { return start_spawn(link, table_, std::move(request)); });
   case frame_type::spawn_terminal:
     return with<terminal_request>(
         link, payload, [&](auto request) { return start_spawn(link, table_, std::move(request)); });

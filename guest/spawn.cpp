@@ -71,6 +71,14 @@ bool place_descriptors(const int* fds) {
   return ::syscall(SYS_close_range, count, ~0u, 0u) == 0;
 }
 
+/// Gives up what the guest may do, for good. The calls as such: libc's functions would look for threads, in
+/// memory that is the parent's.
+bool become(const credentials& user) {
+  return ::syscall(SYS_setgroups, user.groups.size(), user.groups.data()) == 0 &&
+         ::syscall(SYS_setresgid, user.gid, user.gid, user.gid) == 0 &&
+         ::syscall(SYS_setresuid, user.uid, user.uid, user.uid) == 0;
+}
+
 /// The child's side. Only system calls and memory made before: it shares everything with its suspended
 /// parent.
 int run_child(void* argument) {
@@ -89,7 +97,7 @@ int run_child(void* argument) {
   }
   if (::setsid() < 0 || !place_descriptors(context.fds) ||
       ::setrlimit(RLIMIT_NOFILE, &context.defaults.open_files) != 0 ||
-      (plan.terminal && ::ioctl(0, TIOCSCTTY, 0) != 0)) {
+      (plan.terminal && ::ioctl(0, TIOCSCTTY, 0) != 0) || (plan.user && !become(*plan.user))) {
     context.error = errno;
     ::_exit(127);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "guest/protocol.hpp"
+#include "guest/user.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <sys/resource.h>
@@ -28,6 +29,7 @@ struct spawn_plan {
   int script_fd = -1;                 ///< borrowed; becomes the child's descriptor 3
   int group_fd = -1;                  ///< borrowed; the control group that the child joins before it runs
   bool terminal = false;              ///< standard input becomes the terminal that controls the new session
+  const credentials* user = nullptr;  ///< borrowed; whom it runs as, instead of us
 };
 
 struct spawn_result {

@@ -2,6 +2,7 @@
 
 #include "http/ingress/access.hpp"
 #include "messages/events.hpp"
+#include "messages/image_names.hpp"
 #include "messages/limiter.hpp"
 #include "messages/request.hpp"
 #include "messages/sandbox_io.hpp"
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,7 +30,19 @@ class entrance_directory;
 class image_importer;
 } // namespace sandy::runtime
 
+namespace sandy::http::client {
+class trust;
+}
+
+namespace sandy::http::gateway {
+class gateway;
+}
+
 namespace sandy::http {
+
+namespace platform {
+class proxy;
+}
 
 /// Limits of the edge. Each protects the server from one client.
 struct edge_limits {
@@ -89,6 +103,10 @@ struct context {
   runtime::image_importer* importer = nullptr; ///< nullptr: images cannot be imported
   /// Makes calls that may block, on a thread for them (`coro::offloaded`).
   std::function<void(std::function<void()>)> blocking_calls{};
+  image_names images{};                     ///< what callers call images
+  std::shared_ptr<client::trust> trusted{}; ///< when asking hosts of the world; none: not by TLS
+  gateway::gateway* models = nullptr;       ///< nullptr: there are none to chat with
+  platform::proxy* platform = nullptr;      ///< nullptr: no platform services are offered to sandboxes
 
   /// The one that keeps this tenant's budget.
   const rate_limiter_actor& limiter_of(const tenant_id& tenant) const {

@@ -45,6 +45,7 @@ unsigned to_status(errc code) noexcept {
   case errc::internal: return 500;
   case errc::sandbox_paused: return 409;
   case errc::port_not_exposed: return 404;
+  case errc::container_not_found: return 404;
   }
   // clang-format on
   return 500;

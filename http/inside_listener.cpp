@@ -24,8 +24,14 @@ result<std::shared_ptr<inside_listener>> inside_listener::make(runtime::unique_f
   return made;
 }
 
+std::shared_ptr<inside_listener> inside_listener::make(const router& routes, std::shared_ptr<shard> home) {
+  std::shared_ptr<inside_listener> made{new inside_listener({}, std::move(home))};
+  made->routes_ = &routes;
+  return made;
+}
+
 void inside_listener::start() {
-  if (!acceptor_.is_open() || shard_->common->draining.load(std::memory_order_relaxed))
+  if (closed_ || shard_->common->draining.load(std::memory_order_relaxed))
     return stop_accepting();
   insert_before(shard_->inside);
   if (shard_->accepting)
@@ -33,6 +39,8 @@ void inside_listener::start() {
 }
 
 void inside_listener::begin_accepting() {
+  if (!acceptor_.is_open())
+    return; // somebody else accepts
   auto ended = [](const std::exception_ptr& what) {
     if (what)
       std::rethrow_exception(what); // a bug, as in the loop of the server
@@ -45,9 +53,24 @@ void inside_listener::begin_accepting() {
 void inside_listener::accepted(relay::socket client) {
   if (++open_ >= most_sessions)
     acceptor_.hold(); // until a session ends
+  serve(std::move(client), false);
+}
+
+void inside_listener::take(relay::socket client, principal who) {
+  if (closed_ || open_ >= 2 * most_sessions) {
+    boost::system::error_code ignored; // a reset is what closing comes to as well
+    client.set_option(net::socket_base::linger{true, 0}, ignored);
+    return;
+  }
+  if (who_ != who) // once at most: handlers hold references to it
+    who_ = std::move(who);
+  serve(std::move(client), ++open_ > most_sessions);
+}
+
+void inside_listener::serve(relay::socket client, bool refuse) {
   shard_->common->connections.fetch_add(1, std::memory_order_relaxed);
   shard_->common->inside.fetch_add(1, std::memory_order_relaxed);
-  session::start(std::move(client), shard_, false, shared_from_this());
+  session::start(std::move(client), shard_, refuse, shared_from_this());
 }
 
 void inside_listener::session_ended() noexcept {
@@ -63,11 +86,18 @@ bool inside_listener::hold_body(std::uint64_t bytes) noexcept {
   return true;
 }
 
-void inside_listener::stop_accepting() noexcept { acceptor_.close(); }
+void inside_listener::stop_accepting() noexcept {
+  closed_ = true;
+  acceptor_.close();
+}
 
 void inside_listener::close() {
   stop_accepting();
   unlink();
+  cut();
+}
+
+void inside_listener::cut() {
   for (auto* hook = sessions_.next(); hook != &sessions_;) {
     auto& client = static_cast<session&>(*hook);
     hook = hook->next();

@@ -12,9 +12,12 @@
 
 namespace sandy::http {
 
+class router;
+
 /// The door from inside one sandbox to the API: a socket that listens in the sandbox's network namespace, and
-/// the sessions that came through it. Lives on its shard's thread; the coroutine that accepts, its sessions
-/// and whoever may close it keep it alive.
+/// the sessions that came through it. Or to something else with a route table of its own: then somebody else
+/// accepts, and hands on the connections. Lives on its shard's thread; the coroutine that accepts, its
+/// sessions and whoever may close it keep it alive.
 class inside_listener : public coro::list_hook, public std::enable_shared_from_this<inside_listener> {
 public:
   /// Connections of one sandbox at a time. More wait in the kernel's queue: no sandbox uses up what is there
@@ -25,6 +28,10 @@ public:
   static result<std::shared_ptr<inside_listener>> make(runtime::unique_fd listening, principal who,
                                                        std::shared_ptr<shard> home);
 
+  /// A door that gets its connections by `take`. @param routes that requests get instead of the API's;
+  /// outlive it.
+  static std::shared_ptr<inside_listener> make(const router& routes, std::shared_ptr<shard> home);
+
   /// Begins to accept, now or when the server does; closed by a server that drains. Once.
   void start();
   /// The server began to accept.
@@ -33,8 +40,16 @@ public:
   void stop_accepting() noexcept;
   /// The sandbox is gone: closes everything that keeps its network namespace, at once.
   void close();
+  /// Closes the connections that there are, at once.
+  void cut();
+
+  /// Serves a connection of this sandbox, whose tenant may be known only now. Beyond `most_sessions` it is
+  /// told that there are too many, beyond twice as many it is reset.
+  void take(relay::socket client, principal who);
 
   const principal& who() const noexcept { return who_; }
+  /// nullptr: the API's.
+  const router* routes() const noexcept { return routes_; }
   coro::list_hook& sessions() noexcept { return sessions_; }
   void session_ended() noexcept;
 
@@ -46,11 +61,14 @@ public:
 private:
   inside_listener(principal who, std::shared_ptr<shard> home);
   void accepted(relay::socket client);
+  void serve(relay::socket client, bool refuse);
 
   principal who_;
   std::shared_ptr<shard> shard_;
+  const router* routes_ = nullptr;
   relay::acceptor acceptor_;
   coro::list_hook sessions_;     ///< head of a list of class session
+  bool closed_ = false;          ///< takes nothing any more
   std::size_t open_ = 0;         ///< sessions that came through here
   std::uint64_t body_bytes_ = 0; ///< of request bodies in memory
 };

@@ -1,7 +1,8 @@
 #include "http/server.hpp"
 
-#include "http/ingress/upstream.hpp"
+#include "http/client/upstream.hpp"
 #include "http/inside_listener.hpp"
+#include "http/platform/door.hpp"
 #include "http/session.hpp"
 #include "http/timed.hpp"
 #include "metrics/log.hpp"
@@ -24,7 +25,7 @@ namespace {
 // How often `stop` looks whether all sessions are gone.
 constexpr std::chrono::milliseconds stop_poll{5};
 constexpr std::chrono::milliseconds kill_patience{2'000};
-// For tunnels to end both their sides, once the grace is over.
+// For tunnels to end both their sides, and for streams of chats to say why they end, once the grace is over.
 constexpr std::chrono::milliseconds farewell{500};
 
 std::chrono::milliseconds tick_for(const edge_limits& limits) {
@@ -72,7 +73,6 @@ server::server(context& shared, const router& routes, http_observer& observer,
     : common_(new edge{shared, routes, observer}) {
   for (auto* io : contexts)
     shards_.push_back(std::make_shared<shard>(*io, common_, tick_for(shared.limits)));
-  acceptor_ = std::make_shared<client_acceptor>(shards_.front()->io_context.get_executor());
   ports_ = std::make_shared<port_listeners>(common_, shards_);
   if (shared.entrances != nullptr)
     shared.entrances->observe(this);
@@ -83,24 +83,42 @@ server::~server() {
     common_->server.entrances->observe(nullptr);
 }
 
-result<std::uint16_t> server::start(std::string_view address) {
+/// Listens on an address, and accepts.
+result<tcp::endpoint> server::open(std::string_view address) {
   auto endpoint = parse_endpoint(address);
   if (!endpoint)
     return std::move(endpoint.error());
-  auto ec = listen_on(*acceptor_, *endpoint);
+  auto made = std::make_shared<client_acceptor>(shards_.front()->io_context.get_executor());
+  auto ec = listen_on(*made, *endpoint);
   tcp::endpoint bound;
   if (!ec)
-    bound = acceptor_->local_endpoint(ec);
+    bound = made->local_endpoint(ec);
   if (ec)
     return fail(errc::conflict, "Cannot listen on " + std::string{address} + ": " + ec.message());
-  ports_->begin(bound.address());
-  net::co_spawn(shards_.front()->io_context, accept_clients(acceptor_, common_, shards_, 0), accepting_ended);
+  acceptors_.push_back(made);
+  net::co_spawn(shards_.front()->io_context, accept_clients(std::move(made), common_, shards_, 0),
+                accepting_ended);
+  return bound;
+}
+
+result<std::uint16_t> server::start(std::string_view address) {
+  auto bound = open(address);
+  if (!bound)
+    return std::move(bound.error());
+  ports_->begin(bound->address());
   for (const auto& each : shards_)
     net::post(each->io_context, [each] {
       each->accepting = true;
       on_each<inside_listener>(each->inside, [](inside_listener& door) { door.begin_accepting(); });
     });
-  return bound.port();
+  return bound->port();
+}
+
+result<std::uint16_t> server::listen_also(std::string_view address) {
+  auto bound = open(address);
+  if (!bound)
+    return std::move(bound.error());
+  return bound->port();
 }
 
 std::shared_ptr<void> server::serve_inside(runtime::unique_fd listener, principal inside) {
@@ -116,6 +134,14 @@ std::shared_ptr<void> server::serve_inside(runtime::unique_fd listener, principa
   return {address, [&io = home->io_context, door = std::move(*made)](void*) mutable {
             net::post(io, [door = std::move(door)] { door->close(); });
           }};
+}
+
+std::unique_ptr<egress::platform_door> server::open_platform(net::io_context& home,
+                                                             const std::string& sandbox) {
+  auto found = std::ranges::find_if(shards_, [&](const auto& each) { return &each->io_context == &home; });
+  if (found == shards_.end())
+    return nullptr; // nobody's: the gates have the contexts that we have
+  return std::make_unique<platform::door>(common_->server, *found, sandbox_id{sandbox});
 }
 
 void server::entrance_opened(const runtime::entrance& opened) {
@@ -157,9 +183,10 @@ io_task<void> server::wait_until_empty(std::chrono::milliseconds patience) {
 
 io_task<std::size_t> server::stop(std::chrono::milliseconds grace) {
   common_->draining = true;
-  net::post(shards_.front()->io_context, [listening = acceptor_] {
+  net::post(shards_.front()->io_context, [all = acceptors_] {
     boost::system::error_code ignored; // closed twice is closed
-    listening->close(ignored);
+    for (const auto& listening : all)
+      listening->close(ignored);
   });
   ports_->close();
   for (const auto& each : shards_)
@@ -172,10 +199,6 @@ io_task<std::size_t> server::stop(std::chrono::milliseconds grace) {
   co_await wait_until_empty(grace);
   for (const auto& each : shards_)
     net::post(each->io_context, [each] { each->grace_over.come(); });
-  on_each_shard([](session& client) {
-    if (!client.taken())
-      client.kill();
-  });
   co_await wait_until_empty(farewell);
   on_each_shard([](session& client) { client.kill(); });
   co_await wait_until_empty(kill_patience);

@@ -2,6 +2,7 @@
 
 #include "http/accepting.hpp"
 #include "http/context.hpp"
+#include "http/egress/platform_door.hpp"
 #include "http/observer.hpp"
 #include "http/port_listeners.hpp"
 #include "http/router.hpp"
@@ -37,6 +38,8 @@ public:
   /// kernel choose.
   /// @returns the port. Fails with invalid_argument (not an address) or conflict (the kernel refuses it).
   result<std::uint16_t> start(std::string_view address);
+  /// Accepts on another address, too. After `start`. @returns and fails as it does.
+  result<std::uint16_t> listen_also(std::string_view address);
 
   /// Also serves connections from inside a sandbox, at most 64 of them at a time, from the moment the server
   /// is started. On any thread. @param listener a TCP socket that listens in the sandbox's network namespace.
@@ -44,6 +47,11 @@ public:
   /// nullptr when the descriptor cannot be used (logged). Destroying it closes the listener and its
   /// connections, those with running requests too, soon and on the right thread. The contexts outlive it.
   std::shared_ptr<void> serve_inside(runtime::unique_fd listener, principal inside);
+
+  /// The door of one sandbox to the platform's services, which `context::platform` has. @param home one of
+  /// the contexts; called on its thread.
+  std::unique_ptr<egress::platform_door> open_platform(boost::asio::io_context& home,
+                                                       const std::string& sandbox);
 
   /// Stops accepting, closes idle connections, has WebSockets say good-bye, waits for running requests up to
   /// `grace`, then cancels them; tunnels end properly. Runs on any of the contexts. @returns how many
@@ -63,12 +71,13 @@ private:
   io_task<void> wait_until_empty(std::chrono::milliseconds patience);
   template <class F>
   void on_each_shard(F call);
+  result<boost::asio::ip::tcp::endpoint> open(std::string_view address);
 
   std::shared_ptr<edge> common_;
   std::vector<std::shared_ptr<shard>> shards_;
   std::atomic<std::size_t> next_home_{0}; ///< of a sandbox's listener
-  std::shared_ptr<client_acceptor>
-      acceptor_; ///< shared with the accept loop; used on the first context's thread
+  /// Shared with their accept loops; used on the first context's thread.
+  std::vector<std::shared_ptr<client_acceptor>> acceptors_;
   std::shared_ptr<port_listeners> ports_;
 };
 

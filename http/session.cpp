@@ -155,7 +155,9 @@ io_task<void> session::answer() {
 /// Finds the handler, or the answer where there is none. Not a coroutine: its callee's frame is enough.
 io_task<void> session::dispatch() {
   // A sandbox's host name owns every path, and whatever the target is.
-  addressed_ = ingress::addressed(head_, server().address.host_suffixes);
+  const auto* own_routes = door_ ? door_->routes() : nullptr;
+  addressed_ =
+      own_routes == nullptr ? ingress::addressed(head_, server().address.host_suffixes) : std::nullopt;
   if (addressed_) {
     match_.found = &ingress::host_route;
     return match_.found->handle(*this);
@@ -169,7 +171,8 @@ io_task<void> session::dispatch() {
   }
   if (head_.method() == "OPTIONS" && !head_.field("Access-Control-Request-Method").empty())
     return reply_preflight();
-  match_ = shard_->common->routes.find(head_.method(), target_.segments());
+  const auto& table = own_routes != nullptr ? *own_routes : shard_->common->routes;
+  match_ = table.find(head_.method(), target_.segments());
   if (match_.found == nullptr) {
     if (match_.allow.empty())
       return reply_error(fail(errc::route_not_found, "Not Found"));
@@ -213,6 +216,9 @@ bool session::admit(const route& matched) {
   const auto& server = shard_->common->server;
   caller_ = {};
   auto token = bearer_token(head_.field("Authorization"));
+  // Where Anthropic's clients have their key. Elsewhere the header belongs to what runs in a sandbox.
+  if (token.empty() && matched.pattern.starts_with("/v1/"))
+    token = head_.field("X-Api-Key");
   std::string offered;
   if (token.empty() && matched.key_in_subprotocol)
     token = offered = subprotocol_key(head_.field("Sec-WebSocket-Protocol"));

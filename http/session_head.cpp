@@ -117,8 +117,8 @@ void session::prepare_answer() {
   request_id_.clear();
   if (auto id = head_.field("X-Request-Id"); is_plain_id(id))
     request_id_.append(id);
-  else
-    shard_->append_request_id(request_id_);
+  else if (shard_->append_request_id(request_id_); head_.target().starts_with("/v1/chat/"))
+    request_id_.replace(0, 8, "chatcmpl-"); // it is the completion's, too
   correlation_id_.clear();
   if (auto id = head_.field("X-Correlation-ID"); is_plain_id(id))
     correlation_id_.append(id);

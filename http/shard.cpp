@@ -1,6 +1,6 @@
 #include "http/shard.hpp"
 
-#include "http/ingress/upstream.hpp"
+#include "http/client/upstream.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -71,7 +71,7 @@ shard::shard(boost::asio::io_context& io, std::shared_ptr<edge> shared_edge, std
     , wheel(std::make_shared<deadline_wheel>(io, tick))
     , draining(io)
     , grace_over(io)
-    , upstreams(std::make_unique<ingress::upstream_pool>(*this)) {}
+    , upstreams(std::make_unique<client::upstream_pool>(*this)) {}
 
 shard::~shard() = default;
 

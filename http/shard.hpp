@@ -21,7 +21,7 @@
 
 namespace sandy::http {
 
-namespace ingress {
+namespace client {
 class upstream_pool;
 }
 
@@ -105,7 +105,7 @@ struct shard {
   bool accepting = false;   ///< the server was started
   occasion draining;        ///< the server began to stop: whoever took a connection over says good-bye
   occasion grace_over;      ///< what still runs is cancelled in a moment
-  std::unique_ptr<ingress::upstream_pool> upstreams; ///< last: what it owns uses the rest
+  std::unique_ptr<client::upstream_pool> upstreams; ///< last: what it owns uses the rest
 
 private:
   std::time_t date_second_ = -1;

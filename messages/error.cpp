@@ -79,6 +79,8 @@ std::string to_string(errc code) {
     return "sandbox_paused";
   case errc::port_not_exposed:
     return "port_not_exposed";
+  case errc::container_not_found:
+    return "container_not_found";
   }
   return "internal";
 }

@@ -49,7 +49,8 @@ enum class errc : std::uint8_t {
   internal = 33,              ///< a bug of ours or a failure of the host
   sandbox_paused = 34,        ///< a caller paused the sandbox; it takes no commands before it is resumed
   port_not_exposed = 35,      ///< nobody without credentials reaches this port of the sandbox
-  last_ = 35                  ///< the highest code, for tests that walk all of them
+  container_not_found = 36,   ///< the sandbox has no such container
+  last_ = 36                  ///< the highest code, for tests that walk all of them
 };
 
 /// The code's name as clients see it, e.g. "sandbox_not_found".

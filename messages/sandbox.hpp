@@ -87,6 +87,7 @@ struct create_sandbox {
   network_policy network;                   ///< what it reaches of the world
   std::vector<std::uint16_t> private_ports; ///< reached from outside with a signed URL only
   std::vector<secret> secrets;              ///< what it may use without knowing it
+  bool docker_socket = false;               ///< it wants the engine's own socket inside
 };
 
 /// What callers may know of a sandbox.
@@ -114,6 +115,8 @@ struct sandbox_info {
   std::vector<std::uint16_t> private_ports;
   std::vector<secret_use> secrets;
   std::vector<std::string> agents; ///< ids of those that its image has
+  std::string runtime;             ///< the driver that isolates it: "crun", "docker"
+  bool docker_socket = false;      ///< the engine's own socket is inside
 };
 
 /// Asks for one sandbox; answered by sandbox_info. Fails with sandbox_not_found.
@@ -230,14 +233,15 @@ template <class Inspector>
 auto inspect(Inspector& f, create_sandbox& x) {
   return f(caf::meta::type_name("create_sandbox"), x.caller, x.parent, x.flavor, x.image, x.limits,
            x.ttl_seconds, x.priority, x.preemptable, x.expose_ports, x.env, x.workdir, x.upstream,
-           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to, x.network, x.private_ports, x.secrets);
+           x.idle_timeout_seconds, x.pause_on_idle, x.connect_to, x.network, x.private_ports, x.secrets,
+           x.docker_socket);
 }
 template <class Inspector>
 auto inspect(Inspector& f, sandbox_info& x) {
   return f(caf::meta::type_name("sandbox_info"), x.id, x.tenant, x.parent, x.state, x.flavor, x.image,
            x.limits, x.priority, x.preemptable, x.expose_ports, x.upstream, x.workdir, x.created_at,
            x.expires_at, x.ttl_seconds, x.latest_end, x.idle_timeout_seconds, x.pause_on_idle, x.paused,
-           x.network, x.private_ports, x.secrets, x.agents);
+           x.network, x.private_ports, x.secrets, x.agents, x.runtime, x.docker_socket);
 }
 template <class Inspector>
 auto inspect(Inspector& f, get_sandbox& x) {
@@ -301,6 +305,12 @@ struct cancel_agent;
 struct get_agent_run;
 struct list_agent_runs;
 struct agent_run_info;
+struct run_container; // messages/container.hpp
+struct list_containers;
+struct get_container;
+struct stop_container;
+struct remove_container;
+struct container_info;
 
 /// One living sandbox. Spawned and monitored by its worker; alone releases what the kernel holds for it.
 using sandbox_actor = caf::typed_actor<
@@ -314,6 +324,10 @@ using sandbox_actor = caf::typed_actor<
     caf::replies_to<get_agent_run>::with<agent_run_info>,
     caf::replies_to<list_agent_runs>::with<std::vector<agent_run_info>>,
     caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>,
-    caf::replies_to<bound_network>::with<void>>;
+    caf::replies_to<bound_network>::with<void>, caf::replies_to<run_container>::with<container_info>,
+    caf::replies_to<list_containers>::with<std::vector<container_info>>,
+    caf::replies_to<get_container>::with<container_info>,
+    caf::replies_to<stop_container>::with<container_info>,
+    caf::replies_to<remove_container>::with<container_info>>;
 
 } // namespace sandy

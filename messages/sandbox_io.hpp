@@ -44,7 +44,9 @@ struct process_spec {
   environment env;                     ///< on top of the sandbox's own
   std::chrono::milliseconds timeout{}; ///< 0: none. Then its process tree is killed and `timed_out` reported
   std::uint64_t ring_bytes = 0;        ///< bound of the kept output, background only; 0: 1 MiB
-  bool open_stdin = false;             ///< else standard input is empty
+  std::string user; ///< background, without group or terminal: "USER" or "USER:GROUP", names or numbers of
+                    ///< the sandbox; empty: root
+  bool open_stdin = false; ///< else standard input is empty
   bool kill_on_disconnect =
       false; ///< foreground: when the reader goes away kill it, else it runs to its timeout
   /// Background, without a terminal: the group that it is in from its start, with all that it starts; see

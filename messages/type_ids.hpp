@@ -3,6 +3,7 @@
 // Ids follow order and cross nodes: append, never reorder.
 
 #include "messages/connection.hpp"
+#include "messages/container_pool.hpp"
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
 #include "messages/worker.hpp"
@@ -117,6 +118,26 @@ CAF_ADD_TYPE_ID(sandy, (sandy::bound_network))
 CAF_ADD_TYPE_ID(sandy, (sandy::list_agent_runs))
 CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::agent_run_info>))
 CAF_ADD_TYPE_ID(sandy, (sandy::close_worker))
+CAF_ADD_TYPE_ID(sandy, (sandy::container_id))
+CAF_ADD_TYPE_ID(sandy, (sandy::container_status))
+CAF_ADD_TYPE_ID(sandy, (sandy::container_health))
+CAF_ADD_TYPE_ID(sandy, (sandy::restart_policy))
+CAF_ADD_TYPE_ID(sandy, (sandy::container_order))
+CAF_ADD_TYPE_ID(sandy, (sandy::run_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::container_info))
+CAF_ADD_TYPE_ID(sandy, (sandy::list_containers))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::stop_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::remove_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::start_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::describe_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::end_container))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::container_info>))
+CAF_ADD_TYPE_ID(sandy, (sandy::claim_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::container_claim))
+CAF_ADD_TYPE_ID(sandy, (sandy::return_container))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_container_pool))
+CAF_ADD_TYPE_ID(sandy, (sandy::container_pool_health))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

@@ -4,6 +4,7 @@
 
 #include "messages/agent.hpp"
 #include "messages/connection.hpp"
+#include "messages/container.hpp"
 #include "messages/image.hpp"
 #include "messages/pause.hpp"
 #include "messages/pool.hpp"
@@ -145,7 +146,12 @@ using worker_actor = caf::typed_actor<
     caf::replies_to<get_agent_run>::with<agent_run_info>,
     caf::replies_to<list_agent_runs>::with<std::vector<agent_run_info>>,
     caf::replies_to<list_agents>::with<std::vector<agent_info>>,
-    caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>>;
+    caf::replies_to<get_network>::with<network_report>, caf::replies_to<set_network>::with<network_report>,
+    caf::replies_to<run_container>::with<container_info>,
+    caf::replies_to<list_containers>::with<std::vector<container_info>>,
+    caf::replies_to<get_container>::with<container_info>,
+    caf::replies_to<stop_container>::with<container_info>,
+    caf::replies_to<remove_container>::with<container_info>>;
 
 /// Finds what a crash left behind: sweeps when asked and once a minute.
 using janitor_actor = caf::typed_actor<caf::replies_to<sweep>::with<std::uint32_t>>;

@@ -4,9 +4,12 @@
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
 #include "messages/room.hpp"
+#include "metrics/container_metrics.hpp"
+#include "metrics/gateway_metrics.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/ingress_metrics.hpp"
 #include "metrics/network_metrics.hpp"
+#include "metrics/platform_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 
 #include <prometheus/counter.h>
@@ -64,8 +67,14 @@ public:
   http_metrics& http() noexcept { return http_; }
   /// What sandboxes exchange with the world is counted here.
   network_metrics& network() noexcept { return network_; }
+  /// What sandboxes ask of the platform's services is counted here.
+  platform_metrics& platform() noexcept { return platform_; }
+  /// The pools of containers count here.
+  container_metrics& containers() noexcept { return containers_; }
   /// What leads into sandboxes counts here.
   ingress_metrics& ingress() noexcept { return ingress_; }
+  /// What models are asked is counted here.
+  gateway_metrics& gateway() noexcept { return gateway_; }
 
   /// A sandbox is now in this state; call `sandbox_left` for the state it was in. `gone` is not counted.
   void sandbox_entered(std::string_view flavor, sandbox_state state);
@@ -117,8 +126,11 @@ private:
 
   prometheus::Registry families_;
   network_metrics network_{families_};
+  container_metrics containers_{families_};
+  platform_metrics platform_{families_};
   http_metrics http_;
   ingress_metrics ingress_{families_};
+  gateway_metrics gateway_{families_};
   process_metrics process_;
   std::map<std::string, flavor_metrics, std::less<>> flavors_; ///< "other" among them
   std::array<prometheus::Counter*, static_cast<std::size_t>(end_reason::idle) + 1> ended_{};

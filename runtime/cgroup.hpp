@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -59,8 +60,13 @@ public:
   /// joins by writing "0": what counts are the rights of who opened it, so of ours. Fails with
   /// sandbox_not_found when the group above is gone.
   result<unique_fd> make_member_group() const;
+  /// The files through which a process with one thread joins this group, by writing "0" to each, after it was
+  /// made by `make_member_group`: with v1 it joins the group above in every other tree.
+  std::vector<std::string> joining_files() const;
   /// Removes the groups below this one that no process is in. The last to leave one may take a moment.
-  void remove_empty_below(steady_time deadline) const;
+  /// @param kept whether to leave the one of that name.
+  void remove_empty_below(steady_time deadline,
+                          const std::function<bool(const std::string&)>& kept = {}) const;
 
   /// True when any tree has it.
   bool exists() const;

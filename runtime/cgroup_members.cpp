@@ -29,8 +29,22 @@ result<unique_fd> cgroup::make_member_group() const {
   return opened;
 }
 
-void cgroup::remove_empty_below(steady_time deadline) const {
+std::vector<std::string> cgroup::joining_files() const {
+  if (layout_->kind() == cgroup_layout::version::v2)
+    return {file("", "cgroup.procs")};
+  auto above = path_.substr(0, path_.rfind('/'));
+  std::vector<std::string> files{file("freezer", "tasks")};
+  for (const auto& tree : layout_->trees())
+    if (tree != layout_->tree("freezer"))
+      files.push_back(tree + above + "/tasks");
+  return files;
+}
+
+void cgroup::remove_empty_below(steady_time deadline,
+                                const std::function<bool(const std::string&)>& kept) const {
   for (const auto& name : names_below()) {
+    if (kept && kept(name))
+      continue;
     auto one = below(name);
     // Whose last process has just ended is still busy for a moment.
     while (::rmdir(one.file("freezer", "").c_str()) != 0 && errno == EBUSY && one.processes().empty() &&

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -18,6 +19,7 @@ namespace sandy::runtime {
 namespace {
 
 constexpr std::size_t most_error_bytes = 16 * 1024;
+constexpr std::chrono::milliseconds between_questions{500};
 
 /// posix_spawn rather than fork: the page tables of a large server are not copied.
 class spawn_plan {
@@ -46,18 +48,23 @@ public:
   void close_from(int first) { ::posix_spawn_file_actions_addclosefrom_np(&actions_, first); }
 
   /// Returns 0 or the errno.
-  int spawn(const std::vector<std::string>& arguments, pid_t& pid) {
-    std::vector<char*> argv;
-    for (const auto& argument : arguments)
-      argv.push_back(const_cast<char*>(argument.c_str())); // posix_spawn does not write to it
-    argv.push_back(nullptr);
-    static constexpr const char* environment[] = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", nullptr};
-    return ::posix_spawn(&pid, argv.front(), &actions_, &attributes_, argv.data(),
-                         const_cast<char**>(environment));
+  int spawn(const child_command& command, pid_t& pid) {
+    static const std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    auto argv = pointers_to(command.arguments), environment = pointers_to(command.environment);
+    environment.insert(environment.begin(), const_cast<char*>(path.c_str()));
+    return ::posix_spawn(&pid, argv.front(), &actions_, &attributes_, argv.data(), environment.data());
   }
 
 private:
+  /// posix_spawn does not write to them.
+  static std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+    std::vector<char*> all;
+    for (const auto& text : texts)
+      all.push_back(const_cast<char*>(text.c_str()));
+    all.push_back(nullptr);
+    return all;
+  }
+
   posix_spawn_file_actions_t actions_;
   posix_spawnattr_t attributes_;
 };
@@ -100,7 +107,7 @@ result<child_outcome> run_child(const child_command& command) {
   plan.close_from(first_free);
 
   pid_t pid = 0;
-  if (auto error = plan.spawn(command.arguments, pid); error != 0)
+  if (auto error = plan.spawn(command, pid); error != 0)
     return system_failure("cannot start a helper program", error, errc::sandbox_failed);
   write_end.reset();
   copies.clear();
@@ -110,12 +117,23 @@ result<child_outcome> run_child(const child_command& command) {
     ::kill(pid, SIGKILL); // a child not yet waited for: the pid is still its
 
   child_outcome outcome;
+  caf::error refusal;
+  auto next_question = std::chrono::steady_clock::now() + between_questions;
   std::array<pollfd, 2> watched{pollfd{pidfd.get(), POLLIN, 0}, pollfd{read_end.get(), POLLIN, 0}};
   while (pidfd) {
-    auto count = ::poll(watched.data(), watched.size(), milliseconds_until(command.deadline));
+    auto until = command.go_on ? std::min(next_question, command.deadline) : command.deadline;
+    auto count = ::poll(watched.data(), watched.size(), milliseconds_until(until));
     if (count < 0 && errno == EINTR)
       continue;
-    if (count <= 0) {
+    if (count >= 0 && command.go_on && std::chrono::steady_clock::now() >= next_question) {
+      if (auto answer = command.go_on(); !answer) {
+        refusal = std::move(answer.error());
+        kill_process(pidfd.get());
+        break;
+      }
+      next_question = std::chrono::steady_clock::now() + between_questions;
+    }
+    if (count < 0 || (count == 0 && std::chrono::steady_clock::now() >= command.deadline)) {
       outcome.timed_out = true;
       kill_process(pidfd.get());
       break;
@@ -131,6 +149,8 @@ result<child_outcome> run_child(const child_command& command) {
       return system_failure("cannot wait for a helper program");
   if (!pidfd)
     return system_failure("cannot watch a helper program", open_error);
+  if (refusal)
+    return refusal;
   drain(read_end.get(), outcome.errors);
   outcome.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return outcome;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/container.hpp"
 #include "messages/error.hpp"
 #include "messages/sandbox.hpp"
 #include "runtime/connection_capture.hpp"
@@ -24,6 +25,24 @@ struct sandbox_spec {
   resource_limits limits;
   std::uint32_t uid_slot = 0; ///< which 65536 host uids the sandbox's uids map to; unique among the living
   layer_id layer;             ///< the uppermost layer; then `image` is only a name. Empty: the image alone
+  std::string driver{};       ///< which of several is to make it; empty: the usual one
+  bool docker_socket = false; ///< its engine's socket is to be inside
+};
+
+/// What a driver needs to make a container in a sandbox.
+struct container_spec {
+  container_id id;
+  sandbox_id sandbox;         ///< runs; its network and its limits are the container's too
+  std::string image;          ///< name in the image store
+  resource_limits limits;     ///< of the sandbox; `disk_bytes` bounds the container's own disk
+  std::uint32_t uid_slot = 0; ///< the sandbox's
+};
+
+/// What an image says of the program that it is for.
+struct image_program {
+  std::vector<std::string> entrypoint; ///< what a caller's command is given to
+  std::vector<std::string> command;
+  std::string user; ///< "user" or "user:group", names or numbers; empty: root
 };
 
 /// A sandbox as the kernel has it: enough to find it again after a crash of the server.
@@ -91,6 +110,31 @@ public:
 
   /// Removes the groups in a sandbox that nothing is in. None of them may be waiting for its first process.
   virtual result<void> remove_empty_groups(const sandbox_id& id) = 0;
+
+  /// Makes a container in a sandbox and waits until its guest answers: files and processes of its own, the
+  /// network, the control group and the owners of the sandbox. It stands still with the sandbox, and ends
+  /// with it at the latest. Not while the sandbox is paused, destroyed or copied. Leaves nothing behind when
+  /// it fails. Fails with image_not_found, sandbox_ended, sandbox_failed, capacity_exhausted, and with
+  /// feature_unavailable where the driver knows no containers.
+  virtual result<instance> create_container(const container_spec&) { return no_containers(); }
+
+  /// Finds a container made earlier, as `attach` finds a sandbox. Fails with container_not_found.
+  virtual result<instance> attach_container(const sandbox_id&, const container_id&) {
+    return no_containers();
+  }
+
+  /// Kills everything in a container and removes all that is held for it. Idempotent, in every state; as
+  /// `destroy`, which does it for all containers of a sandbox. Fails with sandbox_failed where it cannot die,
+  /// because its sandbox is paused.
+  virtual result<void> destroy_container(const sandbox_id&, const container_id&) { return no_containers(); }
+
+  /// Every container of a sandbox that the machine knows of, also half made.
+  virtual result<std::vector<container_id>> containers(const sandbox_id&) {
+    return std::vector<container_id>{};
+  }
+
+  /// What an image says of its program. Fails with image_not_found.
+  virtual result<image_program> program_of(const std::string&) { return no_containers(); }
 
   /// How long ago a process that was asked for in a sandbox was last seen to start, write or end; nothing
   /// while a foreground one runs. Fails with sandbox_failed when the guest does not answer within a second.
@@ -172,6 +216,11 @@ public:
 
   /// All that are there, also what a crash left half made.
   virtual result<std::vector<layer_id>> layers() = 0;
+
+private:
+  static caf::error no_containers() {
+    return fail(errc::feature_unavailable, "Containers cannot be run in sandboxes of this kind");
+  }
 };
 
 } // namespace sandy::runtime

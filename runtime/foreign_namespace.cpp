@@ -12,7 +12,8 @@ int run_in_namespaces(int pidfd, int kinds, const std::function<void()>& action)
   int error = 0;
   try {
     std::thread{[&] {
-      if (::setns(pidfd, kinds) == 0)
+      // A mount namespace comes with a root and a working directory, which threads share otherwise.
+      if (((kinds & CLONE_NEWNS) == 0 || ::unshare(CLONE_FS) == 0) && ::setns(pidfd, kinds) == 0)
         action();
       else
         error = errno;

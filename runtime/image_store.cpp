@@ -65,6 +65,20 @@ bool is_program_in(const std::vector<std::string>& trees, const std::string& nam
   return false;
 }
 
+/// A list of words; empty when it is anything else.
+std::vector<std::string> words_in(const nlohmann::json& config, const char* name) {
+  auto given = config.find(name);
+  if (given == config.end() || !given->is_array())
+    return {};
+  std::vector<std::string> words;
+  for (const auto& each : *given) {
+    if (!each.is_string() || each.get_ref<const std::string&>().find('\0') != std::string::npos)
+      return {};
+    words.push_back(each.get<std::string>());
+  }
+  return words;
+}
+
 } // namespace
 
 image_store::image_store(std::string directory)
@@ -125,6 +139,12 @@ std::optional<image_store::description> image_store::describe(const std::string&
     found.size_bytes = given->get<std::uint64_t>();
   if (auto given = parsed.find("imported"); given != parsed.end())
     found.imported = *given == true;
+  if (auto given = parsed.find("config"); given != parsed.end() && given->is_object()) {
+    found.entrypoint = words_in(*given, "Entrypoint");
+    found.command = words_in(*given, "Cmd");
+    if (auto user = given->find("User"); user != given->end() && user->is_string())
+      found.user = user->get<std::string>();
+  }
   return descriptions_.emplace(version, std::move(found)).first->second;
 }
 
@@ -154,6 +174,16 @@ environment image_store::variables(const std::string& version) const {
 std::string image_store::working_directory(const std::string& version) const {
   auto about = describe(version);
   return about ? std::move(about->working_directory) : std::string{};
+}
+
+result<image_program> image_store::program_of(std::string_view name) const {
+  auto found = find(name);
+  if (!found)
+    return std::move(found.error());
+  auto about = describe(found->version);
+  if (!about)
+    return fail(errc::image_not_found, "no image has this name");
+  return image_program{std::move(about->entrypoint), std::move(about->command), std::move(about->user)};
 }
 
 result<installed_image> image_store::describe_image(const std::string& name) const {

@@ -19,6 +19,7 @@ struct image {
 };
 
 struct installed_image; // runtime/driver.hpp
+struct image_program;
 
 /// Finds images below one directory: `<directory>/<name>/rootfs` and `<directory>/<name>/image.json`, the
 /// latter written last by whoever builds the image. What its `layers` name, lowest first, are trees
@@ -41,6 +42,9 @@ public:
 
   /// Where programs in a sandbox of this version want to start, as its image.json says; empty: it does not.
   std::string working_directory(const std::string& version) const;
+
+  /// What an image says of the program that it is for. Fails as `find`.
+  result<image_program> program_of(std::string_view name) const;
 
   /// Everything that is told of an image. Fails as `find`.
   result<installed_image> describe_image(const std::string& name) const;
@@ -71,6 +75,8 @@ private:
     environment variables;
     std::vector<std::string> layers; ///< lowest first
     std::string working_directory;
+    std::vector<std::string> entrypoint, command;
+    std::string user;
     std::string digest;
     std::uint64_t size_bytes = 0;
     bool imported = false;

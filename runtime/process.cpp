@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <sstream>
 
 namespace sandy::runtime {
 
@@ -34,6 +35,15 @@ std::optional<std::uint64_t> process_start_ticks(pid_t pid) {
   if (std::from_chars(first, stat->data() + stat->size(), ticks).ec != std::errc{})
     return std::nullopt;
   return ticks;
+}
+
+std::optional<std::uint32_t> host_uid_of_root(pid_t pid) {
+  // "0 UID 65536": inside, outside, how many (user_namespaces(7)).
+  std::istringstream map{read_small_file("/proc/" + std::to_string(pid) + "/uid_map").value_or("")};
+  std::uint32_t inside = 0, outside = 0;
+  if (map >> inside >> outside && inside == 0)
+    return outside;
+  return std::nullopt;
 }
 
 result<unique_fd> open_pidfd(pid_t pid) {

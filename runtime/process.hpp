@@ -19,6 +19,10 @@ using steady_time = std::chrono::steady_clock::time_point;
 /// there is no such process. Together with the pid it names a process for ever.
 std::optional<std::uint64_t> process_start_ticks(pid_t pid);
 
+/// The host's uid of the user that the process, and its namespace, call 0; nothing when there is no such
+/// process or user.
+std::optional<std::uint32_t> host_uid_of_root(pid_t pid);
+
 /// A pidfd of a process that is not necessarily our child (pidfd_open(2), kernel 5.3).
 result<unique_fd> open_pidfd(pid_t pid);
 

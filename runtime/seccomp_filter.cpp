@@ -1,20 +1,17 @@
 #include "runtime/seccomp_filter.hpp"
 
+#include "runtime/seccomp_rules.hpp"
 #include "runtime/system_failure.hpp"
 #include "runtime/unique_fd.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <linux/filter.h>
-#include <linux/netlink.h>
 #include <linux/seccomp.h>
 
 #include <bit>
@@ -25,124 +22,7 @@ namespace sandy::runtime {
 
 namespace {
 
-// Names, not numbers: libseccomp leaves out what an architecture does not have.
-constexpr const char* allowed_calls[] = {
-    // Files and directories.
-    "open", "openat", "openat2", "creat", "close", "close_range", "read", "readv", "pread64", "preadv",
-    "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2", "lseek", "access", "faccessat",
-    "faccessat2", "stat", "fstat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "ustat", "getdents",
-    "getdents64", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2",
-    "link", "linkat", "symlink", "symlinkat", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat",
-    "chown", "fchown", "fchownat", "lchown", "truncate", "ftruncate", "fallocate", "fadvise64", "readahead",
-    "utime", "utimes", "utimensat", "futimesat", "umask", "chdir", "fchdir", "getcwd", "flock", "fsync",
-    "fdatasync", "sync", "syncfs", "sync_file_range", "sendfile", "copy_file_range", "splice", "tee", "fcntl",
-    "ioctl", "dup", "dup2", "dup3", "pipe", "pipe2", "getxattr", "lgetxattr", "fgetxattr", "setxattr",
-    "lsetxattr", "fsetxattr", "listxattr", "llistxattr", "flistxattr", "removexattr", "lremovexattr",
-    "fremovexattr", "inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "io_setup",
-    "io_destroy", "io_submit", "io_cancel", "io_getevents", "io_pgetevents",
-    // Waiting.
-    "select", "pselect6", "poll", "ppoll", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait",
-    "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "signalfd", "signalfd4", "timerfd_create",
-    "timerfd_settime", "timerfd_gettime",
-    // Memory.
-    "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "mincore", "msync", "mlock", "mlock2",
-    "munlock", "mlockall", "munlockall", "membarrier", "memfd_create", "pkey_alloc", "pkey_free",
-    "pkey_mprotect",
-    // Processes, identity, limits.
-    "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "getpid", "getppid",
-    "gettid", "getpgid", "setpgid", "getpgrp", "getsid", "setsid", "getuid", "geteuid", "getgid", "getegid",
-    "getresuid", "getresgid", "getgroups", "setuid", "setgid", "setreuid", "setregid", "setresuid",
-    "setresgid", "setfsuid", "setfsgid", "setgroups", "capget", "capset", "prctl", "arch_prctl", "getrlimit",
-    "setrlimit", "prlimit64", "getrusage", "times", "getpriority", "setpriority", "ioprio_get", "ioprio_set",
-    "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_setparam",
-    "sched_getscheduler", "sched_setscheduler", "sched_getattr", "sched_setattr", "sched_get_priority_max",
-    "sched_get_priority_min", "sched_rr_get_interval", "getcpu", "set_tid_address", "set_robust_list",
-    "get_robust_list", "rseq", "futex", "futex_waitv", "pidfd_open", "pidfd_send_signal", "process_mrelease",
-    "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self",
-    // Signals, time, machine.
-    "kill", "tkill", "tgkill", "rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigtimedwait",
-    "rt_sigsuspend", "rt_sigreturn", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "sigaltstack", "restart_syscall",
-    "pause", "alarm", "getitimer", "setitimer", "nanosleep", "clock_nanosleep", "clock_gettime",
-    "clock_getres", "gettimeofday", "time", "timer_create", "timer_delete", "timer_settime", "timer_gettime",
-    "timer_getoverrun", "uname", "sysinfo", "getrandom",
-    // Sockets (which families: below) and System V and POSIX queues of the sandbox's own namespace.
-    "socketpair", "bind", "connect", "listen", "accept", "accept4", "getsockname", "getpeername",
-    "getsockopt", "setsockopt", "send", "sendto", "sendmsg", "sendmmsg", "recv", "recvfrom", "recvmsg",
-    "recvmmsg", "shutdown", "shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl",
-    "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive",
-    "mq_notify", "mq_getsetattr"};
-
-// What a program may meet and has to be told EPERM for, because it takes ENOSYS for an old kernel.
-constexpr const char* refused_calls[] = {"mount",
-                                         "umount2",
-                                         "pivot_root",
-                                         "chroot",
-                                         "fsopen",
-                                         "fsconfig",
-                                         "fsmount",
-                                         "fspick",
-                                         "open_tree",
-                                         "move_mount",
-                                         "mount_setattr",
-                                         "unshare",
-                                         "setns",
-                                         "ptrace",
-                                         "process_vm_readv",
-                                         "process_vm_writev",
-                                         "process_madvise",
-                                         "pidfd_getfd",
-                                         "kcmp",
-                                         "bpf",
-                                         "perf_event_open",
-                                         "keyctl",
-                                         "add_key",
-                                         "request_key",
-                                         "userfaultfd",
-                                         "io_uring_setup",
-                                         "io_uring_enter",
-                                         "io_uring_register",
-                                         "fanotify_init",
-                                         "fanotify_mark",
-                                         "name_to_handle_at",
-                                         "open_by_handle_at",
-                                         "init_module",
-                                         "finit_module",
-                                         "delete_module",
-                                         "kexec_load",
-                                         "kexec_file_load",
-                                         "reboot",
-                                         "syslog",
-                                         "acct",
-                                         "swapon",
-                                         "swapoff",
-                                         "quotactl",
-                                         "quotactl_fd",
-                                         "settimeofday",
-                                         "clock_settime",
-                                         "clock_adjtime",
-                                         "adjtimex",
-                                         "sethostname",
-                                         "setdomainname",
-                                         "iopl",
-                                         "ioperm",
-                                         "modify_ldt",
-                                         "vhangup",
-                                         "lookup_dcookie",
-                                         "memfd_secret",
-                                         "vmsplice",
-                                         "remap_file_pages",
-                                         "move_pages",
-                                         "migrate_pages",
-                                         "mbind",
-                                         "set_mempolicy",
-                                         "get_mempolicy",
-                                         "nfsservctl"};
-
-/// clone(2) flags that make namespaces.
-constexpr std::uint64_t namespace_flags =
-    CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
-
-class filter_builder {
+class filter_builder final : public rule_sink {
 public:
   filter_builder()
       : context_(::seccomp_init(SCMP_ACT_ERRNO(ENOSYS))) {
@@ -153,15 +33,14 @@ public:
       note(::seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
   }
 
-  template <class... Conditions>
-  void rule(std::uint32_t action, const char* name, Conditions... conditions) {
+  void add(std::uint32_t action, const char* name, std::span<const scmp_arg_cmp> conditions) override {
     if (error_ != 0)
       return;
     auto number = ::seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR)
       return; // newer than this libseccomp: stays ENOSYS
-    scmp_arg_cmp list[] = {conditions..., scmp_arg_cmp{}};
-    note(::seccomp_rule_add_array(context_.get(), action, number, sizeof...(conditions), list));
+    note(::seccomp_rule_add_array(context_.get(), action, number, static_cast<unsigned>(conditions.size()),
+                                  conditions.data()));
   }
 
   result<std::string> compile() {
@@ -193,55 +72,6 @@ private:
   int error_ = 0;
 };
 
-scmp_arg_cmp equal(unsigned argument, std::uint64_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
-scmp_arg_cmp masked(unsigned argument, std::uint64_t mask, std::uint64_t value) {
-  return {argument, SCMP_CMP_MASKED_EQ, mask, value};
-}
-
-/// Unix, TCP, UDP, and the netlink that `ip` and libc ask for addresses. The refusals are those of a kernel
-/// without the family: with EPERM, useradd gives up ("Cannot open audit interface").
-void add_socket_rules(filter_builder& filter) {
-  constexpr std::uint64_t type_mask = 0xf; // without SOCK_NONBLOCK and SOCK_CLOEXEC
-  filter.rule(SCMP_ACT_ALLOW, "socket", equal(0, AF_UNIX));
-  for (auto family : {AF_INET, AF_INET6}) {
-    for (auto type : {SOCK_STREAM, SOCK_DGRAM})
-      filter.rule(SCMP_ACT_ALLOW, "socket", equal(0, family), masked(1, type_mask, type));
-    for (auto type : {SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET})
-      filter.rule(SCMP_ACT_ERRNO(EPERM), "socket", equal(0, family), masked(1, type_mask, type));
-  }
-  filter.rule(SCMP_ACT_ALLOW, "socket", equal(0, AF_NETLINK), equal(2, NETLINK_ROUTE));
-  filter.rule(SCMP_ACT_ERRNO(EPROTONOSUPPORT), "socket", equal(0, AF_NETLINK),
-              scmp_arg_cmp{2, SCMP_CMP_NE, NETLINK_ROUTE, 0});
-  // AF_VSOCK matters most: it is not part of a network namespace and leads to the hypervisor.
-  for (std::uint64_t family = AF_UNIX + 1; family < AF_NETLINK; ++family)
-    if (family != AF_INET && family != AF_INET6)
-      filter.rule(SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", equal(0, family));
-  filter.rule(SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", scmp_arg_cmp{0, SCMP_CMP_GT, AF_NETLINK, 0});
-}
-
-/// Device nodes are refused by the user namespace too; FIFOs and plain files are made with the same calls.
-void add_node_rules(filter_builder& filter, const char* name, unsigned mode_argument) {
-  for (std::uint64_t type : {0, S_IFREG, S_IFIFO, S_IFSOCK})
-    filter.rule(SCMP_ACT_ALLOW, name, masked(mode_argument, S_IFMT, type));
-  for (std::uint64_t type : {S_IFCHR, S_IFBLK})
-    filter.rule(SCMP_ACT_ERRNO(EPERM), name, masked(mode_argument, S_IFMT, type));
-}
-
-void add_conditional_rules(filter_builder& filter) {
-  filter.rule(SCMP_ACT_ALLOW, "clone", masked(0, namespace_flags, 0));
-  for (std::uint64_t flag = 1; flag <= namespace_flags; flag <<= 1)
-    if ((flag & namespace_flags) != 0)
-      filter.rule(SCMP_ACT_ERRNO(EPERM), "clone", masked(0, flag, flag));
-  // clone3 is left to the default, ENOSYS: its flags lie in memory, where a filter cannot look; libc falls
-  // back to clone.
-  for (std::uint64_t persona :
-       {0x0u, 0x8u, 0x20000u, 0x20008u, 0xffffffffu}) // Linux, 32 bit uname, and "tell me"
-    filter.rule(SCMP_ACT_ALLOW, "personality", equal(0, persona));
-  add_node_rules(filter, "mknod", 1);
-  add_node_rules(filter, "mknodat", 2);
-  add_socket_rules(filter);
-}
-
 /// Refuses to type into the terminal of whoever shares it (TIOCSTI, TIOCLINUX). By hand and in front of the
 /// rest, because libseccomp compares 64 bits where the kernel looks at the lower 32 only: with a bit set
 /// above them, "not equal" is true.
@@ -263,11 +93,7 @@ std::string terminal_prologue() {
 
 result<std::string> compile_seccomp_filter() {
   filter_builder filter;
-  for (auto name : allowed_calls)
-    filter.rule(SCMP_ACT_ALLOW, name);
-  for (auto name : refused_calls)
-    filter.rule(SCMP_ACT_ERRNO(EPERM), name);
-  add_conditional_rules(filter);
+  add_seccomp_rules(filter);
   auto program = filter.compile();
   if (program)
     program->insert(0, terminal_prologue()); // jumps of the rest are relative and forward

@@ -12,4 +12,8 @@ namespace sandy::runtime {
 /// kills the process. Takes about 10 ms: compile it once.
 result<std::string> compile_seccomp_filter();
 
+/// The same rules as a profile that container engines read (JSON, the format of Docker's `--security-opt
+/// seccomp=`). One thing is different: a request that types into a terminal is answered with ENOSYS.
+std::string seccomp_profile();
+
 } // namespace sandy::runtime

@@ -168,6 +168,8 @@ void bind_record(SQLite::Statement& statement, const sandbox_record& record) {
   add_number(record.network_bytes);
   add(nlohmann::json(info.private_ports).dump());
   add(secrets_text(record.secrets));
+  add(info.runtime);
+  add_number(info.docker_socket);
 }
 
 sandbox_record read_record(SQLite::Statement& row) {
@@ -204,6 +206,8 @@ sandbox_record read_record(SQLite::Statement& row) {
   info.private_ports = ports(column());
   record.secrets = read_secrets(column());
   info.secrets = uses_of(record.secrets);
+  info.runtime = column().getString();
+  info.docker_socket = number<std::uint8_t>(column()) != 0;
   return record;
 }
 

@@ -13,8 +13,9 @@ inline constexpr const char* record_columns =
     "id, uid_slot, tenant, state, flavor, image, memory_bytes, cpu_millis, pids, disk_bytes, priority, "
     "preemptable, "
     "expose_ports, upstream, workdir, env, created_at, expires_at, ttl_seconds, parent, "
-    "idle_timeout_seconds, pause_on_idle, paused, layer, network, network_bytes, private_ports, secrets";
-inline constexpr int record_column_count = 28;
+    "idle_timeout_seconds, pause_on_idle, paused, layer, network, network_bytes, private_ports, secrets, "
+    "runtime, docker_socket";
+inline constexpr int record_column_count = 30;
 
 /// Binds all columns from parameter 1 on. @throws nlohmann::json::exception when a variable of the
 /// environment is not UTF-8.

@@ -4,7 +4,6 @@
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Transaction.h>
 
-#include <array>
 #include <stdexcept>
 #include <string>
 
@@ -14,7 +13,7 @@ namespace {
 
 // Times are milliseconds since the Unix epoch. expose_ports, env and files are JSON arrays: nobody searches
 // in them.
-constexpr std::array<const char*, 10> steps{R"sql(
+constexpr const char* steps[]{R"sql(
 CREATE TABLE sandboxes (
   id TEXT PRIMARY KEY,
   uid_slot INTEGER NOT NULL UNIQUE,
@@ -52,12 +51,12 @@ CREATE TABLE samples (
   disk_ratio REAL NOT NULL
 ) STRICT;
 )sql",
-                                            R"sql(
+                              R"sql(
 ALTER TABLE sandboxes ADD COLUMN parent TEXT NOT NULL DEFAULT '';
 ALTER TABLE tombstones ADD COLUMN parent TEXT NOT NULL DEFAULT '';
 ALTER TABLE tombstones ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
 )sql",
-                                            R"sql(
+                              R"sql(
 CREATE TABLE events (
   sequence INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,
@@ -73,12 +72,12 @@ CREATE TABLE webhooks (
   sequence INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )sql",
-                                            R"sql(
+                              R"sql(
 ALTER TABLE sandboxes ADD COLUMN idle_timeout_seconds INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sandboxes ADD COLUMN pause_on_idle INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sandboxes ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 )sql",
-                                            R"sql(
+                              R"sql(
 CREATE TABLE connections (
   source TEXT NOT NULL,
   target TEXT NOT NULL,
@@ -88,7 +87,7 @@ CREATE TABLE connections (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX connections_by_target ON connections (target);
 )sql",
-                                            R"sql(
+                              R"sql(
 ALTER TABLE sandboxes ADD COLUMN layer TEXT NOT NULL DEFAULT '';
 
 CREATE TABLE layers (
@@ -104,14 +103,14 @@ CREATE TABLE layers (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX layers_by_name ON layers (tenant, name) WHERE name <> '';
 )sql",
-                                            R"sql(
+                              R"sql(
 ALTER TABLE sandboxes ADD COLUMN network TEXT NOT NULL DEFAULT '';
 ALTER TABLE sandboxes ADD COLUMN network_bytes INTEGER NOT NULL DEFAULT 0;
 )sql",
-                                            R"sql(
+                              R"sql(
 ALTER TABLE sandboxes ADD COLUMN private_ports TEXT NOT NULL DEFAULT '[]';
 )sql",
-                                            R"sql(
+                              R"sql(
 CREATE TABLE agent_runs (
   id TEXT PRIMARY KEY,
   sandbox TEXT NOT NULL,
@@ -130,8 +129,33 @@ CREATE TABLE agent_runs (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX agent_runs_by_sandbox ON agent_runs (sandbox, started_at);
 )sql",
-                                            R"sql(
+                              R"sql(
 ALTER TABLE sandboxes ADD COLUMN secrets TEXT NOT NULL DEFAULT '';
+)sql",
+                              R"sql(
+ALTER TABLE sandboxes ADD COLUMN runtime TEXT NOT NULL DEFAULT 'crun';
+ALTER TABLE sandboxes ADD COLUMN docker_socket INTEGER NOT NULL DEFAULT 0;
+)sql",
+                              R"sql(
+CREATE TABLE containers (
+  id TEXT PRIMARY KEY,
+  sandbox TEXT NOT NULL,
+  image TEXT NOT NULL,
+  name TEXT NOT NULL,
+  port INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  timeout_seconds INTEGER NOT NULL,
+  restart INTEGER NOT NULL,
+  restarts INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER NOT NULL,
+  exit_code INTEGER NOT NULL,
+  process INTEGER NOT NULL,
+  error TEXT NOT NULL,
+  program TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX containers_by_sandbox ON containers (sandbox, created_at);
 )sql"};
 
 } // namespace

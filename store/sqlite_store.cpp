@@ -1,5 +1,6 @@
 #include "store/agent_run_table.hpp"
 #include "store/connection_table.hpp"
+#include "store/container_table.hpp"
 #include "store/event_table.hpp"
 #include "store/file_lock.hpp"
 #include "store/layer_table.hpp"
@@ -80,7 +81,8 @@ public:
       , events_(database_)
       , connections_(database_)
       , layers_(database_)
-      , runs_(database_) {}
+      , runs_(database_)
+      , containers_(database_) {}
 
   result<void> insert(const sandbox_record& record) override {
     try {
@@ -167,6 +169,7 @@ public:
       }
       connections_.remove_all(stone.id);
       runs_.remove_all(stone.id);
+      secrets_in_log_ |= containers_.remove_all(stone.id);
       {
         running statement(bury_);
         statement->bind(1, stone.id.value);
@@ -295,6 +298,26 @@ public:
                    [&]() -> result<std::vector<agent_run_record>> { return runs_.of(id); });
   }
 
+  result<void> put_container(const container_record& record) override {
+    return guarded("record a container", [&]() -> result<void> {
+      containers_.put(record);
+      return caf::unit;
+    });
+  }
+
+  result<void> remove_container(const container_id& id) override {
+    return guarded("remove a container's record", [&]() -> result<void> {
+      if (containers_.remove(id)) // with what it was given
+        secrets_in_log_ = !empty_log(database_);
+      return caf::unit;
+    });
+  }
+
+  result<std::vector<container_record>> containers(const sandbox_id& id) override {
+    return guarded("read the containers",
+                   [&]() -> result<std::vector<container_record>> { return containers_.of(id); });
+  }
+
   result<void> add_events(const std::vector<life_event>& events, std::size_t most) override {
     return guarded("record events", [&]() -> result<void> {
       events_.add(events, most);
@@ -378,6 +401,7 @@ private:
   connection_table connections_;
   layer_table layers_;
   agent_run_table runs_;
+  container_table containers_;
 };
 
 } // namespace

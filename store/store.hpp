@@ -45,6 +45,20 @@ struct agent_run_record {
   agent_run_info info;
 };
 
+/// What a container runs, whenever it is started again.
+struct container_program {
+  std::vector<std::string> arguments;
+  std::string user; ///< see process_spec
+  environment env;  ///< may hold secrets: the database file is readable by its owner only
+  std::uint32_t max_restarts = 0;
+};
+
+/// A container. Written before the kernel object is made, removed after it is gone.
+struct container_record {
+  container_info info;
+  container_program program;
+};
+
 /// An ended sandbox whose id still answers a repeated terminate.
 struct tombstone {
   sandbox_id id;
@@ -78,8 +92,8 @@ public:
   virtual result<void> set_network_bytes(const sandbox_id& id, std::uint64_t count) = 0;
   /// Everything but the id may be new: a warm sandbox gets its owner. Fails with sandbox_not_found.
   virtual result<void> replace(const sandbox_record& record) = 0;
-  /// Removes the record, with its connections and runs, and leaves a tombstone, in one transaction.
-  /// Idempotent.
+  /// Removes the record, with its connections, runs and containers, and leaves a tombstone, in one
+  /// transaction. Idempotent.
   virtual result<void> bury(const tombstone& stone) = 0;
   virtual result<std::vector<sandbox_record>> records() = 0;
   virtual result<std::vector<tombstone>> tombstones() = 0;
@@ -107,6 +121,13 @@ public:
   virtual result<void> put_run(const agent_run_record& record) = 0;
   /// Those of one sandbox, the newest first.
   virtual result<std::vector<agent_run_record>> runs(const sandbox_id& id) = 0;
+
+  /// Adds a container, or replaces its record. Does nothing for a sandbox without a record.
+  virtual result<void> put_container(const container_record& record) = 0;
+  /// Idempotent.
+  virtual result<void> remove_container(const container_id& id) = 0;
+  /// Those of one sandbox, the oldest first.
+  virtual result<std::vector<container_record>> containers(const sandbox_id& id) = 0;
 
   /// Adds numbered events and forgets all but the newest `most`, in one transaction.
   virtual result<void> add_events(const std::vector<life_event>& events, std::size_t most) = 0;

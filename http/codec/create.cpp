@@ -35,8 +35,7 @@ constexpr base_image base_images[] = {
     {"sandy-runtime:playwright", "agent-ready", ""},
     {"janus-runtime", "",
      "There is no container runtime in this sandbox: the image janus-runtime is the default image."},
-    {"sandy-docker", "",
-     "There is no Docker engine in this sandbox: the image sandy-docker is the default image."},
+    {"sandy-docker", "", ""},
 };
 
 std::uint32_t in_seconds(double seconds) {
@@ -159,6 +158,7 @@ void read_image(field_reader& fields, create_request& request) {
     if (request.message.image != base.name)
       continue;
     request.message.image.clear();
+    request.message.docker_socket = base.name == "sandy-docker"; // what sets it apart from the default image
     if (!base.flavor.empty())
       request.message.flavor = base.flavor;
     if (!base.warning.empty())
@@ -171,7 +171,7 @@ void read_image(field_reader& fields, create_request& request) {
 void read_features(field_reader& fields, create_request& request) {
   auto& warnings = request.warnings;
   if (fields.boolean({"enableDockerSocket", "enable_docker_socket"}).value_or(false))
-    warnings.emplace_back("There is no Docker socket in this sandbox.");
+    request.message.docker_socket = true;
   request.desktop = fields.boolean({"enableVnc", "enable_vnc", "vnc"}).value_or(false);
   request.browser = fields.boolean({"enableBrowser", "enable_browser"}).value_or(false);
   auto object = [&](spellings names, std::string_view sentence) {
@@ -259,6 +259,9 @@ std::vector<std::string> differences(const create_sandbox& wish, const sandbox_i
   if (wish.flavor != made.flavor)
     out.push_back("There is no flavor " + wish.flavor + " here: the sandbox has the flavor " + made.flavor +
                   ".");
+  if (wish.docker_socket && !made.docker_socket)
+    out.emplace_back(
+        "There is no Docker socket in this sandbox: the operator of this server does not allow it.");
   auto less = [&](auto wanted, auto given, std::string_view what) {
     if (wanted > given && given > 0)
       out.push_back("The sandbox has less " + std::string{what} + " than asked for: the maximum is lower.");

@@ -17,7 +17,7 @@ constexpr std::int64_t most_forks = 16;
 
 } // namespace
 
-json to_json(const image_info& image) {
+json to_json(const image_info& image, const image_names& names) {
   auto created = iso_time(image.created_at);
   json all{{"name", image.name},
            {"image", image.name},
@@ -30,16 +30,17 @@ json to_json(const image_info& image) {
     all["imported"] = image.imported;
     all["digest"] = image.digest;
     all["layers"] = image.layers;
+    all["aliases"] = names.aliases_of(image.name);
   } else {
     all["sourceSandboxId"] = all["source_sandbox_id"] = image.source.value;
   }
   return all;
 }
 
-json to_json(const std::vector<image_info>& images) {
+json to_json(const std::vector<image_info>& images, const image_names& names) {
   auto list = json::array();
   for (const auto& image : images)
-    list.push_back(to_json(image));
+    list.push_back(to_json(image, names));
   return {{"total", list.size()}, {"images", std::move(list)}};
 }
 
@@ -48,6 +49,19 @@ result<import_request> parse_import(const json& body) {
   import_request request;
   request.name = fields.text({"name", "image"}).value_or("");
   request.path = fields.path({"path"}).value_or("");
+  if (auto reference = fields.text({"reference"})) {
+    request.reference = parse_image_reference(*reference);
+    if (!request.reference)
+      fields.refuse(errc::invalid_argument, "reference must be as ghcr.io/team/image:1 or ghcr.io/team/image@"
+                                            "sha256:..., and not too long");
+    else if (!request.path.empty())
+      fields.refuse(errc::invalid_argument, "An image comes from a path or from a reference, not from both");
+    else if (request.name.empty())
+      request.name = store_name(*request.reference);
+    if (fields.failed())
+      return fields.error();
+    return request;
+  }
   if (request.name.empty())
     fields.missing("name");
   if (request.path.empty())

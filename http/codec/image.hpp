@@ -2,22 +2,25 @@
 
 #include "messages/error.hpp"
 #include "messages/image.hpp"
+#include "messages/image_names.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace sandy::http::codec {
 
 /// One image, every value in both spellings.
-nlohmann::json to_json(const image_info& image);
-nlohmann::json to_json(const std::vector<image_info>& images);
+nlohmann::json to_json(const image_info& image, const image_names& names);
+nlohmann::json to_json(const std::vector<image_info>& images, const image_names& names);
 
-/// An archive of the server's machine that is to become an image.
+/// What is to become an image: an archive of the server's machine, or an image of a registry.
 struct import_request {
   std::string name;
-  std::string path; ///< absolute
+  std::string path;                         ///< absolute; empty: there is a reference
+  std::optional<image_reference> reference; ///< none: there is a path
 };
 
 /// Fails with validation_failed and invalid_argument.

@@ -66,6 +66,8 @@ void gate::start() {
   auto take = [self = shared_from_this()](relay::socket client) { self->accepted(std::move(client)); };
   net::co_spawn(home_, acceptor_.run("egress_accept_failed", label_, std::move(take)), rethrow);
   net::co_spawn(home_, question_loop(shared_from_this()), rethrow);
+  if (around_->open_platform && acceptor_.is_open())
+    platform_door_ = around_->open_platform(home_, label_);
 }
 
 void gate::post(std::function<void()> work) { net::post(home_, std::move(work)); }
@@ -89,6 +91,8 @@ void gate::apply(const std::vector<network_policy>& all_of) {
   all.push_back(around_->installation);
   policy_ = policy{all};
   has_policy_ = true;
+  if (platform_door_ && policy_.mode() < network_mode::platform)
+    platform_door_->cut();
   count(true, 0);
   for (auto* hook = open_.next(); open_.linked() && hook != &open_;) {
     auto& each = static_cast<outgoing&>(*hook);
@@ -114,6 +118,7 @@ void gate::close() noexcept {
   boost::system::error_code ignored; // closed twice is closed
   questions_.close(ignored);
   cut_all();
+  platform_door_.reset();
 }
 
 void gate::cut_all() noexcept {

@@ -6,6 +6,7 @@
 #include "http/egress/interceptor.hpp"
 #include "http/egress/known_names.hpp"
 #include "http/egress/outgoing.hpp"
+#include "http/egress/platform_door.hpp"
 #include "http/egress/policy.hpp"
 #include "http/egress/resolver.hpp"
 #include "http/relay/acceptor.hpp"
@@ -18,6 +19,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +36,10 @@ inline constexpr std::size_t most_of_all = 8192;
 /// Questions of one sandbox that wait for their answer.
 inline constexpr std::size_t most_lookups = 32;
 
+/// Makes the door to the platform of one sandbox, on the thread that runs `home`.
+using platform_opener =
+    std::function<std::unique_ptr<platform_door>(boost::asio::io_context& home, const std::string& sandbox)>;
+
 /// What all gates of a server share. Does not change once it is made, but for the counts.
 struct surroundings {
   surroundings(network_policy installation_policy, std::vector<network_rule> opened,
@@ -46,7 +52,8 @@ struct surroundings {
   resolver names;
   std::optional<boost::asio::ip::tcp::endpoint> platform; ///< what the platform's names lead to
   bool platform_named = false;                            ///< it is told which sandbox calls
-  std::shared_ptr<tls_sides> tls;                         ///< for connections that secrets are put into
+  platform_opener open_platform;  ///< instead of that place: we serve the platform's names. Empty: we do not
+  std::shared_ptr<tls_sides> tls; ///< for connections that secrets are put into
   metrics::network_metrics& numbers;
   std::atomic<std::size_t> open{0}; ///< connections
 };
@@ -130,7 +137,8 @@ private:
   relay::acceptor acceptor_;
   datagram_socket questions_;
   bool ipv6_ = true;
-  std::shared_ptr<interceptor> interceptor_; ///< none: nothing is intercepted
+  std::unique_ptr<platform_door> platform_door_; ///< while it is open, where we serve the platform
+  std::shared_ptr<interceptor> interceptor_;     ///< none: nothing is intercepted
   policy policy_;
   bool has_policy_ = false;
   known_names known_;

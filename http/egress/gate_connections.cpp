@@ -63,8 +63,14 @@ io_task<void> gate::serve(std::shared_ptr<gate> self, connection conn) {
 
 io_task<void> gate::serve_platform(connection conn) {
   conn->to_platform = true;
-  if (!still_allowed(*conn) || !around_->platform || conn->to.port != platform_port) {
+  const auto served = platform_door_ != nullptr;
+  if (!still_allowed(*conn) || (!served && !around_->platform) || conn->to.port != platform_port) {
     co_await refuse(conn, refusal::mode, {});
+    co_return;
+  }
+  if (served) {
+    let_through(*conn);
+    platform_door_->take(std::move(conn->near));
     co_return;
   }
   auto reached = co_await reach(conn, *around_->platform);

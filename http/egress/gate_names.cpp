@@ -152,8 +152,8 @@ io_task<void> gate::serve_questions(connection conn) {
 }
 
 bool gate::is_platform_name(std::string_view name) const {
-  return around_->platform && policy_.mode() >= network_mode::platform &&
-         (name == "platform" || name == "platform-proxy");
+  return (around_->platform || around_->open_platform) && policy_.mode() >= network_mode::platform &&
+         (name == "platform" || name == "platform-proxy" || name == "host.docker.internal");
 }
 
 refusal gate::judge_question(const std::string& name) const {

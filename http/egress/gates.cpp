@@ -22,6 +22,7 @@ std::shared_ptr<surroundings> around_all(const network_settings& settings,
       std::move(installation), good(parse_network_rules(settings.private_allow)),
       good(name_servers(settings.name_servers)), settings.platform, settings.tls, numbers);
   around->platform_named = settings.platform_named;
+  around->open_platform = settings.open_platform;
   return around;
 }
 

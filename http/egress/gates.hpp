@@ -21,6 +21,7 @@ struct network_settings {
   std::optional<boost::asio::ip::tcp::endpoint> platform; ///< none: the platform's names lead nowhere
   bool platform_named = false; ///< the platform is told which sandbox calls: see proxy_header
   std::shared_ptr<tls_sides> tls;
+  platform_opener open_platform{}; ///< we serve the platform's names; empty: see `platform`
 };
 
 /// Makes gates and spreads them over the server's threads. Thread safe.

@@ -99,11 +99,12 @@ io_task<result<void>> forwarding::ask() {
 
 io_task<result<void>> forwarding::connect(bool fresh) {
   auto& pool = *ex_.home().upstreams;
-  up_ = fresh ? nullptr : pool.reuse(*where_.guest.to, where_.port);
+  auto place = client::address::in_sandbox(where_.guest.to, where_.port);
+  up_ = fresh ? nullptr : pool.reuse(place);
   reached_ = true;
   if (up_)
     co_return caf::unit;
-  auto made = co_await pool.connect(where_.guest.to, where_.port);
+  auto made = co_await pool.connect(std::move(place));
   reached_ = made.engaged();
   if (!made)
     co_return std::move(made.error());
@@ -139,20 +140,20 @@ io_task<result<forwarding::step>> forwarding::next_head() {
   auto& link = up_->link;
   const auto limit = ex_.server().limits.upstream_timeout;
   for (;;) {
-    if (auto size = head_size(link.buffer().data()); size > 0) {
+    if (auto size = client::head_size(link.buffer().data()); size > 0) {
       up_->parser.emplace(up_->answer, ex_.method() == "HEAD");
-      auto valid = size <= application_answer::max_bytes &&
+      auto valid = size <= client::upstream_answer::max_bytes &&
                    up_->parser->take_head(link.buffer().data().substr(0, size));
       link.buffer().consume(size);
       if (!valid)
         co_return upstream_failure("the application's answer is not valid HTTP");
       co_return step::done;
     }
-    if (link.buffer().size() > application_answer::max_bytes)
+    if (link.buffer().size() > client::upstream_answer::max_bytes)
       co_return upstream_failure("the head of the application's answer is too large");
     auto status = co_await readable(limit);
     if (status == io_status::ok)
-      status = link.receive(application_answer::max_bytes + 1);
+      status = link.receive(client::upstream_answer::max_bytes + 1);
     if (status == io_status::timed_out)
       co_return fail(errc::deadline_exceeded, "Upstream error: the application did not answer in time");
     if (status != io_status::closed)

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "http/client/upstream.hpp"
 #include "http/ingress/passed_head.hpp"
-#include "http/ingress/upstream.hpp"
 #include "http/ingress/visit.hpp"
 
 #include <chrono>
@@ -66,7 +66,7 @@ private:
 
   exchange& ex_;
   destination where_;
-  upstream_pool::handle up_;
+  client::upstream_pool::handle up_;
   std::unique_ptr<char[]> memory_; ///< for large bodies
   std::uint64_t body_left_ = 0;    ///< of a sized request body
   bool body_chunked_ = false;

@@ -113,7 +113,7 @@ void append_request_head(std::string& out, exchange& ex, const passed_request& r
   out.append("\r\n");
 }
 
-void append_answer_fields(std::string& out, const application_answer& answer, std::string_view date,
+void append_answer_fields(std::string& out, const client::upstream_answer& answer, std::string_view date,
                           bool below_api) {
   const auto options = answer.options().value_or(connection_options{});
   auto dated = false;
@@ -129,7 +129,7 @@ void append_answer_fields(std::string& out, const application_answer& answer, st
     append_field(out, "Content-Security-Policy", page_policy);
 }
 
-void append_switching_head(std::string& out, const application_answer& answer, bool below_api) {
+void append_switching_head(std::string& out, const client::upstream_answer& answer, bool below_api) {
   const auto options = answer.options().value_or(connection_options{});
   out.append("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n");
   answer.each([&](std::string_view name, std::string_view value) {

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "http/client/answer.hpp"
 #include "http/exchange.hpp"
-#include "http/ingress/application_answer.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -25,11 +25,11 @@ struct passed_request {
 void append_request_head(std::string& out, exchange& ex, const passed_request& request);
 
 /// Appends the fields of an application's answer, without those about its connection to us and its length.
-void append_answer_fields(std::string& out, const application_answer& answer, std::string_view date,
+void append_answer_fields(std::string& out, const client::upstream_answer& answer, std::string_view date,
                           bool below_api);
 
 /// Appends a whole 101, for a client that takes the application's offer to speak something else.
-void append_switching_head(std::string& out, const application_answer& answer, bool below_api);
+void append_switching_head(std::string& out, const client::upstream_answer& answer, bool below_api);
 
 /// The Content-Security-Policy of whatever a sandbox gives below the API's paths: a page of one sandbox must
 /// not be at home where the API and every other sandbox's pages are.

@@ -3,9 +3,9 @@
 #include "http/codec/agent.hpp"
 #include "http/routes/common.hpp"
 #include "http/routes/event_pump.hpp"
+#include "http/routes/run_reader.hpp"
 
 #include <caf/actor_cast.hpp>
-#include <caf/send.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -13,35 +13,8 @@ namespace sandy::http::routes {
 
 namespace {
 
-/// A run is silent for no longer than the time between two heartbeats, 5 s.
-constexpr std::chrono::seconds silence{30};
 /// The sandbox may have to read files before a run begins.
 constexpr std::chrono::seconds begin_timeout{35};
-
-/// The events of a run. Whoever stops reading tells the run.
-class run_reader {
-public:
-  explicit run_reader(agent_run_actor run)
-      : run_(std::move(run)) {}
-  run_reader(const run_reader&) = delete;
-  run_reader& operator=(const run_reader&) = delete;
-  ~run_reader() { caf::anon_send(run_, leave_agent_run{}); }
-
-  /// Never fails: clients wait for the event that ends a stream, whatever happens.
-  io_task<result<agent_events>> next() {
-    auto events = co_await ask(run_, read_agent_events{}, silence);
-    if (!events)
-      co_return agent_events{codec::lost_run_events(events.error()), true};
-    co_return events;
-  }
-  io_task<result<agent_run_info>> info() {
-    auto info = co_await ask(run_, get_agent_run{}, silence);
-    co_return info;
-  }
-
-private:
-  agent_run_actor run_;
-};
 
 /// The run has put its events into words already.
 struct run_text {

@@ -4,6 +4,7 @@
 #include "http/codec/header_values.hpp"
 #include "http/codec/utf8.hpp"
 #include "http/errors.hpp"
+#include "http/routes/command_result.hpp"
 #include "http/routes/common.hpp"
 #include "http/routes/event_pump.hpp"
 #include "http/routes/process_events.hpp"
@@ -19,39 +20,12 @@ namespace {
 
 using metrics::exec_outcome;
 
-// The sandbox kills the command at its timeout and says so. Only a sandbox that does not answer any more runs
-// into this.
-constexpr std::chrono::seconds answer_grace{10};
 // Larger answers are sent in pieces, so that escaping does not double them in memory.
 constexpr std::size_t small_answer = 256 * 1024;
-
-struct command_result {
-  process_exit exit;
-  codec::kept_output out;
-  codec::kept_output err;
-};
-
-void keep(codec::kept_output& kept, std::string_view bytes, std::uint64_t limit) {
-  auto room = limit - std::min<std::uint64_t>(limit, kept.bytes.size());
-  kept.bytes.append(bytes.substr(0, room));
-  kept.cut += bytes.size() - std::min<std::uint64_t>(bytes.size(), room);
-}
-
-exec_outcome outcome_of(const process_exit& exit) {
-  return exit.timed_out     ? exec_outcome::timeout
-         : exit.signal != 0 ? exec_outcome::signaled
-                            : exec_outcome::exited;
-}
-
-void count(context& server, const process_exit& exit) {
-  server.metrics.exec_finished(outcome_of(exit), static_cast<double>(exit.duration_ms) / 1000);
-  server.metrics.guest_bytes(metrics::direction::out, exit.output_bytes);
-}
 
 /// Passes on why a command could not start. Clients read 403 and 404 as being about the sandbox or their key:
 /// a bad working directory is a bad request.
 io_task<result<void>> refuse_start(exchange& ex, caf::error err) {
-  ex.server().metrics.exec_finished(exec_outcome::failed, 0);
   switch (code_of(err)) {
   case errc::file_not_found:
   case errc::not_a_directory:
@@ -64,34 +38,8 @@ io_task<result<void>> refuse_start(exchange& ex, caf::error err) {
   co_return answered();
 }
 
-/// Reads all output, keeping at most `limit` bytes of each stream: the command itself must never block on us.
-io_task<result<command_result>> collect(std::unique_ptr<process_stream> stream, std::uint64_t limit) {
-  command_result all;
-  for (;;) {
-    auto event = co_await stream->next();
-    if (!event)
-      co_return event.error();
-    if (auto* chunk = std::get_if<output_chunk>(&*event)) {
-      keep(chunk->stream == output_stream::standard_output ? all.out : all.err, chunk->bytes, limit);
-    } else if (auto* exit = std::get_if<process_exit>(&*event)) {
-      all.exit = *exit;
-      co_return all;
-    }
-  }
-}
-
-/// The timeout's sentence in stderr is what clients look for.
-void announce_timeout(std::string& err) {
-  if (!err.empty() && err.back() != '\n')
-    err.push_back('\n');
-  err.append("Command timed out");
-}
-
 io_task<void> send_result(exchange& ex, command_result all) {
-  all.out.bytes = codec::repair_utf8(std::move(all.out.bytes));
-  all.err.bytes = codec::repair_utf8(std::move(all.err.bytes));
-  if (all.exit.timed_out)
-    announce_timeout(all.err.bytes);
+  make_text(all);
   // The rest of the object, without its opening brace.
   auto rest = codec::exec_fields(all.exit, all.out.cut, all.err.cut).dump();
   rest.replace(0, 1, "\",");
@@ -123,18 +71,15 @@ io_task<void> send_result(exchange& ex, command_result all) {
 /// command after a broken connection, and half of an installation is worse than two.
 io_task<result<void>> run_whole(exchange& ex, std::shared_ptr<sandbox_io> io, process_spec spec) {
   auto& server = ex.server();
-  auto limit = spec.timeout + answer_grace;
-  auto stream = co_await within(io->exec(std::move(spec)), limit);
-  if (!stream) {
-    auto refused = co_await refuse_start(ex, stream.error());
+  bool started = false;
+  auto all =
+      co_await run_command(server, std::move(io), std::move(spec), server.limits.exec_output_bytes, started);
+  if (!all && !started) {
+    auto refused = co_await refuse_start(ex, all.error());
     co_return refused;
   }
-  auto all = co_await within(collect(std::move(*stream), server.limits.exec_output_bytes), limit);
-  if (!all) {
-    server.metrics.exec_finished(exec_outcome::lost, 0);
+  if (!all)
     co_return all.error();
-  }
-  count(server, all->exit);
   co_await send_result(ex, std::move(*all));
   co_return answered();
 }
@@ -158,7 +103,7 @@ public:
       server_.metrics.exec_finished(exec_outcome::lost, 0);
     } else if (auto* exit = std::get_if<process_exit>(&*event)) {
       ended_ = true;
-      count(server_, *exit);
+      count_exit(server_, *exit);
     }
     co_return event;
   }
@@ -174,6 +119,7 @@ io_task<result<void>> run_stream(exchange& ex, std::shared_ptr<sandbox_io> io, p
   spec.kill_on_disconnect = true;
   auto stream = co_await io->exec(std::move(spec));
   if (!stream) {
+    ex.server().metrics.exec_finished(exec_outcome::failed, 0);
     auto refused = co_await refuse_start(ex, stream.error());
     co_return refused;
   }
@@ -186,6 +132,7 @@ io_task<result<void>> run_stream(exchange& ex, std::shared_ptr<sandbox_io> io, p
 io_task<result<void>> run_background(exchange& ex, std::shared_ptr<sandbox_io> io, process_spec spec) {
   auto info = co_await soon(ex, io->start(std::move(spec)));
   if (!info) {
+    ex.server().metrics.exec_finished(exec_outcome::failed, 0);
     auto refused = co_await refuse_start(ex, info.error());
     co_return refused;
   }

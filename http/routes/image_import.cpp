@@ -32,7 +32,7 @@ constexpr std::chrono::seconds silence{10};
 
 struct wanted_import {
   std::string name;
-  std::optional<std::string> path; ///< none: the body is the archive
+  runtime::import_source from;
 };
 
 io_task<result<wanted_import>> read_request(exchange& ex) {
@@ -40,7 +40,7 @@ io_task<result<wanted_import>> read_request(exchange& ex) {
     auto name = ex.query("name");
     if (!name || name->empty())
       co_return fail(errc::validation_failed, "name is required: POST /api/images?name=...");
-    co_return wanted_import{std::move(*name), std::nullopt};
+    co_return wanted_import{std::move(*name), {}};
   }
   auto body = co_await read_json(ex);
   if (!body)
@@ -48,7 +48,11 @@ io_task<result<wanted_import>> read_request(exchange& ex) {
   auto parsed = codec::parse_import(*body);
   if (!parsed)
     co_return parsed.error();
-  co_return wanted_import{std::move(parsed->name), std::move(parsed->path)};
+  wanted_import wanted{std::move(parsed->name), {}};
+  wanted.from.reference = std::move(parsed->reference);
+  if (!wanted.from.reference)
+    wanted.from.file = std::move(parsed->path);
+  co_return wanted;
 }
 
 /// Passes the body on. A helper that reads no more has its reasons, which it tells when it ends.
@@ -151,9 +155,10 @@ io_task<result<bool>> converse(exchange& ex, runtime::unique_fd archive, runtime
 }
 
 io_task<result<void>> answer_events(exchange& ex, const result<image_info>& made) {
+  const auto& names = ex.server().images;
   std::string last;
   if (made)
-    append_event(last, {"image", codec::to_json(*made).dump(), {}});
+    append_event(last, {"image", codec::to_json(*made, names).dump(), {}});
   else
     append_event(last, {"error", error_data(made.error()), {}});
   auto sent = co_await ex.write(last);
@@ -175,7 +180,7 @@ io_task<result<void>> import_image(exchange& ex) {
   if (!wanted)
     co_return wanted.error();
   auto begin = [importer = server.importer, wanted = *wanted] {
-    return importer->begin(wanted.name, wanted.path);
+    return importer->begin(wanted.name, wanted.from);
   };
   auto begun = co_await coro::offloaded<running_import>(server.blocking_calls, std::move(begin));
   if (!begun)
@@ -195,7 +200,7 @@ io_task<result<void>> import_image(exchange& ex) {
   }
   if (!made)
     co_return made.error();
-  co_await ex.reply(200, codec::to_json(*made));
+  co_await ex.reply(200, codec::to_json(*made, server.images));
   co_return answered();
 }
 

@@ -27,7 +27,7 @@ io_task<result<void>> snapshot(exchange& ex) {
   auto made = co_await ask(server.worker, std::move(request), copy_timeout);
   if (!made)
     co_return made.error();
-  co_await ex.reply(200, codec::to_json(*made));
+  co_await ex.reply(200, codec::to_json(*made, server.images));
   co_return answered();
 }
 
@@ -85,7 +85,7 @@ io_task<result<void>> list(exchange& ex) {
   auto all = co_await known_images(ex);
   if (!all)
     co_return all.error();
-  co_await ex.reply(200, codec::to_json(*all));
+  co_await ex.reply(200, codec::to_json(*all, ex.server().images));
   co_return answered();
 }
 
@@ -93,13 +93,17 @@ io_task<result<void>> get(exchange& ex) {
   auto all = co_await known_images(ex);
   if (!all)
     co_return all.error();
-  auto found =
-      std::find_if(all->begin(), all->end(), [&](const auto& each) { return each.name == ex.param("name"); });
+  auto named = [&all](std::string_view name) {
+    return std::find_if(all->begin(), all->end(), [&](const auto& each) { return each.name == name; });
+  };
+  auto found = named(ex.param("name"));
+  if (found == all->end())
+    found = named(ex.server().images.resolve(ex.param("name")));
   if (found == all->end()) {
     auto told = co_await no_such_image(ex);
     co_return told;
   }
-  co_await ex.reply(200, codec::to_json(*found));
+  co_await ex.reply(200, codec::to_json(*found, ex.server().images));
   co_return answered();
 }
 
@@ -113,7 +117,7 @@ io_task<result<void>> remove(exchange& ex) {
   }
   if (!removed)
     co_return removed.error();
-  auto body = codec::to_json(*removed);
+  auto body = codec::to_json(*removed, server.images);
   body["deleted"] = true;
   co_await ex.reply(200, body);
   co_return answered();

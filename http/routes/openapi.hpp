@@ -32,6 +32,14 @@ std::vector<described_operation> described_operations();
 /// Its part about agents, and the schemas of that.
 void describe_agents(std::vector<described_operation>& all);
 nlohmann::json agent_schemas();
+/// The same about chats.
+void describe_chats(std::vector<described_operation>& all);
+nlohmann::json chat_schemas();
+/// Its part about containers, and the schemas of that.
+void describe_containers(std::vector<described_operation>& all);
+nlohmann::json container_schemas();
+void describe_dialects(std::vector<described_operation>& all);
+nlohmann::json dialect_schemas();
 /// The schemas, by name.
 nlohmann::json described_schemas();
 /// The parameters, by name.

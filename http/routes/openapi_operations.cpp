@@ -157,6 +157,15 @@ void describe_sandboxes(std::vector<described_operation>& all) {
        {{json_type, "NetworkReport"}},
        {400, 403, 413, 422}});
   all.push_back({"GET",
+                 "/api/sandboxes/{id}/usage",
+                 "get_usage",
+                 tag,
+                 "What it, with its descendants, used of the platform's services, and may use",
+                 {},
+                 {},
+                 {{json_type, "PlatformUsage"}},
+                 {}});
+  all.push_back({"GET",
                  "/api/sandboxes/{id}/logs",
                  "sandbox_logs",
                  tag,
@@ -219,11 +228,12 @@ void describe_images(std::vector<described_operation>& all) {
        "/api/images",
        "import_image",
        tag,
-       "Makes an image from an archive: an OCI layout, or what docker save writes; for administrators",
+       "Makes an image from an archive (an OCI layout, or what docker save writes) or of a registry; for "
+       "administrators",
        {"image_name"},
        {{octets, ""}, {"application/x-tar", ""}, {json_type, "ImportImage"}},
        {{json_type, "Image"}, {events, ""}},
-       {400, 403, 409, 413, 422, 503}});
+       {400, 403, 409, 413, 422, 502, 503}});
   all.push_back({"GET",
                  "/api/images/{name}",
                  "get_image",
@@ -522,6 +532,9 @@ std::vector<described_operation> described_operations() {
   describe_images(all);
   describe_commands(all);
   describe_agents(all);
+  describe_chats(all);
+  describe_containers(all);
+  describe_dialects(all);
   describe_files(all);
   describe_server(all);
   describe_administration(all);

@@ -11,9 +11,13 @@ namespace {
 constexpr std::string_view parameters = R"json({
 "id": {"name": "id", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9a-f]{24}$"}, "description": "Id of a sandbox"},
 "pid": {"name": "pid", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 0}, "description": "Id of a background process"},
+"cid": {"name": "cid", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id of a container"},
+"follow_log": {"name": "follow", "in": "query", "schema": {"type": "boolean", "default": false}, "description": "Everything that is kept, and what comes, as events"},
 "target": {"name": "target", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id of the other sandbox"},
 "name": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of an image"},
 "image_name": {"name": "name", "in": "query", "schema": {"type": "string"}, "description": "Name of the image to be, where the body is the archive"},
+"model": {"name": "model", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id or alias of a model"},
+"artifact": {"name": "artifact", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^artf_[0-9a-f]{12}$"}, "description": "Id of an artifact"},
 "tenant": {"name": "tenant", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of a tenant, as the configuration gives it to keys"},
 "ids": {"name": "ids", "in": "query", "schema": {"type": "string"}, "description": "Sandbox ids, separated by commas; without it all of the caller's"},
 "X-Sandy-Parent": {"name": "X-Sandy-Parent", "in": "header", "schema": {"type": "string"}, "description": "As parent_sandbox_id, which wins"},
@@ -73,8 +77,8 @@ constexpr std::string_view request_schemas = R"json({
   "connect_to": {"type": "array", "items": {"type": "string"}, "description": "Ids of sandboxes that it reaches by their ids as host names, from its first moment on; also connectTo"},
   "network": {"oneOf": [{"type": "string", "enum": ["none", "platform", "internet"]}, {"$ref": "#/components/schemas/Network"}], "description": "What it reaches of the world; by default what the configuration says, or what its parent has"},
   "secrets": {"oneOf": [{"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Secret"}, "description": "By name"}, {"type": "array", "items": {"$ref": "#/components/schemas/Secret"}, "description": "Each with a name"}], "description": "Values that never enter the sandbox: its variables hold placeholders, replaced in headers of requests to the named hosts"},
-  "upstream": {"type": "string", "description": "A wish, echoed"},
-  "enableDockerSocket": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
+  "upstream": {"type": "string", "description": "A wish, echoed; one that begins with docker asks for the runtime docker"},
+  "enableDockerSocket": {"type": "boolean", "description": "Docker's engine as the runtime, with its socket inside where the operator allows it; else the answer warns. Also enable_docker_socket"},
   "enableVnc": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
   "enableBrowser": {"type": "boolean", "description": "Accepted; the answer warns that there is none"},
   "browserSession": {"type": "object", "description": "Accepted; the answer warns that it was not restored"},
@@ -112,7 +116,7 @@ constexpr std::string_view request_schemas = R"json({
 
 constexpr std::string_view sandbox_schemas = R"json({
 "Error": {"type": "object", "required": ["detail", "error"], "properties": {
-  "detail": {"type": "string"},
+  "detail": {"type": ["string", "array"]},
   "error": {"type": "object", "required": ["code", "message"], "properties": {"code": {"type": "string"}, "message": {"type": "string"}}}}},
 "Sandbox": {"type": "object", "required": ["id", "url", "status", "createdAt", "timeoutAt", "ttl_remaining"], "properties": {
   "id": {"type": "string"}, "sandboxId": {"type": "string"}, "sandbox_id": {"type": "string"},
@@ -122,6 +126,7 @@ constexpr std::string_view sandbox_schemas = R"json({
   "flavor": {"type": "string"}, "image": {"type": "string"},
   "priority": {"type": "integer"}, "priorityName": {"type": "string"}, "priority_name": {"type": "string"},
   "preemptable": {"type": "boolean"}, "preemptible": {"type": "boolean"}, "upstream": {"type": ["string", "null"]},
+  "runtime": {"type": "string", "enum": ["crun", "docker"], "description": "What isolates it"}, "dockerSocket": {"type": "boolean"}, "docker_socket": {"type": "boolean"},
   "expose_ports": {"type": "array", "items": {"type": "integer"}}, "exposePorts": {"type": "array", "items": {"type": "integer"}},
   "private_ports": {"type": "array", "items": {"type": "integer"}}, "privatePorts": {"type": "array", "items": {"type": "integer"}},
   "resources": {"type": "object", "properties": {"cpu": {"type": "number"}, "memory_mb": {"type": "integer"}, "memory_bytes": {"type": "integer"}, "disk_gb": {"type": "number"}, "disk_bytes": {"type": "integer"}, "pids": {"type": "integer"}}},
@@ -174,14 +179,22 @@ constexpr std::string_view sandbox_schemas = R"json({
   "name": {"type": "string"}, "image": {"type": "string"}, "snapshot": {"type": "boolean"},
   "created_at": {"type": "string", "format": "date-time"}, "createdAt": {"type": "string", "format": "date-time"},
   "size_bytes": {"type": "integer"}, "sizeBytes": {"type": "integer"}, "source_sandbox_id": {"type": "string"}, "sourceSandboxId": {"type": "string"},
-  "imported": {"type": "boolean"}, "digest": {"type": "string"}, "layers": {"type": "array", "items": {"type": "string"}, "description": "Lowest first"}}},
-"ImportImage": {"type": "object", "required": ["name", "path"], "properties": {
-  "name": {"type": "string"}, "path": {"type": "string", "description": "An archive of the server's machine, below a directory that its operator allows"}}},
+  "imported": {"type": "boolean"}, "digest": {"type": "string"}, "layers": {"type": "array", "items": {"type": "string"}, "description": "Lowest first"},
+  "aliases": {"type": "array", "items": {"type": "string"}, "description": "What callers may call it, too"}}},
+"ImportImage": {"type": "object", "description": "A name and a path, or a reference with or without a name", "properties": {
+  "name": {"type": "string"}, "path": {"type": "string", "description": "An archive of the server's machine, below a directory that its operator allows"},
+  "reference": {"type": "string", "description": "An image of a registry that its operator allows, as ghcr.io/team/image:1"}}},
 "DeletedImage": {"allOf": [{"$ref": "#/components/schemas/Image"}, {"type": "object", "required": ["deleted"], "properties": {"deleted": {"type": "boolean", "const": true}}}]},
 "ImageList": {"type": "object", "required": ["images", "total"], "properties": {"images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}}, "total": {"type": "integer"}}},
 "EndedSandbox": {"type": "object", "required": ["status", "ok"], "properties": {
   "status": {"type": "string", "const": "terminated"}, "id": {"type": "string"}, "sandboxId": {"type": "string"}, "sandbox_id": {"type": "string"},
   "reason": {"type": "string"}, "ok": {"type": "boolean"}}},
+"PlatformUsage": {"type": "object", "required": ["sandbox_id", "requests", "tokens", "cost", "limits"], "properties": {
+  "sandbox_id": {"type": "string"}, "sandboxId": {"type": "string"}, "requests": {"type": "integer"}, "tokens": {"type": "integer"},
+  "input_tokens": {"type": "integer"}, "inputTokens": {"type": "integer"}, "output_tokens": {"type": "integer"}, "outputTokens": {"type": "integer"},
+  "cost": {"type": "number"}, "cost_usd": {"type": "number"}, "costUsd": {"type": "number"},
+  "violations": {"type": "integer", "description": "Requests for what is no service"},
+  "limits": {"type": "object", "description": "null: none", "properties": {"requests": {"type": ["integer", "null"]}, "tokens": {"type": ["integer", "null"]}, "cost": {"type": ["number", "null"]}}}}},
 "Logs": {"type": "object", "required": ["logs"], "properties": {"logs": {"type": "array", "items": {"type": "object", "properties": {"timestamp": {"type": "string", "format": "date-time"}, "source": {"type": "string"}, "line": {"type": "string"}}}}}},
 "Preview": {"type": "object", "required": ["url", "port", "ready"], "properties": {"url": {"type": "string"}, "previewUrl": {"type": "string"}, "preview_url": {"type": "string"}, "port": {"type": "integer"}, "ready": {"type": "boolean", "description": "Something listens"}, "signed": {"type": "boolean", "description": "The URL has a signature, and works until expires_at"}, "expiresAt": {"type": ["string", "null"], "format": "date-time"}, "expires_at": {"type": ["string", "null"], "format": "date-time"}}},
 "Vnc": {"type": "object", "required": ["enabled"], "properties": {"enabled": {"type": "boolean"}, "port": {"type": ["integer", "null"]}, "url": {"type": ["string", "null"]}, "websocketUrl": {"type": ["string", "null"]}, "websocket_url": {"type": ["string", "null"]}, "ready": {"type": "boolean"}, "path": {"type": "string"}, "resolution": {"type": ["string", "null"]}, "passwordRequired": {"type": "boolean"}}},
@@ -246,7 +259,7 @@ constexpr std::string_view server_schemas = R"json({
 "LifePage": {"type": "object", "required": ["events", "next", "gap"], "properties": {"events": {"type": "array", "items": {"$ref": "#/components/schemas/LifeEvent"}},
   "next": {"type": "integer", "description": "Go on with after="}, "gap": {"type": ["object", "null"], "properties": {"from": {"type": "integer"}, "to": {"type": "integer"}}, "description": "Numbers that are not kept any more"}}},
 "LifeEvents": {"type": "string", "description": "Events named by their type, each with a LifeEvent and its number as id; gap with {from, to} where numbers are not kept any more; error with an Error when the stream breaks."},
-"Health": {"type": "object", "required": ["status", "warmPool"], "properties": {"status": {"type": "string", "enum": ["ok", "draining"]}, "sandboxes": {"type": "integer"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"}, "version": {"type": "string"}}},
+"Health": {"type": "object", "required": ["status", "warmPool"], "properties": {"status": {"type": "string", "enum": ["ok", "draining"]}, "sandboxes": {"type": "integer"}, "warmPool": {"$ref": "#/components/schemas/WarmPool"}, "version": {"type": "string"}, "timestamp": {"type": "string", "format": "date-time", "description": "At /health alone"}}},
 "Limits": {"type": "object", "required": ["tenant", "requests_per_second", "request_burst", "creations_per_minute", "creations_per_hour", "sandboxes", "streams", "memory_bytes"], "description": "0: no limit", "properties": {
   "tenant": {"type": "string"}, "requests_per_second": {"type": "integer", "minimum": 0}, "request_burst": {"type": "integer", "minimum": 0, "description": "Requests at once, after a pause; 0: as many as in one second"},
   "creations_per_minute": {"type": "integer", "minimum": 0}, "creations_per_hour": {"type": "integer", "minimum": 0},
@@ -264,6 +277,9 @@ nlohmann::json described_schemas() {
   for (auto part : {request_schemas, sandbox_schemas, work_schemas, server_schemas})
     all.update(nlohmann::json::parse(part));
   all.update(agent_schemas());
+  all.update(chat_schemas());
+  all.update(container_schemas());
+  all.update(dialect_schemas());
   return all;
 }
 

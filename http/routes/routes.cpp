@@ -1,5 +1,7 @@
 #include "http/routes/routes.hpp"
 
+#include "http/routes/platform.hpp"
+
 namespace sandy::http {
 
 std::vector<route> all_routes() {
@@ -20,6 +22,11 @@ std::vector<route> all_routes() {
   routes::add_connection_routes(table);
   routes::add_network_routes(table);
   routes::add_ingress_routes(table);
+  routes::add_chat_routes(table);
+  routes::add_arena_routes(table);
+  routes::add_container_routes(table);
+  routes::add_dialect_routes(table);
+  routes::add_platform_routes(table);
   return with_alias(std::move(table), "/api", "/sandboxes");
 }
 

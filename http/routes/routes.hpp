@@ -33,6 +33,10 @@ void add_admin_routes(std::vector<route>& table);
 void add_connection_routes(std::vector<route>& table);
 void add_network_routes(std::vector<route>& table);
 void add_ingress_routes(std::vector<route>& table);
+void add_chat_routes(std::vector<route>& table);
+void add_arena_routes(std::vector<route>& table);
+void add_container_routes(std::vector<route>& table);
+void add_dialect_routes(std::vector<route>& table);
 
 } // namespace routes
 } // namespace sandy::http

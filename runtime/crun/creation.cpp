@@ -4,43 +4,16 @@
 #include "runtime/crun/crun_driver.hpp"
 #include "runtime/crun/oci_config.hpp"
 #include "runtime/files.hpp"
+#include "runtime/guest_listener.hpp"
 #include "runtime/ipc_limits.hpp"
+#include "runtime/sandbox_profile.hpp"
 #include "runtime/system_failure.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-
-#include <algorithm>
-#include <charconv>
 
 namespace sandy::runtime {
-
-namespace {
-
-result<unique_fd> listen_at(const std::string& path) {
-  unique_fd listener{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path,
-            sizeof address.sun_path - 1); // its length was checked with the data directory's
-  constexpr int queue = 512;              // connections that wait for the guest; one is one operation
-  if (!listener || ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listener.get(), queue) != 0)
-    return system_failure("cannot listen for the guest");
-  return listener;
-}
-
-int own_oom_score() {
-  auto text = read_small_file("/proc/self/oom_score_adj").value_or("0");
-  int score = 0;
-  std::from_chars(text.data(), text.data() + text.size(), score);
-  return std::max(0, score); // a protected server does not protect its sandboxes
-}
-
-} // namespace
 
 result<instance> crun_driver::create(const sandbox_spec& spec) {
   if (!is_sandbox_id(spec.id.value) || spec.uid_slot >= uid_slots)
@@ -57,7 +30,7 @@ result<instance> crun_driver::create(const sandbox_spec& spec) {
       return fail(errc::conflict, "a sandbox of this id exists");
     return system_failure("cannot create the sandbox's directory", errno, errc::sandbox_failed);
   }
-  auto made = start(spec, files, *from, *trees);
+  auto made = start(spec, files, *from, *trees, nullptr);
   if (made)
     return made;
   auto undone = destroy(spec.id);
@@ -68,44 +41,51 @@ result<instance> crun_driver::create(const sandbox_spec& spec) {
 }
 
 result<instance> crun_driver::start(const sandbox_spec& spec, const sandbox_files& files, const origin& from,
-                                    const host_paths& trees) {
+                                    const host_paths& trees, const host_sandbox* within) {
   auto deadline = std::chrono::steady_clock::now() + options_.create_timeout;
-  if (auto done = prepare(spec, files, from); !done)
+  if (auto done = prepare(spec, files, from, within); !done)
     return done.error();
-  if (auto done = launch(spec, files, trees, deadline); !done)
+  if (auto done = launch(spec, files, trees, within, deadline); !done)
     return done.error();
-  auto running = find_running(spec.id, files, std::chrono::milliseconds{milliseconds_until(deadline)});
+  auto running = find_running(within ? within->id : spec.id, files,
+                              std::chrono::milliseconds{milliseconds_until(deadline)});
   if (!running)
     return fail(errc::sandbox_failed,
                 "the sandbox started but its guest does not answer: " + text_of(running.error()));
-  if (auto done = limit_ipc(running->init.get(), root_uid(spec), spec.limits.memory_bytes); !done)
+  const auto memory_bytes = spec.limits.memory_bytes / (within ? most_containers : 1);
+  if (auto done = limit_ipc(running->init.get(), root_uid(spec), memory_bytes); !done)
     return done.error();
   return running;
 }
 
-result<void> crun_driver::prepare(const sandbox_spec& spec, const sandbox_files& files, const origin& from) {
+result<void> crun_driver::prepare(const sandbox_spec& spec, const sandbox_files& files, const origin& from,
+                                  const host_sandbox* within) {
   if (auto done = write_origin(files.origin, from); !done)
     return done;
   if (auto done = disks_.make(files.disk, spec.limits.disk_bytes); !done)
     return done;
   oci_options oci;
   oci.rootfs = stage_ + "/merged";
-  oci.cgroup_path = cgroup_parent_ + "/" + spec.id.value;
+  oci.cgroup_path = cgroup_parent_ + "/" + (within ? within->id : spec.id).value;
   if (layout_.kind() == cgroup_layout::version::v1)
     for (auto controller : {"memory", "cpu"})
       oci.visible_groups.emplace_back(layout_.tree(controller) + oci.cgroup_path, controller);
   oci.limits = spec.limits;
   oci.host_uid = root_uid(spec);
   oci.swap_accounting = layout_.swap_accounting();
-  oci.oom_score = own_oom_score();
+  oci.oom_score = sandbox_oom_score();
   oci.arguments = {"/proc/self/fd/4"};
   oci.arguments.insert(oci.arguments.end(), options_.guest_arguments.begin(), options_.guest_arguments.end());
   oci.seccomp_base64 = &seccomp_base64_;
+  if (within) { // as the launcher gets them, behind what the guest gets, and the lock
+    oci.user_namespace = "/proc/self/fd/6";
+    oci.network_namespace = "/proc/self/fd/7";
+  }
   return write_new_file(files.config, oci_config(oci).dump());
 }
 
 result<void> crun_driver::launch(const sandbox_spec& spec, const sandbox_files& files,
-                                 const host_paths& trees, steady_time deadline) {
+                                 const host_paths& trees, const host_sandbox* within, steady_time deadline) {
   auto lock = lock_creation(files);
   if (!lock)
     return lock.error();
@@ -113,15 +93,22 @@ result<void> crun_driver::launch(const sandbox_spec& spec, const sandbox_files& 
   if (!listener)
     return listener.error();
   child_command command;
-  command.arguments = {options_.launcher, stage_, files.box, std::to_string(root_uid(spec))};
+  command.arguments = {options_.launcher};
+  if (within)
+    for (const auto& file : within->joining)
+      command.arguments.insert(command.arguments.end(), {"--join", file});
+  command.arguments.insert(command.arguments.end(), {stage_, files.box, std::to_string(root_uid(spec))});
   command.arguments.insert(command.arguments.end(), trees.begin(), trees.end());
   // 3 and 4 reach the guest; the lock is closed when crun's child becomes the guest.
   for (auto argument :
        {std::string{"--"}, options_.crun, std::string{"--root"}, states_directory(options_.data_dir),
-        std::string{"--cgroup-manager=cgroupfs"}, std::string{"run"}, std::string{"--detach"},
-        std::string{"--preserve-fds=2"}, std::string{"--bundle"}, files.box, spec.id.value})
+        std::string{within ? "--cgroup-manager=disabled" : "--cgroup-manager=cgroupfs"}, std::string{"run"},
+        std::string{"--detach"}, std::string{"--preserve-fds=2"}, std::string{"--bundle"}, files.box,
+        spec.id.value})
     command.arguments.push_back(std::move(argument));
   command.descriptors = {listener->get(), guest_.get(), lock->get()};
+  if (within)
+    command.descriptors.insert(command.descriptors.end(), {within->user.get(), within->network.get()});
   command.deadline = deadline;
   auto outcome = run_child(command);
   if (!outcome)

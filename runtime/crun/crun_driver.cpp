@@ -3,8 +3,8 @@
 #include "runtime/crun/guest_program.hpp"
 #include "runtime/crun/oci_config.hpp"
 #include "runtime/files.hpp"
+#include "runtime/fingerprint.hpp"
 #include "runtime/guest/ping.hpp"
-#include "runtime/network_namespace.hpp"
 #include "runtime/seccomp_filter.hpp"
 
 #include <sys/stat.h>
@@ -23,7 +23,6 @@ using namespace std::chrono_literals;
 constexpr auto destroy_timeout = 10s;
 /// A guest answers within a millisecond; one that is stuck is as good as gone.
 constexpr auto attach_patience = 2s;
-constexpr auto verify_patience = 1s;
 
 /// A directory that every user can reach, for launchers to mount on. The sandbox's root is nobody on the host
 /// and could not walk through the data directory. It must not be on the way to anything crun reads.
@@ -36,16 +35,6 @@ result<std::string> choose_stage(const crun_options& options) {
       return candidate;
   }
   return fail(errc::internal, "no directory like /mnt to mount sandboxes on");
-}
-
-/// Names what is this server's: the same after a restart, another for every other data directory (FNV-1a).
-std::string fingerprint(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (unsigned char c : text)
-    hash = (hash ^ c) * 0x100000001b3;
-  char digits[17] = {};
-  std::to_chars(digits, digits + 16, hash, 16);
-  return digits;
 }
 
 } // namespace
@@ -96,16 +85,13 @@ result<std::unique_ptr<crun_driver>> crun_driver::make(crun_options options) {
 
 crun_driver::crun_driver(crun_options options, cgroup_layout layout, std::string seccomp, unique_fd guest,
                          std::string stage)
-    : options_(std::move(options))
-    , layout_(std::move(layout))
+    : host_driver(std::move(layout), options.image_dir, options.data_dir)
+    , options_(std::move(options))
     , cgroup_parent_(options_.cgroup_parent.empty() ? "/sandy-" + fingerprint(options_.data_dir)
                                                     : options_.cgroup_parent)
     , seccomp_base64_(base64(seccomp))
     , guest_(std::move(guest))
     , stage_(std::move(stage))
-    , images_(options_.image_dir)
-    , layers_(options_.data_dir, images_)
-    , imported_(options_.image_dir)
     , disks_(options_.data_dir) {
   images_.add_user(fingerprint(options_.data_dir), options_.data_dir);
 }
@@ -130,11 +116,8 @@ result<instance> crun_driver::find_running(const sandbox_id& id, const sandbox_f
   found.init_pid = status->init_pid;
   found.init_start_ticks = status->init_start_ticks;
   found.guest_socket = files.socket;
-  if (auto from = read_origin(files.origin)) {
-    found.variables = images_.variables(from->image);
-    found.image_version = from->image;
-    found.workdir = images_.working_directory(from->image);
-  }
+  if (auto from = read_origin(files.origin))
+    describe(found, *from);
   if (group(id).frozen())
     return found; // it answers when it runs again
   if (auto answered = guest::ping_blocking(found.guest_socket, patience); !answered)
@@ -148,16 +131,8 @@ result<instance> crun_driver::attach(const sandbox_id& id) {
   sandbox_files files{options_.data_dir, id};
   if (auto lock = lock_creation(files); !lock) // half made by a server that was killed
     return fail(errc::sandbox_not_found, "the sandbox was never finished");
-  end_copying(files);
+  end_copying(id);
   return find_running(id, files, attach_patience);
-}
-
-result<void> crun_driver::verify(const sandbox_id&, const instance& where) {
-  return guest::ping_blocking(where.guest_socket, verify_patience);
-}
-
-result<std::chrono::milliseconds> crun_driver::quiet_time(const instance& where) {
-  return guest::quiet_time_blocking(where.guest_socket, verify_patience);
 }
 
 result<void> crun_driver::destroy(const sandbox_id& id) {
@@ -166,6 +141,20 @@ result<void> crun_driver::destroy(const sandbox_id& id) {
   auto deadline = std::chrono::steady_clock::now() + destroy_timeout;
   sandbox_files files{options_.data_dir, id};
   auto processes = group(id);
+  // Those of its containers are in its group and die with it; what else they have is left.
+  if (auto done = kill_all_of(files, processes, deadline); !done)
+    return done;
+  auto below = containers(id);
+  if (!below)
+    return below.error();
+  for (const auto& each : *below)
+    if (auto done = destroy_container(id, each); !done)
+      return done;
+  return remove_all_of(files, processes, deadline);
+}
+
+result<void> crun_driver::kill_all_of(const sandbox_files& files, const cgroup& processes,
+                                      steady_time deadline) {
   for (const auto& lock : {files.lock, files.copying})
     if (auto done = stop_holders(lock, deadline); !done)
       return done;
@@ -178,8 +167,11 @@ result<void> crun_driver::destroy(const sandbox_id& id) {
       processes.thaw();
       wait_for_exit(init.get(), deadline);
     }
-  if (auto done = processes.kill_all(deadline); !done)
-    return done;
+  return processes.kill_all(deadline);
+}
+
+result<void> crun_driver::remove_all_of(const sandbox_files& files, const cgroup& processes,
+                                        steady_time deadline) {
   if (auto done = processes.remove(deadline); !done)
     return done;
   std::error_code error;
@@ -213,58 +205,14 @@ result<std::vector<sandbox_id>> crun_driver::list() {
 }
 
 result<driver::usage> crun_driver::stats(const sandbox_id& id) {
-  if (!is_sandbox_id(id.value))
-    return fail(errc::sandbox_not_found, "the sandbox does not run");
-  auto counted = group(id).usage();
-  if (!counted)
-    return counted.error();
-  usage found;
-  found.cpu_usec = counted->cpu_usec;
-  found.memory_bytes = counted->memory_bytes;
-  found.pids = counted->pids;
-  found.oom_kills = counted->oom_kills;
+  auto found = count(id);
+  if (!found)
+    return found;
   // Its root as the kernel has it; what lies below could be anything and is not looked at.
   if (auto status = read_status({options_.data_dir, id}))
     if (auto init = open_init(*status))
-      found.disk_bytes = used_bytes("/proc/" + std::to_string(status->init_pid) + "/root");
+      found->disk_bytes = used_bytes("/proc/" + std::to_string(status->init_pid) + "/root");
   return found;
-}
-
-result<void> crun_driver::set_limits(const sandbox_id& id, const resource_limits& limits) {
-  if (!is_sandbox_id(id.value))
-    return fail(errc::sandbox_not_found, "the sandbox does not run");
-  return group(id).set_limits(limits);
-}
-
-result<std::vector<installed_image>> crun_driver::images() {
-  std::vector<installed_image> all;
-  for (auto& name : images_.list())
-    if (auto described = images_.describe_image(name)) // not replaced at this moment
-      all.push_back(std::move(*described));
-  return all;
-}
-
-result<unique_fd> crun_driver::connect(const instance& where, std::uint16_t port) {
-  return connect_inside(where.init.get(), port);
-}
-
-result<unique_fd> crun_driver::listen(const instance& where, std::uint16_t port) {
-  return listen_inside(where.init.get(), port);
-}
-
-result<unique_fd> crun_driver::open_socket(const instance& where, int family) {
-  auto socket = open_socket_inside(where.init.get(), family);
-  if (socket)
-    limit_socket_buffers(socket->get());
-  return socket;
-}
-
-result<connection_capture> crun_driver::capture(const instance& where, const captured_range& range) {
-  return capture_connections(where.init.get(), range);
-}
-
-result<network_capture> crun_driver::capture_network(const instance& where) {
-  return runtime::capture_network(where.init.get());
 }
 
 } // namespace sandy::runtime

@@ -1,14 +1,14 @@
-// sandy-launch STAGE BOX UID TREE... -- CRUN ARGUMENT...
+// sandy-launch [--join FILE]... STAGE BOX UID TREE... -- CRUN ARGUMENT...
 //
 // Prepares the mounts of one sandbox in a mount namespace of its own and becomes crun there. A program rather
 // than a part of the server because a mount namespace belongs to a process; small and static because it
 // starts with every sandbox. No mount made here ever shows in the host's table, and all of them go with the
 // sandbox's last process.
 //
-// STAGE: an existing directory that every user can reach, covered here. BOX: the sandbox's directory, holding
-// `disk`. UID: the host's uid of the sandbox's root. TREE: the image's, then the layers above it, bottom
-// first. Descriptors from 3 on are passed through. Needs root (CAP_SYS_ADMIN, CAP_SETUID) and kernel 5.19
-// (id-mapped mounts below overlayfs).
+// FILE: of a control group that it joins before it becomes crun. STAGE: an existing directory that
+// every user can reach, covered here. BOX: the sandbox's directory, holding `disk`. UID: the host's uid of
+// the sandbox's root. TREE: the image's, then the layers above it, bottom first. Descriptors from 3 on are
+// passed through. Needs root (CAP_SYS_ADMIN, CAP_SETUID) and kernel 5.19 (id-mapped mounts below overlayfs).
 
 #include "runtime/crun/mounting.hpp"
 #include "runtime/disk_files.hpp"
@@ -69,13 +69,16 @@ void hide_second_cgroup_tree() {
 } // namespace
 
 int main(int count, char** arguments) {
+  int joined = 0;
+  for (; count > 2 && std::strcmp(arguments[1], "--join") == 0; count -= 2, arguments += 2)
+    ++joined;
   constexpr int first_tree = 4;
   int trees = 0;
   while (first_tree + trees < count && std::strcmp(arguments[first_tree + trees], "--") != 0)
     ++trees;
   const int program = first_tree + trees + 1;
   if (trees == 0 || trees > most_trees || program >= count) {
-    std::fputs("usage: sandy-launch STAGE BOX UID TREE... -- CRUN ARGUMENT...\n", stderr);
+    std::fputs("usage: sandy-launch [--join FILE]... STAGE BOX UID TREE... -- CRUN ARGUMENT...\n", stderr);
     return 2;
   }
   const char *stage = arguments[1], *box = arguments[2];
@@ -107,6 +110,9 @@ int main(int count, char** arguments) {
   check(::mount("overlay", "merged", "overlay", MS_NODEV | MS_NOSUID | MS_NOATIME, options),
         "mount the file system");
   check(::chdir("/"), "leave the disk");
+  // As late as this, because there the loop device is out of reach.
+  for (; joined > 0; --joined)
+    write_file(arguments[2 - 2 * joined], "0", O_WRONLY, "join the sandbox's control group");
   ::execv(arguments[program], arguments + program);
   give_up("start crun");
 }

@@ -14,6 +14,9 @@ inline constexpr int most_layers = 64;
 /// above it they are far fewer than the kernel's 500 lower directories, and their names fit into the page
 /// that mount(2) takes options in.
 inline constexpr int most_image_trees = 128;
+/// Containers that one sandbox may have.
+inline constexpr int most_containers = 4;
+
 inline constexpr int most_trees = most_image_trees + most_layers;
 
 } // namespace sandy::runtime

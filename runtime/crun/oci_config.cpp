@@ -2,10 +2,9 @@
 
 #include "runtime/cgroup.hpp"
 #include "runtime/disk_files.hpp"
+#include "runtime/sandbox_profile.hpp"
 
 #include <nlohmann/json.hpp>
-
-#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -27,7 +26,9 @@ json mounts(const oci_options& oci) {
   auto text = [](const char* key, std::uint64_t value) { return key + std::to_string(value); };
   auto tmp_inodes =
       std::max<std::uint64_t>(1024, memory_bytes / 16384); // at about 1 KiB of kernel memory each
-  auto shm_bytes = std::min<std::uint64_t>(64 << 20, memory_bytes / 8);
+  const auto nested = !oci.user_namespace.empty();
+  // The sandbox takes three eighths of the memory for its own; what is left is for all of its containers.
+  auto shm_bytes = std::min<std::uint64_t>(64 << 20, memory_bytes / (nested ? 8 * most_containers : 8));
   json list{
       mount("/proc", "proc", {"nosuid", "noexec", "nodev"}),
       mount("/dev", "tmpfs", {"nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"}),
@@ -38,10 +39,11 @@ json mounts(const oci_options& oci) {
             {"nosuid", "noexec", "nodev", "mode=1777", text("size=", shm_bytes), "nr_inodes=4096"}),
       mount("/dev/mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
       mount("/sys", "sysfs", {"nosuid", "noexec", "nodev", "ro"}),
-      mount(
-          "/tmp", "tmpfs",
-          {"nosuid", "nodev", "mode=1777", text("size=", memory_bytes / 4), text("nr_inodes=", tmp_inodes)}),
   };
+  if (!nested) // a container has its /tmp on its disk
+    list.push_back(mount(
+        "/tmp", "tmpfs",
+        {"nosuid", "nodev", "mode=1777", text("size=", memory_bytes / 4), text("nr_inodes=", tmp_inodes)}));
   // Language runtimes size themselves by the limits they read. crun's own "cgroup" mount would do, but with
   // v1 it is ten mounts, on a tmpfs that the sandbox can write to.
   if (oci.visible_groups.empty()) {
@@ -90,25 +92,18 @@ json resources(const oci_options& options) {
 }
 
 json limits_of_processes() {
-  rlimit ours{};
-  if (::getrlimit(RLIMIT_NOFILE, &ours) != 0)
-    ours.rlim_max = 1024;
-  // Raising a hard limit needs a right that a server in a container lacks.
-  auto hard = std::min<std::uint64_t>(65'536, ours.rlim_max), soft = std::min<std::uint64_t>(4096, hard);
-  return {{{"type", "RLIMIT_NOFILE"}, {"hard", hard}, {"soft", soft}},
+  auto files = sandbox_open_files();
+  return {{{"type", "RLIMIT_NOFILE"}, {"hard", files.hard}, {"soft", files.soft}},
           {{"type", "RLIMIT_CORE"}, {"hard", 0}, {"soft", 0}}};
 }
 
 json process(const oci_options& options) {
-  // Root-like inside: enough for package managers and dropping to another user; nothing that reaches the
-  // kernel's own.
-  static const json capabilities{"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
-                                 "CAP_SETUID", "CAP_SETGID",       "CAP_KILL",   "CAP_NET_BIND_SERVICE"};
+  static const json capabilities(sandbox_capabilities);
   return {
       {"terminal", false},
       {"user", {{"uid", 0}, {"gid", 0}}},
       {"args", options.arguments},
-      {"env", {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}},
+      {"env", first_environment},
       {"cwd", "/"},
       {"capabilities",
        {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}},
@@ -122,10 +117,16 @@ json process(const oci_options& options) {
 
 json oci_config(const oci_options& options) {
   json namespaces = json::array();
-  for (auto type : {"pid", "ipc", "uts", "mount", "cgroup", "network", "user"})
+  for (auto type : {"pid", "ipc", "uts", "mount", "cgroup"})
     namespaces.push_back({{"type", type}});
+  for (const auto& [type, path] :
+       {std::pair{"network", &options.network_namespace}, {"user", &options.user_namespace}}) {
+    namespaces.push_back({{"type", type}});
+    if (!path->empty())
+      namespaces.back()["path"] = *path;
+  }
   json ids{{{"containerID", 0}, {"hostID", options.host_uid}, {"size", ids_per_sandbox}}};
-  return {
+  json config{
       {"ociVersion", "1.0.0"},
       {"process", process(options)},
       {"root", {{"path", options.rootfs}, {"readonly", false}}},
@@ -136,17 +137,16 @@ json oci_config(const oci_options& options) {
        {{"namespaces", namespaces},
         {"uidMappings", ids},
         {"gidMappings", ids},
-        {"cgroupsPath", options.cgroup_path},
-        {"resources", resources(options)},
         // crun wants a filter here to look at the annotation; it loads the annotation's.
         {"seccomp", {{"defaultAction", "SCMP_ACT_ALLOW"}}},
-        {"maskedPaths",
-         {"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-          "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/kmsg",
-          "/proc/interrupts", "/proc/config.gz", "/proc/kallsyms", "/proc/cmdline", "/sys/firmware",
-          "/sys/devices/virtual/powercap", "/sys/kernel", "/sys/fs/pstore"}},
-        {"readonlyPaths", {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}}}},
+        {"maskedPaths", masked_paths},
+        {"readonlyPaths", readonly_paths}}},
   };
+  if (options.user_namespace.empty()) {
+    config["linux"]["cgroupsPath"] = options.cgroup_path;
+    config["linux"]["resources"] = resources(options);
+  }
+  return config;
 }
 
 std::string base64(std::string_view bytes) {

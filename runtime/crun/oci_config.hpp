@@ -25,6 +25,9 @@ struct oci_options {
       0; ///< oom_score_adj of process 1: that of the server, which may not be lowered without rights
   std::vector<std::string> arguments;          ///< process 1
   const std::string* seccomp_base64 = nullptr; ///< the compiled filter
+  /// Of a container in a sandbox: paths of the sandbox's user and network namespaces. Its control group is
+  /// the launcher's to join. Empty: both are made, and the control group with its limits.
+  std::string user_namespace, network_namespace;
 };
 
 /// The configuration crun reads: the OCI runtime specification, 1.0.

@@ -39,6 +39,7 @@ sandbox_files::sandbox_files(const std::string& data_dir, const sandbox_id& whos
     : id(whose)
     , box(boxes_directory(data_dir) + "/" + whose.value)
     , config(box + "/config.json")
+    , containers(box + "/containers")
     , copying(box + "/copying")
     , disk(box + "/disk")
     , origin(box + "/origin.json")

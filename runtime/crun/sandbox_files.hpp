@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/container.hpp"
 #include "messages/error.hpp"
 #include "messages/ids.hpp"
 #include "runtime/process.hpp"
@@ -11,20 +12,24 @@
 
 namespace sandy::runtime {
 
-/// Where one sandbox keeps what it needs on the host, all of it below the data directory.
+/// Where one sandbox, or one container in a sandbox, keeps what it needs on the host, all of it below the
+/// data directory.
 struct sandbox_files {
   sandbox_files(const std::string& data_dir, const sandbox_id& id);
+  sandbox_files(const std::string& data_dir, const container_id& id)
+      : sandbox_files(data_dir, sandbox_id{id.value}) {}
 
   sandbox_id id;
-  std::string box;     ///< the directory of everything below, mode 0700; also the bundle crun reads
-  std::string config;  ///< crun's configuration
-  std::string copying; ///< there and held while what it wrote is copied: it stands still
-  std::string disk;    ///< the image of its file system
-  std::string origin;  ///< what it was made from, see layer_store
-  std::string loop;    ///< the number of the loop device the disk is attached to
-  std::string lock;    ///< held while the sandbox is being made
-  std::string socket;  ///< where its guest listens
-  std::string state;   ///< crun's own directory
+  std::string box;        ///< the directory of everything below, mode 0700; also the bundle crun reads
+  std::string config;     ///< crun's configuration
+  std::string containers; ///< a directory of names: those of its containers
+  std::string copying;    ///< there and held while what it wrote is copied: it stands still
+  std::string disk;       ///< the image of its file system
+  std::string origin;     ///< what it was made from, see layer_store
+  std::string loop;       ///< the number of the loop device the disk is attached to
+  std::string lock;       ///< held while the sandbox is being made
+  std::string socket;     ///< where its guest listens
+  std::string state;      ///< crun's own directory
 };
 
 /// Directories of all sandboxes below the data directory.

@@ -72,6 +72,14 @@ result<std::vector<std::string>> merged(const environment& own, const environmen
   return flat;
 }
 
+/// What says that somebody is root is not for others; the guest knows where they are at home.
+user_request as_user(spawn_request process, std::string user) {
+  std::erase_if(process.env, [](const std::string& each) {
+    return each == "HOME=/root" || each == "USER=root" || each == "LOGNAME=root";
+  });
+  return {std::move(process), std::move(user)};
+}
+
 class guest_process_stream final : public process_stream {
 public:
   guest_process_stream(std::unique_ptr<connection> link, std::uint32_t id)
@@ -151,6 +159,8 @@ io_task<result<guest_io::link>> guest_io::spawn(process_spec spec, std::uint8_t 
     append_frame(frames, terminal_request{std::move(request), window_of(*spec.terminal)});
   else if (spec.group)
     append_frame(frames, group_request{std::move(request)});
+  else if (!spec.user.empty())
+    append_frame(frames, as_user(std::move(request), std::move(spec.user)));
   else
     append_frame(frames, request);
   for (std::string_view rest = spec.script; !rest.empty();

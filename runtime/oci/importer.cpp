@@ -6,8 +6,11 @@
 #include "runtime/oci/import_status.hpp"
 #include "runtime/system_failure.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,7 +63,9 @@ public:
   running& operator=(const running&) = delete;
   ~running() override { --owner_.running_; }
 
-  result<void> begin(const std::string& name, const std::optional<std::string>& file) {
+  result<void> begin(const std::string& name, const import_source& from) {
+    if (owner_.stopping_)
+      return stopping();
     if (!is_image_name(name))
       return fail(errc::invalid_argument, "This cannot be the name of an image");
     if (owner_.running_ > most_at_once)
@@ -69,8 +74,14 @@ public:
     if (owner_.store_.find(name) && !owner_.images_.is_imported(name))
       return fail(errc::conflict, "An image of this name was built here");
     name_ = name;
-    if (file) {
-      auto opened = owner_.open_file(*file);
+    if (from.reference) {
+      if (!is_allowed(owner_.options_.registries, *from.reference))
+        return fail(
+            errc::forbidden,
+            "Images are not fetched from there: the operator allows registries with image_registries");
+      reference_ = from.reference;
+    } else if (from.file) {
+      auto opened = owner_.open_file(*from.file);
       if (!opened)
         return std::move(opened.error());
       input_ = std::move(*opened);
@@ -82,11 +93,15 @@ public:
       input_ = std::move(made->read);
       archive = std::move(made->write);
     }
-    auto lines = make_pipe(&pipe_ends::read);
-    if (!lines)
-      return std::move(lines.error());
-    progress = std::move(lines->read);
-    output_ = std::move(lines->write);
+    if (from.told) {
+      auto lines = make_pipe(&pipe_ends::read);
+      if (!lines)
+        return std::move(lines.error());
+      progress = std::move(lines->read);
+      output_ = std::move(lines->write);
+    } else {
+      output_.reset(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    }
     auto place = owner_.images_.stage();
     if (!place)
       return std::move(place.error());
@@ -95,7 +110,9 @@ public:
   }
 
   result<image_info> finish() override {
-    auto done = unpack();
+    result<void> done = reference_ ? fetch() : caf::unit;
+    if (done)
+      done = unpack();
     if (done)
       done = owner_.images_.publish(*staging_, name_);
     staging_.reset(); // here, where it may block
@@ -115,6 +132,35 @@ public:
   }
 
 private:
+  static caf::error stopping() { return fail_for_now(errc::shutting_down, "The server is stopping", 1); }
+
+  /// Tells of bytes that arrived, unless nobody has read what was told before.
+  result<void> tell(std::uint64_t bytes) {
+    if (owner_.stopping_)
+      return stopping();
+    pollfd ready{output_.get(), POLLOUT, 0};
+    if (::poll(&ready, 1, 0) > 0 && (ready.revents & POLLERR) != 0)
+      return fail(errc::cancelled, "Nobody waits for the image any more");
+    if (bytes == told_ || (ready.revents & POLLOUT) == 0)
+      return caf::unit;
+    told_ = bytes;
+    auto line = nlohmann::json{{"state", "fetching"}, {"bytes", bytes}}.dump() + "\n";
+    static_cast<void>(!::write(output_.get(), line.data(), line.size()));
+    return caf::unit;
+  }
+
+  result<void> fetch() {
+    const auto& options = owner_.options_;
+    auto pulled = pull(options.registries, *reference_, staging_->directory(), options.limits.bytes,
+                       [this](std::uint64_t bytes) { return tell(bytes); });
+    if (!pulled) {
+      output_.reset();
+      return std::move(pulled.error());
+    }
+    input_ = std::move(*pulled);
+    return caf::unit;
+  }
+
   result<void> unpack() {
     const auto& options = owner_.options_;
     child_command command;
@@ -122,6 +168,11 @@ private:
                          std::to_string(options.limits.entries)};
     command.descriptors = {input_.get(), output_.get(), staging_->lock()};
     command.deadline = std::chrono::steady_clock::now() + options.timeout;
+    command.go_on = [this]() -> result<void> {
+      if (owner_.stopping_)
+        return stopping();
+      return caf::unit;
+    };
     auto outcome = run_child(command);
     // Whoever writes the archive or waits for news learns now that there is nobody at the other end.
     input_.reset();
@@ -135,6 +186,8 @@ private:
 
   importer& owner_;
   std::string name_;
+  std::optional<image_reference> reference_;
+  std::uint64_t told_ = 0; ///< bytes that arrived, when that was told last
   unique_fd input_, output_;
   std::unique_ptr<staging> staging_;
 };
@@ -144,10 +197,9 @@ importer::importer(importer_options options)
     , images_(options_.image_dir)
     , store_(options_.image_dir) {}
 
-result<std::shared_ptr<image_import>> importer::begin(const std::string& name,
-                                                      const std::optional<std::string>& file) {
+result<std::shared_ptr<image_import>> importer::begin(const std::string& name, const import_source& from) {
   auto made = std::make_shared<running>(*this);
-  if (auto begun = made->begin(name, file); !begun)
+  if (auto begun = made->begin(name, from); !begun)
     return std::move(begun.error());
   return std::shared_ptr<image_import>{std::move(made)};
 }

@@ -4,6 +4,7 @@
 #include "runtime/image_store.hpp"
 #include "runtime/oci/limits.hpp"
 #include "runtime/oci/published_images.hpp"
+#include "runtime/oci/registry.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -18,6 +19,7 @@ struct importer_options {
   std::vector<std::string> directories; ///< where archives of this machine may be; absolute
   import_limits limits;
   std::chrono::milliseconds timeout = std::chrono::hours{1}; ///< for one image, its way here included
+  registry_options registries;
 };
 
 /// Imports images with a helper for each. Outlives its imports.
@@ -25,8 +27,16 @@ class importer final : public image_importer {
 public:
   explicit importer(importer_options options);
 
-  result<std::shared_ptr<image_import>> begin(const std::string& name,
-                                              const std::optional<std::string>& file) override;
+  result<std::shared_ptr<image_import>> begin(const std::string& name, const import_source& from) override;
+
+  /// Ends what is under way, soon; nothing begins any more.
+  void stop() noexcept { stopping_ = true; }
+
+  /// Whether the operator allows to fetch this.
+  bool fetches(const image_reference& reference) const { return is_allowed(options_.registries, reference); }
+
+  /// Whether the store has an image of this name.
+  bool has(const std::string& name) const { return static_cast<bool>(store_.find(name)); }
 
 private:
   class running;
@@ -36,6 +46,7 @@ private:
   published_images images_;
   image_store store_;
   std::atomic<int> running_{0};
+  std::atomic<bool> stopping_{false};
 };
 
 } // namespace sandy::runtime::oci

@@ -331,3 +331,50 @@ TEST_CASE_METHOD(studio, "commands start where the creator says, else where the 
   request.workdir = "/elsewhere";
   CHECK(made(request).workdir == "/elsewhere");
 }
+
+TEST_CASE_METHOD(studio, "an alias is what the configuration says, unless a snapshot has its name",
+                 "[images]") {
+  env.settings.images = image_names{{{"janus-runtime", "basic"}, {"ready", "basic"}, {"mine", "imported"}}};
+  auto aliased = from("janus-runtime:latest");
+  REQUIRE(aliased);
+  CHECK(aliased->image == "basic");
+  auto source = made();
+  CHECK(code_of(snap(source, "ready").error()) == errc::conflict);
+  env.settings.images = {};
+  REQUIRE(snap(source, "ready"));
+  env.settings.images = image_names{{{"ready", "basic"}, {"mine", "imported"}}};
+  auto copy = from("ready");
+  REQUIRE(copy);
+  CHECK(driver.last.layer.value == records.kept.begin()->first.value);
+  runtime::installed_image imported{"imported", 1};
+  imported.imported = true;
+  driver.imported.push_back(std::move(imported));
+  principal admin{{"alice"}};
+  admin.admin = true;
+  auto forgotten = forget("mine", admin);
+  REQUIRE(forgotten);
+  CHECK(forgotten->name == "imported");
+}
+
+TEST_CASE_METHOD(studio,
+                 "an image is provided before a sandbox is made from it, unless a snapshot has its name",
+                 "[images]") {
+  std::vector<std::string> provided;
+  caf::error refusal;
+  env.settings.images = image_names{{{"janus-runtime", "basic"}}};
+  env.provide_image = [&](std::string name) -> coro::task<void> {
+    provided.push_back(std::move(name));
+    if (refusal)
+      co_return refusal;
+    co_return caf::unit;
+  };
+  auto source = made();
+  REQUIRE(from("janus-runtime"));
+  REQUIRE(snap(source, "ready"));
+  REQUIRE(from("ready"));
+  CHECK(provided == std::vector<std::string>{"janus-runtime"});
+  refusal = fail(errc::upstream_error, "the registry is down");
+  CHECK(code_of(from("other").error()) == errc::upstream_error);
+  CHECK(driver.present.size() == 3);
+  env.provide_image = nullptr;
+}

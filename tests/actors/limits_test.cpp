@@ -38,3 +38,28 @@ TEST_CASE("a lifetime is defaulted and clamped", "[limits]") {
   settings.max_ttl = std::chrono::seconds{0};
   CHECK(effective_ttl(5000, false, settings) == 5000);
 }
+
+TEST_CASE("Docker's engine makes what asks for it, where there is one", "[limits]") {
+  auto chosen = [](const create_sandbox& request, const runtime_settings& settings) {
+    sandbox_info info;
+    choose_runtime(request, settings, info);
+    return std::pair{info.runtime, info.docker_socket};
+  };
+  create_sandbox plain, upstream, socket, inside;
+  upstream.upstream = "docker-primary";
+  socket.docker_socket = true;
+  inside.docker_socket = true;
+  inside.caller.sandbox = make_sandbox_id();
+  const runtime_settings none, engine{"crun", true, false}, open{"crun", true, true},
+      usual{"docker", true, false};
+  using what = std::pair<std::string, bool>;
+  for (const auto& each : {plain, upstream, socket, inside})
+    CHECK(chosen(each, none) == what{"crun", false});
+  CHECK(chosen(plain, engine) == what{"crun", false});
+  CHECK(chosen(upstream, engine) == what{"docker", false});
+  CHECK(chosen(socket, engine) == what{"docker", false});
+  CHECK(chosen(upstream, open) == what{"docker", false});
+  CHECK(chosen(socket, open) == what{"docker", true});
+  CHECK(chosen(inside, open) == what{"docker", false});
+  CHECK(chosen(plain, usual) == what{"docker", false});
+}

@@ -122,8 +122,8 @@ public:
       return fail(errc::upstream_error, "nothing listens");
     return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
   }
-  result<runtime::unique_fd> listen(const runtime::instance&, std::uint16_t) override {
-    if (fail_listen)
+  result<runtime::unique_fd> listen(const runtime::instance&, std::uint16_t port) override {
+    if (fail_listen || taken_ports.contains(port))
       return fail(errc::conflict, "taken");
     return runtime::unique_fd{::eventfd(0, EFD_CLOEXEC)};
   }
@@ -164,6 +164,40 @@ public:
     return std::vector<layer_id>{kept_layers.begin(), kept_layers.end()};
   }
 
+  result<runtime::instance> create_container(const runtime::container_spec& spec) override {
+    if (fail_create)
+      return fail(errc::sandbox_failed, "no luck");
+    contained[spec.sandbox].insert(spec.id);
+    history.push_back("create container");
+    last_container = spec;
+    return make();
+  }
+  result<runtime::instance> attach_container(const sandbox_id& sandbox, const container_id& id) override {
+    if (!contained[sandbox].contains(id) || dead_containers.contains(id))
+      return fail(errc::container_not_found, "not running");
+    return make();
+  }
+  result<void> destroy_container(const sandbox_id& sandbox, const container_id& id) override {
+    if (frozen.contains(sandbox))
+      return fail(errc::sandbox_failed, "it stands still");
+    contained[sandbox].erase(id);
+    history.push_back("destroy container");
+    return caf::unit;
+  }
+  result<std::vector<container_id>> containers(const sandbox_id& sandbox) override {
+    const auto& own = contained[sandbox];
+    return std::vector<container_id>{own.begin(), own.end()};
+  }
+  result<runtime::image_program> program_of(const std::string& image) override {
+    if (image != "basic")
+      return fail(errc::image_not_found, "no image has this name");
+    return runtime::image_program{{"/serve"}, {}, "app"};
+  }
+
+  std::map<sandbox_id, std::set<container_id>> contained;
+  std::set<container_id> dead_containers;
+  runtime::container_spec last_container;
+  std::set<std::uint16_t> taken_ports; ///< inside every sandbox
   std::vector<runtime::installed_image> imported;
   std::string workdir; ///< that images ask for
   int image_sweeps = 0;
@@ -257,6 +291,7 @@ public:
     stored.erase(stone.id);
     std::erase_if(joined,
                   [&](const auto& each) { return each.source == stone.id || each.target == stone.id; });
+    std::erase_if(contained, [&](const auto& each) { return each.second.info.sandbox == stone.id; });
     stones.push_back(stone);
     return caf::unit;
   }
@@ -328,6 +363,23 @@ public:
         own.push_back(each);
     return own;
   }
+  result<void> put_container(const container_record& record) override {
+    if (full)
+      return fail(errc::internal, "database or disk is full");
+    contained[record.info.id] = record;
+    return caf::unit;
+  }
+  result<void> remove_container(const container_id& id) override {
+    contained.erase(id);
+    return caf::unit;
+  }
+  result<std::vector<container_record>> containers(const sandbox_id& id) override {
+    std::vector<container_record> own;
+    for (const auto& each : contained)
+      if (each.second.info.sandbox == id)
+        own.push_back(each.second);
+    return own;
+  }
   result<std::optional<std::uint64_t>> webhook_position(const std::string& name) override {
     auto found = positions.find(name);
     return found == positions.end() ? std::optional<std::uint64_t>{} : found->second;
@@ -342,6 +394,7 @@ public:
   std::vector<tombstone> stones;
   std::vector<sandbox_connection> joined;
   std::vector<agent_run_record> worked; ///< the newest first
+  std::map<container_id, container_record> contained;
   std::vector<resource_sample> history;
   std::vector<life_event> told;
   int event_writes = 0;

@@ -58,13 +58,26 @@ TEST_CASE("flags win over the environment, and the environment over the file", "
 
 TEST_CASE("every setting is a flag, a variable and a key of the file, with the same meaning", "[config]") {
   temporary_directory directory;
-  const variables other_values{
-      {"SIZE", "20Mi"},       {"DURATION", "77s"},     {"CORES", "1500m"},
-      {"NUMBER", "70000"},    {"PATH", "/somewhere"},  {"TEXT", "something"},
-      {"KEY", "open-sesame"}, {"BOOL", "true"},        {"LIST", "a,b"},
-      {"PORT", "8443"},       {"http|https", "https"}, {"SUFFIX", ".example.com"},
-      {"LEVEL", "debug"},     {"json|text", "text"},   {"ADDRESS:PORT", "[::1]:81"},
-      {"FACTOR", "1.5"},      {"MODE", "platform"},    {"ADDRESSES", "10.1.2.3,10.2.3.4"}};
+  const variables other_values{{"SIZE", "20Mi"},
+                               {"DURATION", "77s"},
+                               {"CORES", "1500m"},
+                               {"NUMBER", "70000"},
+                               {"PATH", "/somewhere"},
+                               {"TEXT", "something"},
+                               {"KEY", "open-sesame"},
+                               {"BOOL", "true"},
+                               {"LIST", "a,b"},
+                               {"PORT", "8443"},
+                               {"http|https", "https"},
+                               {"SUFFIX", ".example.com"},
+                               {"LEVEL", "debug"},
+                               {"json|text", "text"},
+                               {"ADDRESS:PORT", "[::1]:81"},
+                               {"FACTOR", "1.5"},
+                               {"AMOUNT", "2.5"},
+                               {"MODE", "platform"},
+                               {"ADDRESSES", "10.1.2.3,10.2.3.4"},
+                               {"never|missing", "missing"}};
   for (const auto& one : settings()) {
     INFO(one.name);
     auto text = other_values.at(std::string(one.type));
@@ -76,6 +89,10 @@ TEST_CASE("every setting is a flag, a variable and a key of the file, with the s
       companions = {{"SANDY_MAX_PIDS", "70000"}};
     if (one.name == "max_sandboxes")
       text = "17";
+    if (one.name == "runtime")
+      text = "docker";
+    if (one.name == "runtime" || one.name == "docker_socket_in_sandboxes")
+      companions = {{"SANDY_DOCKER_SOCKET", "/run/engine.sock"}};
     if (one.name == "port_listeners") // true is its default
       text = "false";
     if (one.name == "max_ttl")
@@ -391,4 +408,17 @@ TEST_CASE("a webhook that cannot work is refused, and the sentence says where", 
   CHECK_THAT(refuse(url + secret + "events = 7"), Contains("is not a list"));
   CHECK_THAT(refuse(url + secret + "colour = \"red\""), Contains("Unknown key \"colour\""));
   CHECK_THAT(refuse(url + secret + "[[webhook]]\n" + url + secret), Contains("same url and tenant twice"));
+}
+
+TEST_CASE("aliases lead to images or to references", "[config]") {
+  temporary_directory directory;
+  auto file = directory.write("sandy.toml", "[image_aliases]\n\"ghcr.io/team/agent\" = \"basic\"\n"
+                                            "agent = \"ghcr.io/team/other:1\"\n");
+  auto names = accepted(read({"--config", file})).worker.images;
+  CHECK(names.resolve("ghcr.io/team/agent:latest") == "basic");
+  CHECK(names.reference_of("agent")->text() == "ghcr.io/team/other:1");
+  auto shown = read({"--config", file, "--print-config"});
+  CHECK_THAT(shown.text, Contains("[image_aliases]") && Contains("\"ghcr.io/team/agent\" = \"basic\""));
+  file = directory.write("sandy.toml", "[image_aliases]\nagent = \"../up\"\n");
+  CHECK_THAT(refused(read({"--config", file})), Contains("image_aliases.agent") && Contains("line 2"));
 }

@@ -293,3 +293,16 @@ def test_the_twins_have_the_same_methods_and_parameters():
 def test_a_preview_is_a_url(caller, stand_in):
     stand_in.answers[f"POST {BOX}/preview"] = {"url": "https://3000-0123456789abcdef.box.test/?sandy_access=1.f", "port": 3000, "ready": True}
     assert caller.call("preview_url", "0123456789abcdef", 3000) == "https://3000-0123456789abcdef.box.test/?sandy_access=1.f"
+
+
+def test_an_image_comes_from_one_place(caller, stand_in):
+    stand_in.answers["POST /api/images"] = {"name": "made"}
+    assert caller.call("import_image", reference="ghcr.io/team/agent:1") == {"name": "made"}
+    assert stand_in.body() == {"reference": "ghcr.io/team/agent:1"}
+    caller.call("import_image", "mine", reference="ghcr.io/team/agent:1")
+    assert stand_in.body() == {"reference": "ghcr.io/team/agent:1", "name": "mine"}
+    caller.call("import_image", "mine", path="/archives/a.tar")
+    assert stand_in.body() == {"name": "mine", "path": "/archives/a.tar"}
+    for wrong in ({}, {"path": "/a", "reference": "ghcr.io/a"}):
+        with pytest.raises(ValueError):
+            caller.call("import_image", "mine", **wrong)

@@ -32,7 +32,7 @@ from urllib.parse import parse_qs, urlsplit
 MODES = ("normal", "401", "500", "hang", "hang-before", "cut", "slow", "forever")
 ERRORS = {"401": (401, "authentication_error", "The key is not valid."), "500": (500, "api_error", "The model failed.")}
 SHELL_TOOLS = ("bash", "exec_command", "shell", "shell_command", "local_shell", "run_shell_command", "execute", "execute_command",
-               "run_commands", "execute_bash", "terminal")
+               "run_commands", "execute_bash", "terminal", "run_code")
 WRITE_TOOLS = ("write", "write_file", "create", "create_file", "editor")
 USAGE = (100, 20)  # tokens in, tokens out
 
@@ -107,7 +107,7 @@ def answer_to(question: Question, mode: str, options) -> Answer:
     command = "tail -f /dev/null" if mode == "forever" else f"echo '{options.text}' > {options.file}"
     for tool in SHELL_TOOLS:
         if tool in tools:
-            arguments = arguments_for(question.tools[tools[tool]], [(r"command|cmd|commands", command)])
+            arguments = arguments_for(question.tools[tools[tool]], [(r"command|cmd|commands|code", command)])
             return Answer(pieces_of("I will write the file now."), tools[tool], arguments)
     for tool in WRITE_TOOLS:
         if tool in tools:

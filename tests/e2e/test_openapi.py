@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 import schemathesis
@@ -11,6 +12,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 from service import answer
 
+MODEL = (Path(__file__).parent / "model_container.py").read_text()
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 # Some answer until their client leaves, and a tool that reads to the end would wait; the others are the same routes again.
 NOT_AT_RANDOM = "/watch$|^/api/events$|^/sandboxes"
@@ -86,6 +88,7 @@ REQUESTS = [
     ("post", "/api/sandboxes/{id}/snapshot", {"json": {"name": "declared"}}), ("get", "/api/images", {}),
     ("get", "/api/images/{name}", {}), ("delete", "/api/images/{name}", {}),
     ("post", "/api/sandboxes/{id}/connect", {"json": {"target": "{target}"}}), ("get", "/api/sandboxes/{id}/connections", {}),
+    ("get", "/api/sandboxes/{id}/usage", {}),
     ("get", "/api/sandboxes/{id}/network", {}), ("put", "/api/sandboxes/{id}/network", {"json": {"mode": "internet", "deny": ["example.com"]}}),
     ("delete", "/api/sandboxes/{id}/connect/{target}", {}), ("post", "/api/sandboxes/{id}/disconnect", {"json": {"target": "{target}"}}),
     ("get", "/api/sandboxes/{id}/vnc", {}), ("post", "/api/sandboxes/{id}/preview", {"json": {"port": 3000}}),
@@ -94,7 +97,14 @@ REQUESTS = [
     ("post", "/api/sandboxes/{id}/agent/run", {"json": {"agent": "codex", "model": "m", "prompt": "p"}}),
     ("post", "/api/sandboxes/{id}/agent/run", {"json": {"agent": "codex", "model": "m", "prompt": "p", "stream": False}}),
     ("post", "/api/sandboxes/{id}/agent/cancel", {}), ("get", "/api/sandboxes/{id}/agent/status", {}), ("get", "/api/sandboxes/{id}/agent/runs", {}),
-    ("get", "/api/agents", {}),
+    ("get", "/api/agents", {}), ("get", "/v1/models", {}),
+    ("post", "/api/sandboxes/{id}/container/run", {"json": {"image": "basic", "command": ["python3", "-c", MODEL]}}),
+    ("get", "/api/sandboxes/{id}/container", {}), ("get", "/api/sandboxes/{id}/container/{cid}", {}),
+    ("get", "/api/sandboxes/{id}/container/{cid}/health", {}), ("get", "/api/sandboxes/{id}/container/{cid}/v1/models", {}),
+    ("get", "/api/sandboxes/{id}/container/{cid}/logs", {"params": {"tail": 1}}),
+    ("post", "/api/sandboxes/{id}/container/{cid}/chat", {"json": {"messages": [{"role": "user", "content": "hi"}]}}),
+    ("post", "/api/sandboxes/{id}/container/{cid}/chat", {"json": {"messages": [{"role": "user", "content": "hi"}], "stream": True}}),
+    ("post", "/api/sandboxes/{id}/container/{cid}/stop", {}), ("delete", "/api/sandboxes/{id}/container/{cid}", {}),
     ("get", "/api/sandboxes/{id}/processes", {}), ("get", "/api/sandboxes/{id}/processes/{pid}", {}),
     ("get", "/api/sandboxes/{id}/processes/{pid}/output", {"params": {"follow": "false"}}),
     ("post", "/api/sandboxes/{id}/processes/{pid}/stdin", {"json": {"data": "a\n"}}),
@@ -120,14 +130,17 @@ def test_every_operation_answers_as_declared(api, document):
     process = api.start(box, "cat; sleep 100", stdin=True)["process_id"]
     asked = {("post", "/api/sandboxes")}
     neighbour = api.create(ttl_seconds=600)["id"]
+    container = None
     for method, path, settings in REQUESTS:
         if settings.get("json", {}).get("target"):
             settings = {"json": {"target": neighbour}}
-        response = api.http.request(method.upper(), path.format(id=box, pid=process, target=neighbour, name="declared"), **settings)
+        response = api.http.request(method.upper(), path.format(id=box, pid=process, cid=container, target=neighbour, name="declared"), **settings)
         assert response.status_code == 200, (method, path, response.text[:300])
         if (method, path) != ("head", "/api/sandboxes/{id}/files"):
             check_declared(document, document["paths"][path][method], response)
         asked.add((method, path))
+        if path.endswith("/container/run"):
+            container = response.json()["id"]
         if path.endswith("/fork"):
             api.terminate(response.json()["sandboxes"][0]["id"])
     api.terminate(neighbour)
@@ -150,6 +163,23 @@ def test_every_operation_answers_as_declared(api, document):
     assert response.status_code == 403
     check_declared(document, document["paths"]["/api/images"]["post"], response)
     asked.add(("post", "/api/images"))
+    # The session's server has no models; what those say is looked at with the gateway.
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    for path, body in [("/v1/messages", chat), ("/v1/responses", {"model": "m", "input": "hi"})]:
+        for sent, status in [(body, 404), ({}, 400)]:
+            response = api.http.post(path, json=sent)
+            assert response.status_code == status, (path, response.text)
+            check_declared(document, document["paths"][path]["post"], response)
+        asked.add(("post", path))
+    for method, path, body, status in [("post", "/v1/chat/completions", chat, 404), ("post", "/v1/chat/completions", {}, 422),
+                                       ("post", "/v1/chat/completions/arena", chat, 400), ("get", "/v1/models/m", None, 404),
+                                       ("post", "/api/arena/vote", {"prompt_id": "arena-0", "winner": "A"}, 404),
+                                       ("get", "/v1/artifacts/artf_0123456789ab", None, 404)]:
+        response = api.http.request(method.upper(), path, json=body)
+        assert response.status_code == status, (path, response.text)
+        template = {"/v1/models/m": "/v1/models/{model}", "/v1/artifacts/artf_0123456789ab": "/v1/artifacts/{artifact}"}.get(path, path)
+        check_declared(document, document["paths"][template][method], response)
+        asked.add((method, template))
     described = {(method, path) for method, path, _ in operations(document) if path.startswith("/api/sandboxes") or not path.startswith("/sandboxes")}
     assert described - asked == set(), "described, but not asked here"
     assert asked - described - {("head", "/api/sandboxes/{id}/files")} == set(), "answers, but is not described"
@@ -158,7 +188,7 @@ def test_every_operation_answers_as_declared(api, document):
 def test_errors_are_declared(api, document):
     for method, path, operation in operations(document):
         if "{id}" in path:
-            response = api.http.request(method.upper(), path.format(id="0123456789abcdef", pid=1, target="0123456789abcdef"), json=None if method == "get" else {})
+            response = api.http.request(method.upper(), path.format(id="0123456789abcdef", pid=1, cid="ct-0", target="0123456789abcdef"), json=None if method == "get" else {})
             # Whichever is looked at first: the sandbox or the request's fields.
             assert response.status_code in (400, 404, 422), (method, path, response.text[:200])
             check_declared(document, operation, response)

@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check<directory_request>(payload), check<move_request>(payload), check<remove_request>(payload);
     check<watch_request>(payload), check<change>(payload), check<quiet>(payload);
     check<terminal_request>(payload), check<terminal_entry>(payload), check<resize_request>(payload);
-    check<group_request>(payload);
+    check<group_request>(payload), check<user_request>(payload);
     if (auto why = decode<failure>(payload)) {
       auto text = sandy::text_of(error_of(*why));
       if (text.size() > 8192)

@@ -232,14 +232,22 @@ TEST_CASE("switches are booleans, words or numbers", "[codec]") {
 
 TEST_CASE("what cannot be honoured is accepted and said", "[codec]") {
   for (auto text :
-       {R"({"enableDockerSocket":true})", R"({"enable_docker_socket":"true"})", R"({"image":"sandy-docker"})",
-        R"({"browserSession":{"type":"inline"}})", R"({"browser_session":{}})",
+       {R"({"browserSession":{"type":"inline"}})", R"({"browser_session":{}})",
         R"({"agent":{"type":"codex"}})", R"({"resources":{"gpu":true}})", R"({"image":"janus-runtime"})"}) {
     INFO(text);
     auto request = parse_create(object(text));
     REQUIRE(request);
     CHECK(request->warnings.size() == 1);
     CHECK(request->message.image.empty());
+  }
+  for (auto text : {R"({"enableDockerSocket":true})", R"({"enable_docker_socket":"true"})",
+                    R"({"image":"sandy-docker"})"}) {
+    INFO(text);
+    CHECK(created(text).docker_socket);
+    CHECK(created(text).image.empty());
+    sandbox_info made;
+    made.flavor = "basic";
+    CHECK(differences(created(text), made).size() == 1);
   }
   for (auto text : {R"({"enableVnc":true})", R"({"enable_vnc":true})", R"({"vnc":1})"}) {
     INFO(text);

@@ -1,6 +1,6 @@
 // What becomes of an application's answer on its way to the client.
 
-#include "http/ingress/application_answer.hpp"
+#include "http/client/answer.hpp"
 #include "http/ingress/passed_head.hpp"
 #include "http/ingress_support.hpp"
 
@@ -108,21 +108,21 @@ TEST_CASE("HEAD is answered with a head", "[ingress]") {
 }
 
 TEST_CASE("what a browser takes for a whole origin stays out of answers below the API's paths", "[ingress]") {
-  application_answer answer;
+  http::client::upstream_answer answer;
   const std::string fields =
       "Set-Cookie: a=b\r\nclear-site-data: \"*\"\r\nNEL: {}\r\nReport-To: {}\r\n"
       "Reporting-Endpoints: a\r\nStrict-Transport-Security: max-age=1\r\nAlt-Svc: h3\r\n"
       "X-Own: 1\r\n\r\n";
   std::string here, below;
   SECTION("answers, which are no pages of the API's origin besides") {
-    application_answer_parser parser{answer, false};
+    http::client::answer_parser parser{answer, false};
     REQUIRE(parser.take_head("HTTP/1.1 200 OK\r\nDate: x\r\n" + fields));
     append_answer_fields(here, answer, "now", false);
     append_answer_fields(below, answer, "now", true);
     CHECK(below == "Date: x\r\nX-Own: 1\r\nContent-Security-Policy: " + std::string{page_policy} + "\r\n");
   }
   SECTION("an agreement to speak something else") {
-    application_answer_parser parser{answer, false};
+    http::client::answer_parser parser{answer, false};
     REQUIRE(parser.take_head("HTTP/1.1 101 Sure\r\nUpgrade: x\r\nConnection: upgrade\r\n" + fields));
     append_switching_head(here, answer, false);
     append_switching_head(below, answer, true);
@@ -318,8 +318,8 @@ TEST_CASE("an application that is silent too long is 504", "[ingress]") {
 }
 
 TEST_CASE("the reader of answers takes any bytes", "[ingress]") {
-  using http::ingress::application_answer;
-  using http::ingress::application_answer_parser;
+  using http::client::answer_parser;
+  using http::client::upstream_answer;
   std::mt19937 random{11};
   const std::string parts[]{"HTTP/1.1 200 OK\r\n",
                             "Content-Length: ",
@@ -340,9 +340,9 @@ TEST_CASE("the reader of answers takes any bytes", "[ingress]") {
     for (auto count = random() % 8; count > 0; --count)
       text += parts[random() % std::size(parts)];
     text += "\r\n\r\n";
-    application_answer answer;
-    application_answer_parser parser{answer, random() % 4 == 0};
-    auto size = http::ingress::head_size(text);
+    http::client::upstream_answer answer;
+    http::client::answer_parser parser{answer, random() % 4 == 0};
+    auto size = http::client::head_size(text);
     if (!parser.take_head(std::string_view{text}.substr(0, size)))
       continue;
     CHECK((answer.status >= 100 && answer.status <= 599));

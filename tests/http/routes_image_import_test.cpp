@@ -60,12 +60,13 @@ private:
 class scripted_importer final : public runtime::image_importer {
 public:
   result<std::shared_ptr<runtime::image_import>> begin(const std::string& name,
-                                                       const std::optional<std::string>& file) override {
-    names.push_back(name + (file ? " from " + *file : ""));
+                                                       const runtime::import_source& from) override {
+    names.push_back(name + (from.file ? " from " + *from.file : "") +
+                    (from.reference ? " from " + from.reference->text() : ""));
     if (refusal)
       return refusal;
     return std::shared_ptr<runtime::image_import>{
-        std::make_shared<scripted_import>(received, failure, file.has_value())};
+        std::make_shared<scripted_import>(received, failure, from.file || from.reference)};
   }
 
   std::vector<std::string> names;
@@ -120,6 +121,20 @@ TEST_CASE_METHOD(import_stage, "an archive of the machine is named in a JSON bod
   CHECK(post("/api/images", "[", as_json).status == 400);
   CHECK(post("/api/images", "bytes").status == 422); // no name
   CHECK(importer.names.size() == 1);
+}
+
+TEST_CASE_METHOD(import_stage, "an image of a registry is named by its reference", "[routes]") {
+  CHECK(post("/api/images", R"({"reference":"ghcr.io/team/agent:1","name":"agent"})", as_json).status == 200);
+  CHECK(post("/api/images", R"({"reference":"ghcr.io/team/agent"})", as_json).status == 200);
+  CHECK(importer.names == std::vector<std::string>{"agent from ghcr.io/team/agent:1",
+                                                   "ghcr.io__team__agent_.latest from "
+                                                   "ghcr.io/team/agent:latest"});
+  CHECK(post("/api/images", R"({"reference":"agent"})", as_json).status == 400);
+  CHECK(post("/api/images", R"({"reference":"ghcr.io/a","path":"/a"})", as_json).status == 400);
+  CHECK(post("/api/images", R"({"reference":"ghcr.io/a"})", as_json, false).status == 403);
+  CHECK(post("/api/images", R"({"reference":7})", as_json).status == 422);
+  importer.refusal = fail(errc::forbidden, "not from there");
+  CHECK(post("/api/images", R"({"reference":"ghcr.io/a"})", as_json).status == 403);
 }
 
 TEST_CASE_METHOD(import_stage, "the steps of an import are events for who wants them", "[routes]") {

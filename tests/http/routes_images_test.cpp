@@ -51,6 +51,16 @@ TEST_CASE_METHOD(stage, "a fork from inside with a key of the owner's makes chil
   CHECK(script.forked.parent == living);
 }
 
+TEST_CASE_METHOD(stage, "an image is shown with its aliases, and by them", "[routes]") {
+  context->images = image_names{{{"plain", "basic"}, {"ghcr.io/team/plain", "basic"}, {"mine", "basic"}}};
+  auto& all = call("GET", "/api/images");
+  CHECK(all.json()["images"][0]["aliases"] == json{"ghcr.io/team/plain", "mine", "plain"});
+  CHECK(call("GET", "/api/images/plain").json()["name"] == "basic");
+  CHECK(call("GET", "/api/images/ghcr.io%2Fteam%2Fplain:latest").json()["name"] == "basic");
+  CHECK(call("GET", "/api/images/mine").json()["snapshot"] == true); // what has the name goes before
+  CHECK(call("GET", "/api/images/other").status == 404);
+}
+
 TEST_CASE_METHOD(stage, "images are listed, shown and forgotten by name", "[routes]") {
   auto& all = call("GET", "/api/images");
   CHECK(all.json()["total"] == 2);

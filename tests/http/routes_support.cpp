@@ -26,6 +26,19 @@ sandbox_info living_info() {
   return info;
 }
 
+container_info fake_container() {
+  container_info info;
+  info.id = {"ct-0123456789abcdef01234"};
+  info.sandbox = living;
+  info.image = "model";
+  info.port = 8080;
+  info.status = container_status::running;
+  info.health = container_health::healthy;
+  info.created_at = info.started_at = 1'700'000'000'000;
+  info.process_id = 1;
+  return info;
+}
+
 /// A worker that knows one sandbox of one tenant.
 worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* script) {
   auto known = [script](std::string_view what, const auto& question) -> bool {
@@ -175,6 +188,44 @@ worker_actor::behavior_type stand_in(worker_actor::pointer, worker_script* scrip
         run.exit_code = 3;
         run.output = "said\xff";
         return std::vector{run};
+      },
+      [=](const run_container& q) -> caf::result<container_info> {
+        if (!known("run_container", q))
+          return unknown();
+        if (q.order.image == "missing")
+          return fail(errc::upstream_error, "The image missing cannot be had");
+        auto info = fake_container();
+        info.image = q.order.image;
+        info.port = q.order.port;
+        info.timeout_seconds = q.order.timeout_seconds;
+        info.name = q.order.llm_api_key + "|" + q.order.memory_url + "|" + q.order.search_url + "|" +
+                    (q.order.env.empty() ? "" : q.order.env[0].first + "=" + q.order.env[0].second);
+        return info;
+      },
+      [=](const list_containers& q) -> caf::result<std::vector<container_info>> {
+        if (!known("list_containers", q))
+          return unknown();
+        return std::vector{fake_container()};
+      },
+      [=](const get_container& q) -> caf::result<container_info> {
+        if (!known("get_container", q))
+          return unknown();
+        if (q.container != fake_container().id)
+          return fail(errc::container_not_found, "The sandbox has no such container");
+        return fake_container();
+      },
+      [=](const stop_container& q) -> caf::result<container_info> {
+        if (!known("stop_container", q))
+          return unknown();
+        auto info = fake_container();
+        info.status = container_status::exited;
+        info.health = container_health::none;
+        return info;
+      },
+      [=](const remove_container& q) -> caf::result<container_info> {
+        if (!known("remove_container", q))
+          return unknown();
+        return fake_container();
       },
       [=](const list_agents&) -> caf::result<std::vector<agent_info>> {
         return std::vector<agent_info>{{"codex", "Codex", true}};

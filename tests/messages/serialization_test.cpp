@@ -54,7 +54,8 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
                         "/w",        "up",
                         7,           true,
                         {id},        {network_mode::platform, {"a.example"}, {"10.0.0.0/8"}, 9},
-                        {8443},      {{"KEY", {"value"}, {"api.example.com"}, true}}};
+                        {8443},      {{"KEY", {"value"}, {"api.example.com"}, true}},
+                        true};
   sandbox_info info{id,
                     alice,
                     id,
@@ -77,7 +78,9 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
                     {network_mode::none, {}, {"b.example"}, 8},
                     {8443},
                     {{"KEY", {"api.example.com"}, true}},
-                    {"codex"}};
+                    {"codex"},
+                    "docker",
+                    true};
   sandbox_secrets secrets{{{{"KEY", {"value"}, {"api.example.com"}, true}, "placeholder"}}, {{"key"}, "pem"}};
   sandbox_stats stats{id, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   worker_resources resources{false,
@@ -160,4 +163,39 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(sweep{});
   same_after_round_trip(get_health{});
   same_after_round_trip(get_resources{});
+  const container_id container{"ct-0123456789abcdef01234"};
+  container_order order{"img", "name", {{"K", "V"}},           "key", "m", "s", {"a", "b"},
+                        60,    8081,   restart_policy::always, 3};
+  container_info contained{container,
+                           id,
+                           "img",
+                           "name",
+                           8080,
+                           container_status::restarting,
+                           container_health::unhealthy,
+                           60,
+                           restart_policy::never,
+                           2,
+                           3,
+                           4,
+                           5,
+                           -6,
+                           7,
+                           "why"};
+  same_after_round_trip(container);
+  same_after_round_trip(run_container{alice, id, order});
+  same_after_round_trip(contained);
+  same_after_round_trip(std::vector<container_info>{contained, contained});
+  same_after_round_trip(list_containers{alice, id});
+  same_after_round_trip(get_container{alice, id, container});
+  same_after_round_trip(stop_container{alice, id, container, 9});
+  same_after_round_trip(remove_container{alice, id, container});
+  same_after_round_trip(start_container{});
+  same_after_round_trip(describe_container{});
+  same_after_round_trip(end_container{9});
+  same_after_round_trip(claim_container{1ull << 40, 2});
+  same_after_round_trip(container_claim{id, container, 8080});
+  same_after_round_trip(return_container{1ull << 40, true});
+  same_after_round_trip(get_container_pool{});
+  same_after_round_trip(container_pool_health{"model", "img", 1, 2, 3, 4, 5, 6, "why"});
 }

@@ -64,6 +64,12 @@ void use_everything(registry& all) {
     all.network().connection(static_cast<network_refusal>(i));
     all.network().name(static_cast<network_refusal>(i));
   }
+  auto& service = all.platform().service("llm");
+  service.answered(503);
+  service.tokens(1, 9);
+  service.over_budget();
+  service.breaker(2);
+  all.platform().violation();
   all.http().connection_opened();
   all.http().request_finished("/api/sandboxes/{id}", "GET", 200, 0.002);
 }
@@ -103,6 +109,11 @@ TEST_CASE("every event shows in the exposition", "[metrics]") {
     for (auto family : {"connections", "names"})
       CHECK(value_of(text, std::string("sandy_network_") + family + "_total{outcome=\"" + outcome + "\"}") ==
             1);
+  CHECK(value_of(text, R"(sandy_platform_requests_total{service="llm",status="5xx"})") == 1);
+  CHECK(value_of(text, R"(sandy_platform_tokens_total{kind="output",service="llm"})") == 9);
+  CHECK(value_of(text, R"(sandy_platform_over_budget_total{service="llm"})") == 1);
+  CHECK(value_of(text, R"(sandy_platform_breaker_state{service="llm"})") == 2);
+  CHECK(value_of(text, "sandy_platform_violations_total") == 1);
   CHECK(value_of(text, "sandy_promised_memory_bytes") == 1000);
   CHECK(value_of(text, "sandy_promised_cpu_cores") == 1.5);
   CHECK(value_of(text, "sandy_promised_pids") == 20);

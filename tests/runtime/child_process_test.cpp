@@ -80,3 +80,26 @@ TEST_CASE("a program that is not there is an error", "[child_process]") {
   auto ran = run_child({{"/nonexistent"}, {}, std::chrono::steady_clock::now() + 1s});
   CHECK(code_of(ran.error()) == errc::sandbox_failed);
 }
+
+TEST_CASE("a helper is ended when whoever is asked refuses to let it go on", "[child_process]") {
+  int asked = 0;
+  child_command command{{"/bin/sleep", "60"}, {}, std::chrono::steady_clock::now() + 60s};
+  command.go_on = [&asked]() -> result<void> {
+    if (++asked == 2)
+      return fail(errc::payload_too_large, "enough");
+    return caf::unit;
+  };
+  auto ran = run_child(command);
+  REQUIRE_FALSE(ran);
+  CHECK(code_of(ran.error()) == errc::payload_too_large);
+  CHECK(asked == 2);
+}
+
+TEST_CASE("a helper finds the variables that it is given, and PATH", "[child_process]") {
+  child_command command{{"/bin/sh", "-c", "echo $GIVEN $PATH >&2"}, {}, {}};
+  command.deadline = std::chrono::steady_clock::now() + 20s;
+  command.environment = {"GIVEN=this"};
+  auto ran = run_child(command);
+  REQUIRE(ran);
+  CHECK(ran->errors.starts_with("this /usr/local/sbin:"));
+}

@@ -1,4 +1,5 @@
 #include "runtime/crun/layout.hpp"
+#include "runtime/driver.hpp"
 #include "runtime/files.hpp"
 #include "runtime/image_store.hpp"
 #include "tests/runtime/temporary_directory.hpp"
@@ -59,6 +60,31 @@ TEST_CASE_METHOD(images, "an image's variables are those that its description na
   CHECK(store.variables("gone/rootfs").empty());
   for (int i = 0; i < 2; ++i)
     CHECK(store.variables(store.find("rich")->version) == environment{{"A", "1"}, {"B", "two words"}});
+}
+
+TEST_CASE_METHOD(images, "an image says what it runs, and as whom, where its configuration can be read",
+                 "[image_store]") {
+  auto describe = [&](const std::string& name, const std::string& document) {
+    add(name, true, false);
+    REQUIRE(write_new_file(path + "/" + name + "/image.json", document));
+  };
+  describe("served", R"({"config": {"Entrypoint": ["/serve"], "Cmd": ["--fast", ""], "User": "app:video"}})");
+  describe("odd", R"({"config": {"Entrypoint": "serve", "Cmd": [7], "User": 5}})");
+  add("plain");
+  image_store store{path};
+  auto served = store.program_of("served");
+  REQUIRE(served);
+  CHECK(served->entrypoint == std::vector<std::string>{"/serve"});
+  CHECK(served->command == std::vector<std::string>{"--fast", ""});
+  CHECK(served->user == "app:video");
+  for (const auto* name : {"odd", "plain"}) {
+    auto program = store.program_of(name);
+    REQUIRE(program);
+    CHECK(program->entrypoint.empty());
+    CHECK(program->command.empty());
+    CHECK(program->user.empty());
+  }
+  CHECK(code_of(store.program_of("none").error()) == errc::image_not_found);
 }
 
 TEST_CASE_METHOD(images, "a program is found in any image, also as a link to what is inside alone",

@@ -37,7 +37,7 @@ struct imports {
   /// Imports an archive through the pipe; @returns what it failed with.
   errc imports_as(const std::string& name, const std::string& bytes) {
     oci::importer from{options};
-    auto begun = from.begin(name, std::nullopt);
+    auto begun = from.begin(name, {});
     if (!begun)
       return code_of(begun.error());
     auto& one = **begun;
@@ -175,14 +175,14 @@ TEST_CASE_METHOD(imports, "an archive is imported by its path where that is allo
   std::filesystem::create_symlink(outside, scratch.path + "/allowed/link.tar");
   REQUIRE(::mkfifo((scratch.path + "/allowed/fifo").c_str(), 0600) == 0);
   oci::importer from{options};
-  auto refusal = [&](const std::string& path) { return code_of(from.begin("mine", path).error()); };
+  auto refusal = [&](const std::string& path) { return code_of(from.begin("mine", {path}).error()); };
   CHECK(refusal(outside) == errc::forbidden);
   CHECK(refusal("/etc/passwd") == errc::forbidden);
   CHECK(refusal(scratch.path + "/allowed/../image.tar") == errc::forbidden);
   CHECK(refusal(scratch.path + "/allowed/link.tar") == errc::forbidden);
   CHECK(refusal(scratch.path + "/allowed/fifo") == errc::invalid_argument);
   CHECK(refusal(scratch.path + "/allowed/none") == errc::file_not_found);
-  auto begun = from.begin("mine", inside);
+  auto begun = from.begin("mine", {inside});
   REQUIRE(begun);
   std::thread reader{[&] { read(std::move((*begun)->progress)); }};
   auto made = (*begun)->finish();
@@ -263,10 +263,10 @@ TEST_CASE_METHOD(imports, "what a crash left of an import goes, what is at work 
 TEST_CASE_METHOD(imports, "two imports of the same at once both succeed", "[oci][privileged]") {
   auto bytes = archive_of(image_of({low, high}).oci_files());
   oci::importer from{options};
-  auto first = from.begin("one", std::nullopt), second = from.begin("one", std::nullopt);
+  auto first = from.begin("one", {}), second = from.begin("one", {});
   REQUIRE(first);
   REQUIRE(second);
-  CHECK(code_of(from.begin("three", std::nullopt).error()) == errc::capacity_exhausted);
+  CHECK(code_of(from.begin("three", {}).error()) == errc::capacity_exhausted);
   std::vector<std::thread> work;
   std::vector<int> succeeded(2);
   for (auto [one, good] : {std::pair{&*first, &succeeded[0]}, {&*second, &succeeded[1]}}) {
@@ -284,7 +284,7 @@ TEST_CASE_METHOD(imports, "two imports of the same at once both succeed", "[oci]
 
 TEST_CASE_METHOD(imports, "an import that nobody waits for ends", "[oci][privileged]") {
   oci::importer from{options};
-  auto begun = from.begin("mine", std::nullopt);
+  auto begun = from.begin("mine", {});
   REQUIRE(begun);
   SECTION("because its archive does not come") {
     (*begun)->archive.reset();

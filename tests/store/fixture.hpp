@@ -53,6 +53,8 @@ inline sandbox_record make_record(std::uint32_t number) {
   record.info.expose_ports = {80, 5173, 65535};
   record.info.upstream = "docker-primary";
   record.info.workdir = "/workspace/caf\xc3\xa9";
+  record.info.runtime = "docker";
+  record.info.docker_socket = true;
   record.info.created_at = 1'770'000'000'000 + number;
   record.info.expires_at = 1'770'000'600'000 + number;
   record.info.ttl_seconds = 600;
@@ -87,6 +89,8 @@ inline void check_equal(const sandbox_record& left, const sandbox_record& right)
   CHECK(left.info.expose_ports == right.info.expose_ports);
   CHECK(left.info.upstream == right.info.upstream);
   CHECK(left.info.workdir == right.info.workdir);
+  CHECK(left.info.runtime == right.info.runtime);
+  CHECK(left.info.docker_socket == right.info.docker_socket);
   CHECK(left.info.created_at == right.info.created_at);
   CHECK(left.info.expires_at == right.info.expires_at);
   CHECK(left.info.ttl_seconds == right.info.ttl_seconds);

@@ -154,6 +154,10 @@ class SandyClient:
         """What a sandbox may reach of the world (`mode`, `allow`, `deny`, `max_bytes`), and its `usage`."""
         return await self._object(protocol.sandbox(sandbox_id, "GET", "/network"))
 
+    async def usage(self, sandbox_id: str) -> Dict[str, Any]:
+        """What a sandbox, with its descendants, used of the platform's services (`requests`, `tokens`, `cost`), and its `limits`."""
+        return await self._object(protocol.sandbox(sandbox_id, "GET", "/usage"))
+
     async def set_network(self, sandbox_id: str, network: Union[str, Dict[str, Any]]) -> Dict[str, Any]:
         """Gives a sandbox another network policy at once: a mode (none, platform, internet), or an object with `mode`, `allow`,
         `deny` and `max_bytes`. What is open and not allowed any more is cut."""
@@ -180,14 +184,18 @@ class SandyClient:
         """Describes the images and snapshots that sandboxes can be made from."""
         return list((await self._object(protocol.image()))["images"])
 
-    async def import_image(self, name: str, archive: Any = None, path: Optional[str] = None) -> Dict[str, Any]:
+    async def import_image(
+        self, name: str = "", archive: Any = None, path: Optional[str] = None, reference: Optional[str] = None
+    ) -> Dict[str, Any]:
         """Makes an image that `create_sandbox(image=...)` takes, with an administrator's key.
 
         Args:
             archive: an OCI layout as tar, or what `docker save` writes: bytes, or an iterator of bytes.
             path: instead, of such a file on the server's machine.
+            reference: instead, of an image in a registry, as `ghcr.io/team/image:1`; then without a `name` it is called by
+                its reference.
         """
-        return await self._object(protocol.import_image(name, archive, path))
+        return await self._object(protocol.import_image(name, archive, path, reference))
 
     async def delete_image(self, name: str) -> None:
         """Forgets a snapshot or an imported image. Sandboxes made from it live on."""
@@ -273,6 +281,42 @@ class SandyClient:
     async def agents(self) -> List[Dict[str, Any]]:
         """Describes the agents that the server knows: `id`, `name`, and whether one of its images has it (`installed`)."""
         return list((await self._object(protocol.Call("GET", "/api/agents"))).get("agents") or [])
+
+    async def run_container(self, sandbox_id: str, image: str, **options: Any) -> Dict[str, Any]:
+        """Runs a container from an image in a sandbox, and describes it when it is healthy.
+
+        Args:
+            image: name of an image.
+            options: further fields of the API, for example `env`, `port`, `timeout`, `llm_api_key`, `command`.
+        """
+        body = {"image": image, **options}
+        return await self._object(protocol.sandbox(sandbox_id, "POST", "/container/run", json=body, read_seconds=120.0))
+
+    async def containers(self, sandbox_id: str) -> List[Dict[str, Any]]:
+        """Describes the containers of a sandbox, the oldest first."""
+        return list((await self._object(protocol.sandbox(sandbox_id, rest="/container"))).get("containers") or [])
+
+    async def container(self, sandbox_id: str, container_id: str) -> Dict[str, Any]:
+        """Describes a container: `status`, `health`, `port`, `restarts` and more."""
+        return await self._object(protocol.container(sandbox_id, container_id))
+
+    async def container_logs(self, sandbox_id: str, container_id: str, tail: int = 200) -> List[str]:
+        """The last lines that a container's program printed."""
+        call = protocol.container(sandbox_id, container_id, rest="/logs", params={"tail": tail})
+        return list((await self._object(call)).get("lines") or [])
+
+    async def chat(self, sandbox_id: str, container_id: str, **request: Any) -> Dict[str, Any]:
+        """Asks a container for a chat completion (`messages`, ...) and returns its whole answer."""
+        body = {**request, "stream": False}
+        return await self._object(protocol.container(sandbox_id, container_id, "POST", "/chat", json=body, read_seconds=330.0))
+
+    async def stop_container(self, sandbox_id: str, container_id: str, grace: int = 10) -> Dict[str, Any]:
+        """Ends a container's program, by force after `grace` seconds; what it printed stays."""
+        return await self._object(protocol.container(sandbox_id, container_id, "POST", "/stop", json={"grace": grace}))
+
+    async def remove_container(self, sandbox_id: str, container_id: str) -> None:
+        """Ends a container; returns when nothing of it is left."""
+        await self._object(protocol.container(sandbox_id, container_id, "DELETE"))
 
     async def write_file(self, sandbox_id: str, path: str, content: Union[str, bytes]) -> None:
         """Writes a file (text as UTF-8), making its directories. `path` is absolute or relative to /workspace."""

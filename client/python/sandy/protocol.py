@@ -77,9 +77,12 @@ def fork(sandbox_id: str, count: int, options: Dict[str, Any]) -> Call:
     return sandbox(sandbox_id, "POST", "/fork", json={"count": count, **options}, read_seconds=COPY_SECONDS)
 
 
-def import_image(name: str, archive: Any, path: Optional[str]) -> Call:
-    if (archive is None) == (path is None):
-        raise ValueError("either archive or path")
+def import_image(name: str, archive: Any, path: Optional[str], reference: Optional[str]) -> Call:
+    if sum(each is not None for each in (archive, path, reference)) != 1:
+        raise ValueError("either archive, path or reference")
+    if reference is not None:
+        body = {"reference": reference, **({"name": name} if name else {})}
+        return Call("POST", "/api/images", json=body, read_seconds=IMPORT_SECONDS)
     if path is not None:
         return Call("POST", "/api/images", json={"name": name, "path": path}, read_seconds=IMPORT_SECONDS)
     headers = {"Content-Type": "application/x-tar"}
@@ -104,6 +107,10 @@ def run_agent(sandbox_id: str, agent: str, model: str, prompt: str, options: Dic
     body = {"agent": agent, "model": model, "prompt": prompt, **options, "stream": True}
     headers = {"Accept": "text/event-stream"}
     return sandbox(sandbox_id, "POST", "/agent/run", json=body, headers=headers, read_seconds=STREAM_SILENCE_SECONDS)
+
+
+def container(sandbox_id: str, container_id: str, method: str = "GET", rest: str = "", **more: Any) -> Call:
+    return sandbox(sandbox_id, method, f"/container/{container_id}{rest}", **more)
 
 
 def write(sandbox_id: str, path: str, content: Union[str, bytes]) -> Call:

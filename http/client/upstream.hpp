@@ -1,0 +1,89 @@
+#pragma once
+
+#include "http/client/address.hpp"
+#include "http/client/answer.hpp"
+#include "http/client/tls_side.hpp"
+#include "http/connection.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace sandy::http::client {
+
+class upstream_pool;
+
+/// One connection to a server, and what speaking HTTP on it needs. One into a sandbox keeps the sandbox's
+/// network: it is aborted when the sandbox ends. Lives on its shard's thread.
+class upstream : public coro::list_hook {
+public:
+  upstream(upstream_pool& pool, shard& home, address to);
+
+  /// The socket. Whoever knows that there is no TLS on it may use it as it is.
+  connection link;
+
+  // As of `connection`, through TLS where that is spoken.
+  std::string_view unread() noexcept { return tls_ ? tls_->unread() : link.buffer().data(); }
+  void consume(std::size_t count) noexcept;
+  io_status receive(std::size_t most) { return tls_ ? tls_->receive(link, most) : link.receive(most); }
+  io_task<io_status> wait_readable(std::chrono::milliseconds timeout);
+  io_task<io_status> send(connection::pieces bytes, std::chrono::milliseconds stall_timeout);
+  bool ended() const noexcept { return tls_ ? tls_->ended() : link.ended(); }
+
+  std::string out;  ///< what is to be sent to the server
+  std::string back; ///< what is to be sent to its client
+  upstream_answer answer;
+  std::optional<answer_parser> parser;
+  bool used_before = false; ///< it may have died unseen meanwhile
+
+private:
+  friend class upstream_pool;
+  address to_;
+  std::unique_ptr<tls_side> tls_; ///< nullptr: none
+  upstream_pool& pool_;
+  deadline idle_; ///< runs while nobody uses it
+};
+
+/// The connections of one thread to all servers. Those that wait to be used again are bounded in number and
+/// in time, and those into a sandbox are let go when it is not open any more.
+class upstream_pool {
+public:
+  using handle = std::unique_ptr<upstream>;
+  /// @param home outlives the pool.
+  explicit upstream_pool(shard& home)
+      : home_(home) {}
+  upstream_pool(const upstream_pool&) = delete;
+  upstream_pool& operator=(const upstream_pool&) = delete;
+  ~upstream_pool();
+
+  /// One that waits, and is alive as far as one can see; nullptr: there is none.
+  handle reuse(const address& to);
+  /// Makes one. Fails with upstream_error when nothing listens, or there is no TLS that can be trusted, with
+  /// deadline_exceeded when that is not clear within `timeout`.
+  io_task<result<handle>> connect(address to, std::chrono::milliseconds timeout = usual_timeout);
+  /// Takes one back whose last answer was read to its end.
+  void keep(handle used);
+
+  /// Some entrance's state is another: see runtime::entrance_observer.
+  void look_again();
+  /// The server stops: closes those that wait, and keeps no more.
+  void close();
+
+private:
+  friend class upstream;
+  static constexpr std::chrono::milliseconds usual_timeout{10'000};
+  io_task<result<void>> enter(upstream& made);
+  io_task<result<void>> reach(upstream& made);
+  io_task<result<void>> reach_first(upstream& made);
+  void forget(upstream& idle) noexcept;
+
+  shard& home_;
+  coro::list_hook idle_; ///< the last used first; owned
+  coro::list_hook busy_; ///< owned by who uses them
+  std::size_t idle_count_ = 0;
+  bool closed_ = false;
+};
+
+} // namespace sandy::http::client

@@ -1,0 +1,115 @@
+#include "http/gateway/chatting.hpp"
+
+#include "http/routes/common.hpp"
+#include "http/shard.hpp"
+
+#include <algorithm>
+
+namespace sandy::http::gateway {
+
+// What is done while a backend takes its time.
+
+using std::chrono::milliseconds;
+
+namespace {
+
+// Most pieces come within this time. Watching the client as well costs more than passing one on does.
+constexpr milliseconds unwatched{50};
+
+constexpr std::string_view ping = ": ping\n\n";
+
+} // namespace
+
+/// What is left of a limit; at least a millisecond, because 0 would be for ever.
+milliseconds chatting::left(milliseconds limit, clock::time_point since) const {
+  auto until = std::min(since + limit, started_ + limits_.total);
+  return std::max(milliseconds{1}, std::chrono::ceil<milliseconds>(until - clock::now()));
+}
+
+milliseconds chatting::until_comment() const {
+  if (!request_.stream)
+    return limits_.total;
+  return std::max(milliseconds{1},
+                  std::chrono::ceil<milliseconds>(last_sent_ + limits_.silence - clock::now()));
+}
+
+io_task<bool> chatting::begin() {
+  if (begun_)
+    co_return true;
+  begun_ = true;
+  auto begun = co_await sink_.begin();
+  gone_ = gone_ || !begun;
+  co_return static_cast<bool>(begun);
+}
+
+io_task<bool> chatting::write(std::string_view text) {
+  auto there = co_await begin();
+  if (!there)
+    co_return false;
+  last_sent_ = clock::now();
+  auto sent = co_await sink_.write(text);
+  gone_ = gone_ || !sent;
+  co_return static_cast<bool>(sent);
+}
+
+io_task<void> chatting::client_leaves() {
+  // A client that only closed its side of the connection still waits for a whole answer.
+  return request_.stream ? ex_.hang_up() : routes::long_gone(ex_);
+}
+
+/// Waits until the backend says something, for as long as `limit`. The client gets its comments.
+io_task<chatting::event> chatting::something(milliseconds limit) {
+  using boost::asio::experimental::awaitable_operators::operator||;
+  const auto since = clock::now();
+  auto status = co_await call_->wait(std::min(unwatched, left(limit, since)));
+  while (status == io_status::timed_out) {
+    if (ex_.home().grace_over.came())
+      co_return event::stopping;
+    auto time = left(limit, since);
+    if (time.count() <= 1)
+      co_return event::slow;
+    if (request_.stream && until_comment().count() <= 1) {
+      auto sent = co_await write(ping);
+      if (!sent)
+        co_return event::gone;
+    }
+    auto next = call_->wait(std::min(time, until_comment()));
+    auto leaving = client_leaves();
+    auto stopping = ex_.home().grace_over.wait();
+    auto first = co_await (std::move(next) || std::move(leaving) || std::move(stopping));
+    if (first.index() == 2)
+      co_return event::stopping;
+    gone_ = first.index() == 1;
+    if (gone_)
+      co_return event::gone;
+    status = std::get<0>(first);
+  }
+  co_return event::ready; // a connection that was closed says so when it is read from
+}
+
+/// Returns when the client is gone, or the server stops.
+/// @param over what is accompanied is done
+io_task<void> chatting::company(const bool& over) {
+  using boost::asio::experimental::awaitable_operators::operator||;
+  while (!ex_.home().grace_over.came()) {
+    auto pause = rest(until_comment());
+    auto leaving = client_leaves();
+    auto stopping = ex_.home().grace_over.wait();
+    auto first = co_await (std::move(pause) || std::move(leaving) || std::move(stopping));
+    gone_ = first.index() == 1;
+    if (first.index() != 0)
+      co_return;
+    if (!request_.stream)
+      continue;
+    auto sent = co_await whole(write(ping));
+    if (!sent || over)
+      co_return;
+  }
+}
+
+io_task<bool> chatting::rest(milliseconds time) {
+  co_await routes::pause(time);
+  co_return true;
+}
+
+} // namespace sandy::http::gateway

@@ -1,0 +1,28 @@
+#include "http/platform/account.hpp"
+
+#include "http/platform/proxy.hpp"
+#include "http/routes/common.hpp"
+
+namespace sandy::http::platform {
+
+io_task<result<std::shared_ptr<ledger>>> account_of(exchange& ex) {
+  auto& server = ex.server();
+  auto& ledgers = server.platform->ledgers();
+  const auto tenant = ex.inside().tenant;
+  auto mine = ledgers.find(ex.inside().sandbox);
+  if (!mine)
+    co_return no_such_sandbox();
+  // Up to the first that knows its parent. Nobody changes parents, and children are few generations deep.
+  for (auto each = mine; each && !each->adopted();) {
+    get_sandbox question{principal{tenant}, each->whose()};
+    auto info = co_await ask(server.worker, std::move(question), server.limits.control_timeout);
+    if (!info)
+      co_return std::move(info.error());
+    auto parent = info->parent.value.empty() ? nullptr : ledgers.find(info->parent);
+    each->adopt(parent);
+    each = parent;
+  }
+  co_return mine;
+}
+
+} // namespace sandy::http::platform

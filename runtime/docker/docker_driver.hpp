@@ -1,0 +1,83 @@
+#pragma once
+
+#include "runtime/docker/box.hpp"
+#include "runtime/docker/engine.hpp"
+#include "runtime/docker/engine_images.hpp"
+#include "runtime/host_driver.hpp"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace sandy::runtime {
+
+struct docker_options {
+  std::string data_dir;  ///< what the driver keeps is in `docker/` below it, layers in `layers/`; absolute
+  std::string image_dir; ///< see image_store; may be shared with other drivers and servers
+  std::string engine_socket; ///< where the engine listens, of this machine
+  std::string guest;         ///< path of sandy-guest
+  std::string exporter;      ///< path of sandy-export-tree
+  std::vector<std::string> guest_arguments;
+  std::chrono::milliseconds create_timeout =
+      std::chrono::seconds{60}; ///< for all of create but the import of its image; 0.3 s is normal
+  std::chrono::milliseconds copy_timeout = std::chrono::seconds{120}; ///< for copying a layer
+};
+
+/// Sandboxes as containers of Docker's engine, or of another with its interface, on this machine: for
+/// software that has to run under that engine. Their process 1 is the guest, their network and their control
+/// groups are used as crun_driver uses them. See README.md beside this file for what is different. Needs
+/// root.
+class docker_driver final : public host_driver {
+public:
+  /// Prepares what all sandboxes share; the engine need not run yet. Fails with invalid_argument (options) or
+  /// internal (the machine cannot do it).
+  static result<std::unique_ptr<docker_driver>> make(docker_options options);
+
+  /// Sandboxes live on.
+  ~docker_driver() override;
+
+  std::string name() const override { return "docker"; }
+  result<instance> create(const sandbox_spec& spec) override;
+  result<instance> attach(const sandbox_id& id) override;
+  result<void> destroy(const sandbox_id& id) override;
+  result<std::vector<sandbox_id>> list() override;
+  result<usage> stats(const sandbox_id& id) override;
+  result<void> set_limits(const sandbox_id& id, const resource_limits& limits) override;
+  result<void> sweep_images() override;
+
+  /// Whether this driver holds anything for a sandbox.
+  bool knows(const sandbox_id& id) const;
+  /// How the engine tells what is this driver's from the rest.
+  const std::string& server() const noexcept { return server_; }
+
+private:
+  docker_driver(docker_options options, cgroup_layout layout, std::string seccomp, std::string server);
+
+  using host_paths = std::vector<std::string>;
+  result<instance> start(const sandbox_spec& spec, const docker::box_files& files, const origin& from,
+                         const host_paths& trees);
+  /// Makes what the guest is given its program and its socket through; returns who listens there.
+  result<unique_fd> open_hatch(const docker::box_files& files) const;
+  /// @returns the engine's id.
+  result<std::string> make_container(const sandbox_spec& spec, const docker::box_files& files,
+                                     const origin& from, const host_paths& trees, steady_time deadline);
+  result<docker::box_state> inspect(const std::string& container, steady_time deadline) const;
+  result<instance> find_running(const docker::box_files& files, const docker::box_state& state,
+                                std::chrono::milliseconds patience) const;
+  result<void> remove_container(const sandbox_id& id, steady_time deadline) const;
+  cgroup group(const sandbox_id& id) const override;
+  result<layer_source> source_of(const sandbox_id& id) override;
+  std::string copying_mark(const sandbox_id& id) const override { return files_of(id).copying; }
+  std::string without_host_paths(std::string text) const override;
+  docker::box_files files_of(const sandbox_id& id) const { return {home_, id}; }
+  std::string container_name(const sandbox_id& id) const { return "sandy-" + server_ + "-" + id.value; }
+
+  docker_options options_;
+  std::string home_;    ///< `docker/` in the data directory
+  std::string server_;  ///< a number made from it
+  std::string seccomp_; ///< see seccomp_profile
+  docker::engine engine_;
+  docker::engine_images engine_images_;
+};
+
+} // namespace sandy::runtime

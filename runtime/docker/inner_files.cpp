@@ -1,0 +1,58 @@
+#include "runtime/docker/inner_files.hpp"
+
+#include "runtime/disk_files.hpp"
+#include "runtime/docker/container_request.hpp"
+#include "runtime/foreign_namespace.hpp"
+#include "runtime/system_failure.hpp"
+#include "runtime/unique_fd.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+namespace sandy::runtime::docker {
+
+namespace {
+
+/// Returns 0 or the errno.
+int unmount(const char* path) {
+  // EINVAL: not a mount point, with an engine that leaves it out.
+  auto gone = ::umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT;
+  return gone ? 0 : errno;
+}
+
+/// Engines leave an empty file below what they mount.
+int fill(const std::string& path, std::string_view content) {
+  unique_fd file{
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644)};
+  if (!file)
+    return errno == ELOOP ? 0 : errno; // the image has a link there: its own affair
+  return ::write(file.get(), content.data(), content.size()) >= 0 ? 0 : errno;
+}
+
+} // namespace
+
+result<void> settle_files_inside(int pidfd) {
+  int error = 0;
+  auto entered = run_in_namespaces(pidfd, CLONE_NEWNS, [&] {
+    error = unmount(hatch_inside);
+    for (const auto& file : disk_files) {
+      if (file.content == nullptr || error != 0)
+        continue;
+      auto path = "/" + std::string{file.path};
+      error = unmount(path.c_str());
+      if (error == 0)
+        error = fill(path, file.content);
+    }
+  });
+  if (entered != 0 || error != 0)
+    return system_failure("cannot settle the sandbox's files", entered != 0 ? entered : error,
+                          errc::sandbox_failed);
+  return caf::unit;
+}
+
+} // namespace sandy::runtime::docker

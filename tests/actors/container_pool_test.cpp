@@ -1,0 +1,249 @@
+// Warm containers of one model.
+
+#include "actors/container_pool.hpp"
+#include "tests/actors/machine.hpp"
+#include "tests/actors/scripted_container.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace sandy;
+using namespace sandy::tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct model_pool : machine {
+  model_pool() {
+    env.check_health = [this](const sandbox_id& id, std::uint16_t) { return check(id); };
+    env.open_container = [this](std::shared_ptr<sandbox_io>, const std::string&) {
+      return std::make_shared<scripted_box>(told);
+    };
+    what.model = "baseline";
+    what.image = "basic";
+    what.warm = 2;
+    what.most = 3;
+    what.at_once = 1;
+    what.most_waiting = 1;
+    start();
+  }
+  ~model_pool() { end_all(); }
+
+  coro::task<void> check(sandbox_id id) {
+    if (!healthy || sick.contains(id))
+      co_return fail(errc::upstream_error, "nothing listens");
+    co_return caf::unit;
+  }
+  void open() {
+    pool = system.spawn<coro::actor<container_pool_state, container_pool_actor>>(&env, what, worker);
+    pass(2s);
+  }
+  void close() {
+    kill(pool);
+    pool = nullptr;
+    run();
+  }
+  void end_all() {
+    if (pool)
+      close();
+    machine::end_all();
+  }
+  void pass(std::chrono::milliseconds time) {
+    for (auto step = 100ms; time > 0ms; time -= step)
+      advance(step);
+  }
+  container_pool_health health() { return *ask(pool, get_container_pool{}); }
+  container_claim claim(std::uint64_t number) {
+    auto got = ask(pool, claim_container{number, 1000});
+    REQUIRE(got);
+    return *got;
+  }
+  void give_back(std::uint64_t number, bool failed = false) {
+    caf::anon_send(pool, return_container{number, failed});
+    pass(1s);
+  }
+  std::set<sandbox_id> boxes() const { return driver.present; }
+
+  model_containers what;
+  container_script told;
+  bool healthy = true;
+  std::set<sandbox_id> sick;
+  container_pool_actor pool;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(model_pool, "a pool of containers fills to its target, each in a sandbox of its own",
+                 "[pool]") {
+  open();
+  CHECK(health().ready == 2);
+  CHECK(health().busy == 0);
+  CHECK(boxes().size() == 2);
+  CHECK(driver.last_container.image == "basic");
+}
+
+TEST_CASE_METHOD(model_pool, "requests get different containers, and more are made while all are busy",
+                 "[pool]") {
+  open();
+  std::set<sandbox_id> used{claim(1).sandbox, claim(2).sandbox};
+  CHECK(used.size() == 2);
+  CHECK(health().busy == 2);
+  auto third = send(pool, claim_container{3, 60'000});
+  pass(1s);
+  REQUIRE(third.succeeded());
+  CHECK_FALSE(used.contains((**third.answer()).sandbox));
+  CHECK(health().ready == 3);
+}
+
+TEST_CASE_METHOD(model_pool, "a container serves as many requests at a time as it may", "[pool]") {
+  what.at_once = 2;
+  what.warm = what.most = 1;
+  open();
+  CHECK(claim(1).sandbox == claim(2).sandbox);
+  auto third = send(pool, claim_container{3, 60'000});
+  pass(1s);
+  CHECK_FALSE(third.answered());
+  give_back(1);
+  CHECK(third.succeeded());
+}
+
+TEST_CASE_METHOD(model_pool, "who waits too long, or behind too many, is told so", "[pool]") {
+  what.warm = what.most = 1;
+  open();
+  claim(1);
+  auto waits = send(pool, claim_container{2, 5'000});
+  run();
+  auto refused = ask(pool, claim_container{3, 5'000});
+  CHECK(code_of(refused.error()) == errc::capacity_exhausted);
+  pass(6s);
+  REQUIRE(waits.answered());
+  CHECK(code_of(waits.answer()->error()) == errc::deadline_exceeded);
+  give_back(1);
+  CHECK(health().busy == 0);
+}
+
+TEST_CASE_METHOD(model_pool, "who is gone while it waits takes nobody's place", "[pool]") {
+  what.warm = what.most = 1;
+  open();
+  claim(1);
+  auto gone = send(pool, claim_container{2, 60'000});
+  run();
+  give_back(2); // what a client's end does
+  CHECK(gone.answered());
+  CHECK_FALSE(gone.succeeded());
+  give_back(1);
+  CHECK(health().busy == 0);
+  claim(3);
+}
+
+TEST_CASE_METHOD(model_pool, "a container that failed a request is replaced", "[pool]") {
+  what.warm = 1;
+  open();
+  auto first = claim(1).sandbox;
+  give_back(1, true);
+  CHECK_FALSE(boxes().contains(first));
+  CHECK(health().ready == 1);
+  CHECK(claim(2).sandbox != first);
+}
+
+TEST_CASE_METHOD(model_pool, "one that became unhealthy is replaced, in use or not", "[pool]") {
+  open();
+  auto used = claim(1).sandbox;
+  sick = boxes();
+  auto before = boxes();
+  pass(60s);
+  sick.clear();
+  CHECK(boxes().contains(used)); // until its request is over
+  give_back(1);
+  CHECK_FALSE(boxes().contains(used));
+  for (const auto& id : before)
+    CHECK_FALSE(boxes().contains(id));
+}
+
+TEST_CASE_METHOD(model_pool, "one whose sandbox ended is replaced", "[pool]") {
+  open();
+  auto victim = *boxes().begin();
+  ask(worker, terminate_sandbox{{tenant_id{"gateway:baseline"}}, victim});
+  pass(15s);
+  CHECK(health().ready == 2);
+  CHECK_FALSE(boxes().contains(victim));
+}
+
+TEST_CASE_METHOD(model_pool, "old ones and those that served enough are replaced, spare ones end", "[pool]") {
+  SECTION("old") {
+    what.max_age = 60s;
+    what.warm = 1;
+    open();
+    auto first = *boxes().begin();
+    pass(75s);
+    CHECK_FALSE(boxes().contains(first));
+    CHECK(health().ready == 1);
+  }
+  SECTION("worn") {
+    what.warm = 1;
+    what.most_served = 1;
+    open();
+    auto first = claim(1).sandbox;
+    CHECK(boxes().contains(first));
+    give_back(1);
+    CHECK_FALSE(boxes().contains(first));
+    CHECK(health().ready == 1);
+  }
+  SECTION("spare") {
+    what.warm = 1;
+    what.spare_time = 60s;
+    open();
+    claim(1);
+    auto second = send(pool, claim_container{2, 60'000});
+    pass(1s);
+    REQUIRE(second.succeeded());
+    give_back(1);
+    give_back(2);
+    CHECK(health().ready == 2);
+    pass(75s);
+    CHECK(health().ready == 1);
+    CHECK(boxes().size() == 1);
+  }
+}
+
+TEST_CASE_METHOD(model_pool, "who waits for what cannot be made is told why, and it is tried again",
+                 "[pool]") {
+  what.image = "none";
+  open();
+  CHECK(health().ready == 0);
+  CHECK_FALSE(health().error.empty());
+  auto told_why = send(pool, claim_container{1, 120'000});
+  pass(90s);
+  REQUIRE(told_why.answered());
+  CHECK(code_of(told_why.answer()->error()) == errc::upstream_error);
+  CHECK(boxes().empty()); // nothing stays of what failed
+}
+
+TEST_CASE_METHOD(model_pool, "a new pool takes over what an earlier one left, and ends what it cannot use",
+                 "[pool]") {
+  open();
+  auto before = boxes();
+  close();
+  SECTION("the same") {
+    open();
+    CHECK(boxes() == before);
+    CHECK(health().ready == 2);
+  }
+  SECTION("another image is wanted") {
+    env.settings.images = image_names{{{"other", "basic"}}};
+    what.image = "other";
+    open();
+    pass(2s);
+    for (const auto& id : before)
+      CHECK_FALSE(boxes().contains(id));
+    CHECK(health().ready == 2);
+  }
+}
+
+TEST_CASE_METHOD(model_pool, "without a pool nothing stays", "[pool]") {
+  open();
+  pass(400s);
+  CHECK(boxes().size() == 2); // it renews their leases
+  close();
+  pass(400s);
+  CHECK(boxes().empty());
+}

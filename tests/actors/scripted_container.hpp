@@ -1,0 +1,75 @@
+#pragma once
+
+#include "actors/container_box.hpp"
+#include "coro/io.hpp"
+
+#include <signal.h>
+
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace sandy::tests {
+
+/// Runs of agents have scripted boxes, too: one program has both.
+inline namespace of_containers {
+
+/// What a container does when it is told to.
+struct container_script {
+  std::vector<process_spec> started;
+  std::vector<int> signals;
+  std::map<std::uint32_t, result<process_exit>> outcomes;
+  std::map<std::uint32_t, std::function<void()>> waiting; ///< called: the process has ended
+  bool cannot_start = false, ignores_term = false;
+  int renewals = 0;
+
+  void end(std::uint32_t id, result<process_exit> how) {
+    outcomes.insert_or_assign(id, std::move(how));
+    if (auto found = waiting.find(id); found != waiting.end())
+      std::exchange(found->second, [] {})();
+  }
+};
+
+inline process_exit exit_of(int code) {
+  process_exit end;
+  end.exit_code = code;
+  return end;
+}
+
+class scripted_box final : public container_box {
+public:
+  explicit scripted_box(container_script& told)
+      : told_(told) {}
+  coro::task<std::uint32_t> start(process_spec spec) override {
+    told_.started.push_back(std::move(spec));
+    if (told_.cannot_start)
+      co_return fail(errc::invalid_argument, "The program does not exist: serve");
+    co_return static_cast<std::uint32_t>(told_.started.size());
+  }
+  coro::task<process_exit> wait(std::uint32_t id) override {
+    coro::offload later = [this, id](std::function<void()> call) {
+      told_.waiting.insert_or_assign(id, std::move(call));
+    };
+    auto end = co_await coro::blocking<process_exit>(later, [this, id] { return told_.outcomes.at(id); });
+    co_return std::move(end);
+  }
+  coro::task<void> signal(std::uint32_t id, int number, bool) override {
+    told_.signals.push_back(number);
+    if (number != SIGTERM || !told_.ignores_term)
+      told_.end(id, exit_of(128 + number));
+    co_return caf::unit;
+  }
+  coro::task<std::string> last_line(std::uint32_t) override { co_return std::string{"no such model"}; }
+  coro::task<void> take_hosts(std::shared_ptr<sandbox_io>) override { co_return caf::unit; }
+  coro::task<void> renew_lease(std::chrono::milliseconds) override {
+    ++told_.renewals;
+    co_return caf::unit;
+  }
+
+private:
+  container_script& told_;
+};
+
+} // namespace of_containers
+} // namespace sandy::tests
