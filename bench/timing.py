@@ -23,6 +23,10 @@ def p90(values):
     return statistics.quantiles(values, n=10)[-1]
 
 
+def p99(values):
+    return statistics.quantiles(values, n=100)[-1]
+
+
 def cpu_seconds(pid):
     """CPU time of a process and of its children that live, in ticks of the kernel (10 ms)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()

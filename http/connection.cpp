@@ -178,15 +178,20 @@ io_task<void> connection::peer_closed(std::size_t most) {
       receive(most);
       continue;
     }
-    // More bytes than we keep lie before the end. Only the kernel can see past them.
-    pollfd handle{socket_.native_handle(), POLLRDHUP, 0};
-    if (::poll(&handle, 1, 0) > 0 && (handle.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
+    // More bytes than we keep lie before the end.
+    if (has_peer_closed())
       co_return;
     io_timer pause{shard_->io_context.get_executor(), hang_up_poll};
     auto [ec] = co_await pause.async_wait(as_values);
     if (ec)
       co_return;
   }
+}
+
+bool connection::has_peer_closed() noexcept {
+  // Only the kernel can see past bytes that were not read.
+  pollfd handle{socket_.native_handle(), POLLRDHUP, 0};
+  return end_seen_ || (::poll(&handle, 1, 0) > 0 && (handle.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0);
 }
 
 io_task<void> connection::close_gently(std::chrono::milliseconds patience) {

@@ -53,6 +53,8 @@ public:
   /// Returns when the client has closed its side or is gone. Reads ahead, into the buffer, up to `most`
   /// bytes.
   io_task<void> peer_closed(std::size_t most);
+  /// Whether it has, now.
+  bool has_peer_closed() noexcept;
 
   /// Closes so that the client gets what was sent: a socket closed with unread bytes resets the connection,
   /// which can destroy the answer on its way. Reads and forgets for at most `patience`.

@@ -103,6 +103,8 @@ public:
   /// Returns when the client has closed its side (never, while it keeps the connection open). For racing
   /// against an answer.
   virtual io_task<void> hang_up() = 0;
+  /// Whether it has, now. Costs a system call: for whoever waits for something else and looks now and then.
+  virtual bool has_hung_up() noexcept = 0;
 
   /// Instead of an answer: from here on the connection is the handler's, for WebSockets and tunnels. Nothing
   /// of ours is sent on it, so the handler writes even the head of its 101; what the client sent behind its

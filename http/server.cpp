@@ -26,7 +26,7 @@ namespace {
 constexpr std::chrono::milliseconds stop_poll{5};
 constexpr std::chrono::milliseconds kill_patience{2'000};
 // For tunnels to end both their sides, and for streams of chats to say why they end, once the grace is over.
-constexpr std::chrono::milliseconds farewell{500};
+constexpr std::chrono::milliseconds farewell{1'000};
 
 std::chrono::milliseconds tick_for(const edge_limits& limits) {
   auto shortest =

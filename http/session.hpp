@@ -63,6 +63,7 @@ public:
   io_task<void> end_stream() override;
 
   io_task<void> hang_up() override;
+  bool has_hung_up() noexcept override { return connection_.has_peer_closed(); }
   connection& take_over() override;
   void begin_passed(const passed_answer& head) override;
   io_task<result<void>> flush() override;

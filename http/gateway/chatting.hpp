@@ -86,6 +86,7 @@ private:
   io_task<std::optional<T>> accompanied(io_task<T> work);
   static io_task<bool> rest(milliseconds time);
   io_task<void> client_leaves();
+  bool is_client_gone();
   io_task<bool> begin();
   io_task<bool> write(std::string_view text);
 
@@ -104,9 +105,10 @@ private:
   sse_lines lines_;
   std::string out_; ///< to be sent to the client
   trouble failure_;
-  bool begun_ = false; ///< something was sent to the client
-  bool died_ = false;  ///< the connection, before it said a word
-  bool gone_ = false;  ///< the client
+  bool begun_ = false;                            ///< something was sent to the client
+  bool died_ = false;                             ///< the connection, before it said a word
+  bool gone_ = false;                             ///< the client
+  std::optional<clock::time_point> closed_since_; ///< when it was first seen that it closed its side
   clock::time_point started_ = clock::now();
   clock::time_point asked_{};              ///< this backend
   clock::time_point last_sent_ = started_; ///< to the client

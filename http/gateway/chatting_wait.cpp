@@ -13,12 +13,23 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Most pieces come within this time. Watching the client as well costs more than passing one on does.
-constexpr milliseconds unwatched{50};
+// How often whoever waits for a backend looks for its client and at the server's end. Watching both all the
+// time would cost each token of a stream more than passing it on does.
+constexpr milliseconds glance{250};
 
 constexpr std::string_view ping = ": ping\n\n";
 
 } // namespace
+
+bool chatting::is_client_gone() {
+  if (!ex_.has_hung_up())
+    return false;
+  // A client that only closed its side of the connection still waits for a whole answer.
+  if (!closed_since_)
+    closed_since_ = clock::now();
+  gone_ = request_.stream || clock::now() - *closed_since_ >= ex_.server().limits.departure_grace;
+  return gone_;
+}
 
 /// What is left of a limit; at least a millisecond, because 0 would be for ever.
 milliseconds chatting::left(milliseconds limit, clock::time_point since) const {
@@ -59,32 +70,23 @@ io_task<void> chatting::client_leaves() {
 
 /// Waits until the backend says something, for as long as `limit`. The client gets its comments.
 io_task<chatting::event> chatting::something(milliseconds limit) {
-  using boost::asio::experimental::awaitable_operators::operator||;
   const auto since = clock::now();
-  auto status = co_await call_->wait(std::min(unwatched, left(limit, since)));
-  while (status == io_status::timed_out) {
+  for (;;) {
+    auto status = co_await call_->wait(std::min({glance, left(limit, since), until_comment()}));
+    if (status != io_status::timed_out)
+      co_return event::ready; // a connection that was closed says so when it is read from
     if (ex_.home().grace_over.came())
       co_return event::stopping;
-    auto time = left(limit, since);
-    if (time.count() <= 1)
-      co_return event::slow;
-    if (request_.stream && until_comment().count() <= 1) {
-      auto sent = co_await write(ping);
-      if (!sent)
-        co_return event::gone;
-    }
-    auto next = call_->wait(std::min(time, until_comment()));
-    auto leaving = client_leaves();
-    auto stopping = ex_.home().grace_over.wait();
-    auto first = co_await (std::move(next) || std::move(leaving) || std::move(stopping));
-    if (first.index() == 2)
-      co_return event::stopping;
-    gone_ = first.index() == 1;
-    if (gone_)
+    if (is_client_gone())
       co_return event::gone;
-    status = std::get<0>(first);
+    if (left(limit, since).count() <= 1)
+      co_return event::slow;
+    if (until_comment().count() > 1)
+      continue;
+    auto sent = co_await write(ping);
+    if (!sent)
+      co_return event::gone;
   }
-  co_return event::ready; // a connection that was closed says so when it is read from
 }
 
 /// Returns when the client is gone, or the server stops.

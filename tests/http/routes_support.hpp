@@ -85,6 +85,7 @@ public:
   io_task<result<void>> write(std::string_view bytes) override;
   io_task<void> end_stream() override;
   io_task<void> hang_up() override;
+  bool has_hung_up() noexcept override { return gone_; }
   http::connection& take_over() override;
   void begin_passed(const http::passed_answer& head) override;
   io_task<result<void>> flush() override { co_return caf::unit; }
