@@ -253,7 +253,7 @@ json agent_answer::chunk() const {
 io_task<result<void>> agent_answer::send(json delta, const char* finish_reason) {
   if (!request_.stream) {
     if (auto thought = delta.find("reasoning_content"); thought != delta.end())
-      reasoning_ += thought->get<std::string>();
+      keep_reasoning(reasoning_, thought->get_ref<const std::string&>());
     co_return caf::unit;
   }
   auto body = chunk();

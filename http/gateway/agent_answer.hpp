@@ -45,7 +45,7 @@ private:
   const chat_request& request_;
   chat_sink& sink_;
   agent_steps steps_;
-  std::string reasoning_; ///< for an answer that is no stream
+  std::string reasoning_; ///< for an answer that is no stream: its beginning
   nlohmann::json artifacts_ = nlohmann::json::array();
   sandbox_id box_; ///< empty: there is none
   std::chrono::steady_clock::time_point boxed_at_{};

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace sandy::http::gateway {
 
 using nlohmann::json;
@@ -141,6 +143,13 @@ std::string agent_steps::answer() const {
     return result_.empty() ? said_ : result_;
   auto why = error_.empty() ? std::string{"it did not say why"} : error_;
   return (result_.empty() ? std::string{} : result_ + "\n\n") + "The agent failed: " + why;
+}
+
+void keep_reasoning(std::string& kept, std::string_view more) {
+  auto room = most_reasoning - std::min(kept.size(), most_reasoning);
+  if (more.size() > room)
+    more = more.substr(0, codec::utf8_prefix(more.substr(0, room)));
+  kept.append(more);
 }
 
 } // namespace sandy::http::gateway

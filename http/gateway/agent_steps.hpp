@@ -38,4 +38,9 @@ private:
   std::uint64_t output_tokens_ = 0;
 };
 
+/// Adds to what is kept of an agent's reasoning, whole characters up to `most_reasoning` in all: agents print
+/// as much as they like.
+void keep_reasoning(std::string& kept, std::string_view more);
+inline constexpr std::size_t most_reasoning = 1 << 20;
+
 } // namespace sandy::http::gateway

@@ -56,6 +56,14 @@ result<duel> arena_book::close(const vote& cast, clock::time_point now, unix_mil
   return held.what;
 }
 
+void arena_book::reopen(const vote& cast) {
+  std::scoped_lock lock{mutex_};
+  if (auto found = duels_.find(cast.prompt_id); found != duels_.end())
+    found->second.voted = false;
+  if (auto found = votes_.find(cast.user); found != votes_.end() && !found->second.empty())
+    found->second.pop_back();
+}
+
 std::string prompt_hash(std::string_view prompt) {
   std::string normal;
   for (char c : codec::lower(codec::trim(prompt))) {

@@ -38,6 +38,8 @@ public:
   /// What `close` may refuse: see errors. Fails with file_not_found (unknown or too old), conflict (voted
   /// already), invalid_argument (too soon), rate_limited, forbidden (a session that has just begun).
   result<duel> close(const vote& cast, clock::time_point now = clock::now(), unix_millis wall = unix_now());
+  /// Undoes a vote that `close` took: its duel may be voted on again, and its voter has one vote more.
+  void reopen(const vote& cast);
 
 private:
   struct entry {

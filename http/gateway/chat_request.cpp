@@ -81,6 +81,15 @@ void make_text(json& part) {
   part = {{"type", "text"}, {"text", std::move(text)}};
 }
 
+/// A URL, or an object that has one.
+bool names_image(const json& part) {
+  auto image = part.find("image_url");
+  if (image == part.end() || !image->is_object())
+    return image != part.end() && image->is_string();
+  auto url = image->find("url");
+  return url != image->end() && url->is_string();
+}
+
 void read_part(json& part, const json& where, problems_of& problems) {
   if (!part.is_object() || !part.contains("type") || !part["type"].is_string()) {
     problems.add(where, "Input should be a part with a type", "dict_type");
@@ -93,9 +102,8 @@ void read_part(json& part, const json& where, problems_of& problems) {
   };
   if (type == "text" && !is("text", json::value_t::string))
     problems.add(where, "Field required: text", "missing");
-  else if (type == "image_url" && !is("image_url", json::value_t::object) &&
-           !is("image_url", json::value_t::string))
-    problems.add(where, "Field required: image_url", "missing");
+  else if (type == "image_url" && !names_image(part))
+    problems.add(where, "Field required: image_url, a string or an object with a url", "missing");
   else if (type == "file" && !is("file", json::value_t::object))
     problems.add(where, "Field required: file", "missing");
   else if (type == "file" &&

@@ -150,6 +150,27 @@ io_task<result<void>> tell_scoring(exchange& ex, client::url where, json body) {
   co_return caf::unit;
 }
 
+/// A vote that does not count until `keep`: nobody may lose it to a service that does not answer, or to a
+/// client who hangs up and asks again.
+class provisional_vote {
+public:
+  provisional_vote(gateway::arena_book& book, const gateway::vote& cast)
+      : book_(book)
+      , cast_(cast) {}
+  provisional_vote(const provisional_vote&) = delete;
+  provisional_vote& operator=(const provisional_vote&) = delete;
+  ~provisional_vote() {
+    if (!kept_)
+      book_.reopen(cast_);
+  }
+  void keep() noexcept { kept_ = true; }
+
+private:
+  gateway::arena_book& book_;
+  const gateway::vote& cast_;
+  bool kept_ = false;
+};
+
 io_task<result<void>> cast_vote(exchange& ex) {
   auto body = co_await read_json(ex);
   if (!body)
@@ -161,6 +182,7 @@ io_task<result<void>> cast_vote(exchange& ex) {
   auto closed = models.arena().close(*cast);
   if (!closed)
     co_return std::move(closed.error());
+  provisional_vote counted{models.arena(), *cast};
   if (models.scoring()) {
     auto told = co_await tell_scoring(ex, *models.scoring(),
                                       {{"prompt_id", cast->prompt_id},
@@ -172,6 +194,7 @@ io_task<result<void>> cast_vote(exchange& ex) {
     if (!told)
       co_return told;
   }
+  counted.keep();
   co_await ex.reply(200,
                     {{"status", "recorded"}, {"model_a", closed->model_a}, {"model_b", closed->model_b}});
   co_return answered();

@@ -77,10 +77,19 @@ header_list headers_of(exchange& ex, const gateway::chat_ids& ids) {
   return extra;
 }
 
+std::string no_model_in_messages(const std::string& why) {
+  auto body = json::parse(wire::messages_error(fail(errc::route_not_found, why)));
+  body["error"]["code"] = "model_not_found";
+  return body.dump();
+}
+
+std::string no_model_in_responses(const std::string& why) { return no_model_body(why).dump(); }
+
 using reader = result<translated> (*)(exchange& ex, const json& body);
+using no_model_words = std::string (*)(const std::string& why);
 
 /// Answers a request of a dialect.
-template <reader Read, gateway::translated_sink::error_body Errors>
+template <reader Read, gateway::translated_sink::error_body Errors, no_model_words NoModel>
 io_task<result<void>> answer_in(exchange& ex) {
   auto& models = *ex.server().models;
   gateway::translated_sink refusals{ex, nullptr, Errors, {}};
@@ -103,7 +112,7 @@ io_task<result<void>> answer_in(exchange& ex) {
   }
   const auto* model = models.route(*request);
   if (model == nullptr) {
-    co_await reply_no_model(ex, *request);
+    co_await ex.reply_bytes(404, "application/json", NoModel(no_model_text(*request)));
     co_return answered();
   }
   auto ids = gateway::ids_of(ex, request->debug);
@@ -117,11 +126,12 @@ io_task<result<void>> answer_in(exchange& ex) {
 } // namespace
 
 void add_dialect_routes(std::vector<route>& table) {
-  table.insert(table.end(),
-               {{"POST", "/v1/messages", gated<answer_in<from_messages, wire::messages_error>>, false,
-                 request_cost::stream},
-                {"POST", "/v1/responses", gated<answer_in<from_responses, wire::responses_error>>, false,
-                 request_cost::stream}});
+  table.insert(table.end(), {{"POST", "/v1/messages",
+                              gated<answer_in<from_messages, wire::messages_error, no_model_in_messages>>,
+                              false, request_cost::stream},
+                             {"POST", "/v1/responses",
+                              gated<answer_in<from_responses, wire::responses_error, no_model_in_responses>>,
+                              false, request_cost::stream}});
 }
 
 } // namespace sandy::http::routes

@@ -57,9 +57,12 @@ io_task<void> reply_problems(exchange& ex, json problems) {
                           {"error", {{"code", "validation_failed"}, {"message", std::move(text)}}}});
 }
 
+std::string no_model_text(const gateway::chat_request& request) {
+  return request.competitor.empty() ? "This server has no models" : "There is no competitor of that id";
+}
+
 io_task<void> reply_no_model(exchange& ex, const gateway::chat_request& request) {
-  co_await ex.reply(404, no_model_body(request.competitor.empty() ? "This server has no models"
-                                                                  : "There is no competitor of that id"));
+  co_await ex.reply(404, no_model_body(no_model_text(request)));
 }
 
 } // namespace sandy::http::routes

@@ -34,6 +34,9 @@ nlohmann::json no_model_body(const std::string& text);
 /// Answers a chat that has mistakes: the list of them.
 io_task<void> reply_problems(exchange& ex, nlohmann::json problems);
 
+/// Why there is no model for a chat.
+std::string no_model_text(const gateway::chat_request& request);
+
 /// Answers a chat for which there is no model.
 io_task<void> reply_no_model(exchange& ex, const gateway::chat_request& request);
 

@@ -1,5 +1,6 @@
 // The parts of the gateway that know nothing of sockets.
 
+#include "http/gateway/agent_steps.hpp"
 #include "http/gateway/arena.hpp"
 #include "http/gateway/artifacts.hpp"
 #include "http/gateway/chat_request.hpp"
@@ -205,6 +206,29 @@ TEST_CASE("files become text, as much of it as models take", "[gateway]") {
   CHECK(text_of({{"file_id", "file-1"}}) == json{{"type", "file"}, {"file", {{"file_id", "file-1"}}}});
 }
 
+TEST_CASE("images are named by a text or by an object with one", "[gateway]") {
+  for (const auto* image : {R"("https://x/1.png")", R"({"url":"https://x/1.png","detail":"low"})"}) {
+    json problems;
+    CHECK(read_chat(
+        std::string{
+            R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":)"} +
+            image + "}]}]}",
+        problems));
+  }
+}
+
+TEST_CASE("of an agent's reasoning a beginning is kept, in whole characters", "[gateway]") {
+  std::string kept(most_reasoning - 3, 'x');
+  keep_reasoning(kept, "aüü");
+  CHECK(kept.size() == most_reasoning);
+  CHECK(kept.ends_with("xaü"));
+  keep_reasoning(kept, "more");
+  CHECK(kept.size() == most_reasoning);
+  kept.resize(most_reasoning - 1);
+  keep_reasoning(kept, "üü");
+  CHECK(kept.size() == most_reasoning - 1);
+}
+
 TEST_CASE("every mistake of a chat is found", "[gateway]") {
   struct {
     const char* text;
@@ -220,6 +244,14 @@ TEST_CASE("every mistake of a chat is found", "[gateway]") {
       {R"({"model":"m","messages":[{"role":"user","content":7}]})", R"(["body","messages",0,"content"])"},
       {R"({"model":"m","messages":[{"role":"user","content":[7]}]})", R"(["body","messages",0,"content",0])"},
       {R"({"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]})",
+       R"(["body","messages",0,"content",0])"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]})",
+       R"(["body","messages",0,"content",0])"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":7}]}]})",
+       R"(["body","messages",0,"content",0])"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})",
+       R"(["body","messages",0,"content",0])"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":7}}]}]})",
        R"(["body","messages",0,"content",0])"},
       {R"({"model":"m","messages":[{"role":"user"}],"temperature":-1})", R"(["body","temperature"])"},
       {R"({"model":"m","messages":[{"role":"user"}],"top_p":2})", R"(["body","top_p"])"},
@@ -311,6 +343,11 @@ TEST_CASE("a duel has one vote, neither too soon nor too late nor too often", "[
   for (int i = 1; i < 50; ++i)
     CHECK(cast("p" + std::to_string(i), 12s));
   CHECK(code_of(cast("p50", 13s).error()) == errc::rate_limited);
+  book.reopen({"p49", "A", "somebody"}); // it could not be passed on
+  CHECK(cast("p49", 13s));
+  CHECK(code_of(cast("p49", 13s).error()) == errc::conflict);
+  CHECK(code_of(cast("p50", 13s).error()) == errc::rate_limited); // it counts once
   CHECK(code_of(cast("p50", 61min).error()) == errc::file_not_found);
+  book.reopen({"p49", "A", "somebody"}); // of one that is forgotten
   CHECK(prompt_hash(" Hello \n World ") == prompt_hash("hello world"));
 }

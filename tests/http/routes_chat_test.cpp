@@ -71,6 +71,25 @@ TEST_CASE_METHOD(chats, "a model of the server's own answers whole, in a stream,
         std::string::npos);
 }
 
+TEST_CASE_METHOD(chats, "that there is no such competitor is said in the words of each dialect", "[routes]") {
+  auto asking = [](const char* more) {
+    return std::string{R"({"model":"own","competitor_id":"nobody",)"} + more + "}";
+  };
+  const auto* talk = R"("messages":[{"role":"user","content":"hi"}])";
+  auto& chat = call("POST", "/v1/chat/completions", asking(talk));
+  CHECK((chat.status == 404 && chat.json()["error"]["code"] == "model_not_found"));
+  auto& message = call("POST", "/v1/messages", asking((R"("max_tokens":5,)" + std::string{talk}).c_str()));
+  CHECK(message.status == 404);
+  CHECK(message.json()["type"] == "error");
+  CHECK(message.json()["error"]["type"] == "not_found_error");
+  CHECK(message.json()["error"]["code"] == "model_not_found");
+  CHECK(message.json()["detail"] == "There is no competitor of that id");
+  auto& response = call("POST", "/v1/responses", asking(R"("input":"hi")"));
+  CHECK(response.status == 404);
+  CHECK(response.json()["error"]["type"] == "invalid_request_error");
+  CHECK(response.json()["error"]["code"] == "model_not_found");
+}
+
 TEST_CASE_METHOD(chats, "a sandbox does not chat with its own token", "[routes]") {
   auto& refused = request("POST", "/v1/chat/completions", hello);
   refused.asker = {tenant_id{"acme"}, living};

@@ -226,7 +226,7 @@ TEST_CASE("answers that are none fail", "[wire]") {
   responses_answer responses{head_with()};
   std::string out;
   for (auto text :
-       {"7", "[]", "{}", R"({"choices": 3})", R"({"error": {"message": "No."}})", R"({"error": "No."})",
+       {"7", "[]", R"({"error": {"message": "No."}})", R"({"error": "No."})",
         R"({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "x"}}]}}]})",
         R"({"choices": [{"delta": {"tool_calls": [{"index": 100000, "function": {"name": "x"}}]}}]})"}) {
     INFO(text);
@@ -235,6 +235,10 @@ TEST_CASE("answers that are none fail", "[wire]") {
       REQUIRE_FALSE(outcome);
       CHECK(code_of(outcome.error()) == errc::upstream_error);
     }
+  }
+  for (auto text : {"{}", R"({"choices": 3})"}) {
+    CHECK_FALSE(messages_answer{thinking}.whole(json::parse(text)));
+    CHECK_FALSE(responses_answer{head_with()}.whole(json::parse(text)));
   }
   CHECK_FALSE(messages_answer{thinking}.whole(
       completion({{"tool_calls", json::array({call_of("a", "b", "[]")})}}, "stop")));
@@ -282,12 +286,51 @@ TEST_CASE("a sign of life begins the stream, and nothing is said twice", "[wire]
         std::vector<std::string>{"response.created", "response.in_progress", "response.completed"});
 }
 
+TEST_CASE("a stream may have events that are no chunks", "[wire]") {
+  const std::vector<json> chunks{json::object(),
+                                 json::parse(R"({"type": "screenshot", "data": {"url": "x"}})"),
+                                 chat_delta({{"content", "Hi"}}), json::parse(R"({"choices": null})"),
+                                 chat_delta(json::object(), "stop")};
+  auto messages = streamed(messages_answer{thinking}, chunks);
+  CHECK(types_of(messages) == std::vector<std::string>{"message_start", "content_block_start",
+                                                       "content_block_delta", "content_block_stop",
+                                                       "message_delta", "message_stop"});
+  auto responses = streamed(responses_answer{head_with()}, chunks);
+  CHECK(responses.back().event == "response.completed");
+  CHECK(responses.back().data["response"]["output"][0]["content"][0]["text"] == "Hi");
+}
+
+TEST_CASE("a model that begins item after item is stopped", "[wire]") {
+  responses_answer stream{head_with()};
+  std::string out;
+  std::size_t items = 0;
+  for (; items < 2 * responses_answer::items_max; ++items) {
+    out.clear();
+    if (!stream.chunk(chat_delta({{items % 2 == 0 ? "content" : "reasoning_content", "x"}}), out))
+      break;
+  }
+  CHECK(items == responses_answer::items_max);
+
+  auto calls = json::array();
+  for (std::size_t i = 0; i < 2 * responses_answer::items_max; ++i) {
+    calls.push_back(call_of("c" + std::to_string(i), "f", "{}"));
+    calls.back()["index"] = i % 2;
+  }
+  responses_answer calling{head_with()};
+  auto outcome = calling.chunk(chat_delta({{"tool_calls", calls}}), out);
+  REQUIRE_FALSE(outcome);
+  CHECK(code_of(outcome.error()) == errc::upstream_error);
+  out.clear();
+  calling.fail(outcome.error(), out); // it can still be told
+  CHECK(events_of(out).back().event == "response.failed");
+}
+
 TEST_CASE("the kept answer of a stream is bounded", "[wire]") {
   responses_answer stream{head_with()};
   std::string out;
-  auto chunk = chat_delta({{"content", std::string(responses_answer::answer_bytes_max, 'x')}});
+  auto chunk = chat_delta({{"content", std::string(responses_answer::answer_bytes_max - 4096, 'x')}});
   REQUIRE(stream.chunk(chunk, out));
-  CHECK_FALSE(stream.chunk(chat_delta({{"content", "x"}}), out));
+  CHECK_FALSE(stream.chunk(chat_delta({{"content", std::string(4096, 'x')}}), out));
 }
 
 TEST_CASE("errors have the shape of each dialect, and a detail", "[wire]") {

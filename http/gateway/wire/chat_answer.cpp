@@ -93,9 +93,7 @@ result<chat_piece> read_chat_piece(const json& chunk) {
   chat_piece piece;
   piece.usage = usage_of(member(chunk, "usage"));
   const auto& choices = member(chunk, "choices");
-  if (!choices.is_array())
-    return fail(errc::upstream_error, "The model's answer has no choices");
-  if (choices.empty())
+  if (!choices.is_array() || choices.empty())
     return piece;
   const auto& choice = choices.front();
   const auto& delta = member(choice, member(choice, "delta").is_null() ? "message" : "delta");
@@ -111,6 +109,13 @@ result<chat_piece> read_chat_piece(const json& chunk) {
   piece.finish = text_of(member(choice, "finish_reason"));
   piece.stop_sequence = text_of(member(choice, "stop_reason"));
   return piece;
+}
+
+result<chat_piece> read_chat_answer(const json& completion) {
+  auto read = read_chat_piece(completion);
+  if (read && !member(completion, "choices").is_array())
+    return fail(errc::upstream_error, "The model's answer has no choices");
+  return read;
 }
 
 } // namespace sandy::http::gateway::wire

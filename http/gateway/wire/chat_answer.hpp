@@ -44,9 +44,12 @@ bool begins_call(const tool_piece& piece, const tool_piece& last);
 /// Most calls of tools in one answer.
 inline constexpr std::size_t tool_calls_max = 256;
 
-/// Reads a chunk (`choices[0].delta`) or a whole answer (`choices[0].message`). Models are trusted with
-/// nothing: fields of a wrong type read as absent. Fails with upstream_error for what is no answer at all and
-/// for an answer that is an error.
+/// Reads a chunk (`choices[0].delta`). Models are trusted with nothing: fields of a wrong type read as
+/// absent. One without `choices` adds nothing: streams have events of other kinds, too. Fails with
+/// upstream_error for what is no object and for an error.
 result<chat_piece> read_chat_piece(const nlohmann::json& chunk);
+
+/// Reads a whole answer (`choices[0].message`). Fails as `read_chat_piece`, and without `choices`.
+result<chat_piece> read_chat_answer(const nlohmann::json& completion);
 
 } // namespace sandy::http::gateway::wire

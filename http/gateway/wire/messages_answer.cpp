@@ -58,7 +58,7 @@ std::string call_id(const messages_answer_head& head, const tool_piece& piece, s
 } // namespace
 
 result<json> messages_answer::whole(const json& completion) {
-  auto read = read_chat_piece(completion);
+  auto read = read_chat_answer(completion);
   if (!read)
     return read.error();
   auto message = message_json(head_, read->usage.value_or(token_usage{}));

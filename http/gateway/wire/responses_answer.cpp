@@ -27,6 +27,8 @@ json output_text(std::string text) {
           {"logprobs", json::array()}};
 }
 
+caf::error too_long() { return sandy::fail(errc::upstream_error, "The model's answer is too long"); }
+
 json summary_text(std::string text) { return {{"type", "summary_text"}, {"text", std::move(text)}}; }
 
 } // namespace
@@ -45,8 +47,11 @@ responses_answer::responses_answer(responses_answer_head head)
 
 result<json> responses_answer::whole(const json& completion) {
   std::string events; // nobody reads them: the response is what they come to
-  if (auto read = chunk(completion, events); !read)
+  auto read = read_chat_answer(completion);
+  if (!read)
     return read.error();
+  if (auto taken = take(std::move(*read), events); !taken)
+    return taken.error();
   finish(events);
   return std::move(response_);
 }
@@ -55,21 +60,27 @@ result<void> responses_answer::chunk(const json& chunk, std::string& out) {
   auto read = read_chat_piece(chunk);
   if (!read)
     return read.error();
+  return take(std::move(*read), out);
+}
+
+result<void> responses_answer::take(chat_piece read, std::string& out) {
   begin(out);
-  if (read->usage)
-    response_["usage"] = usage_json(*read->usage);
-  if (!read->finish.empty())
-    finish_ = std::move(read->finish);
-  bytes_ += read->text.size() + read->reasoning.size();
-  for (const auto& piece : read->tools)
+  if (read.usage)
+    response_["usage"] = usage_json(*read.usage);
+  if (!read.finish.empty())
+    finish_ = std::move(read.finish);
+  bytes_ += read.text.size() + read.reasoning.size();
+  for (const auto& piece : read.tools)
     bytes_ += piece.arguments.size() + piece.name.size() + piece.id.size();
   if (bytes_ > answer_bytes_max)
-    return sandy::fail(errc::upstream_error, "The model's answer is too long");
-  if (head_.summary && !read->reasoning.empty())
-    text_delta(kind::reasoning, std::move(read->reasoning), out);
-  if (!read->text.empty())
-    text_delta(kind::message, std::move(read->text), out);
-  for (const auto& piece : read->tools)
+    return too_long();
+  if (head_.summary && !read.reasoning.empty())
+    if (auto told = text_delta(kind::reasoning, std::move(read.reasoning), out); !told)
+      return told.error();
+  if (!read.text.empty())
+    if (auto told = text_delta(kind::message, std::move(read.text), out); !told)
+      return told.error();
+  for (const auto& piece : read.tools)
     if (auto added = add(piece, out); !added)
       return added.error();
   return caf::unit;
@@ -125,12 +136,16 @@ json responses_answer::place() const {
   return {{"item_id", item_.at("id")}, {"output_index", response_.at("output").size()}};
 }
 
-void responses_answer::open(kind which, json item, std::string& out) {
+result<void> responses_answer::open(kind which, json item, std::string& out) {
   close(out);
+  bytes_ += item_bytes;
+  if (response_["output"].size() >= items_max || bytes_ > answer_bytes_max)
+    return too_long();
   open_ = which;
   item_ = std::move(item);
   item_["status"] = "in_progress";
   event("response.output_item.added", {{"output_index", response_["output"].size()}, {"item", item_}}, out);
+  return caf::unit;
 }
 
 void responses_answer::close(std::string& out) {
@@ -153,15 +168,15 @@ void responses_answer::close(std::string& out) {
   response_["output"].push_back(std::exchange(item_, {}));
 }
 
-void responses_answer::text_delta(kind which, std::string text, std::string& out) {
+result<void> responses_answer::text_delta(kind which, std::string text, std::string& out) {
   auto reasoning = which == kind::reasoning;
   if (open_ != which) {
-    if (reasoning)
-      open(which, {{"type", "reasoning"}, {"id", item_id("rs_")}, {"summary", json::array()}}, out);
-    else
-      open(which,
-           {{"type", "message"}, {"id", item_id("msg_")}, {"role", "assistant"}, {"content", json::array()}},
-           out);
+    json item{{"type", "reasoning"}, {"id", item_id("rs_")}, {"summary", json::array()}};
+    if (!reasoning)
+      item = {
+          {"type", "message"}, {"id", item_id("msg_")}, {"role", "assistant"}, {"content", json::array()}};
+    if (auto opened = open(which, std::move(item), out); !opened)
+      return opened;
     auto added = place();
     added[reasoning ? "summary_index" : "content_index"] = 0;
     added["part"] = reasoning ? summary_text("") : output_text("");
@@ -176,6 +191,7 @@ void responses_answer::text_delta(kind which, std::string text, std::string& out
     delta["logprobs"] = json::array();
   event(reasoning ? "response.reasoning_summary_text.delta" : "response.output_text.delta", std::move(delta),
         out);
+  return caf::unit;
 }
 
 void responses_answer::close_reasoning(std::string& out) {
@@ -209,7 +225,9 @@ result<void> responses_answer::add(const tool_piece& piece, std::string& out) {
     tool_ = head_.tools.called(piece.name);
     call_ = {piece.index, piece.id};
     auto id = item_id(call_prefix(tool_.kind));
-    open(kind::tool, call_item(tool_, id, piece.id.empty() ? "call_" + id : piece.id), out);
+    auto item = call_item(tool_, id, piece.id.empty() ? "call_" + id : piece.id);
+    if (auto opened = open(kind::tool, std::move(item), out); !opened)
+      return opened;
   }
   text_ += piece.arguments;
   if (tool_.kind == tool_kind::function && !piece.arguments.empty()) {

@@ -22,10 +22,11 @@ struct responses_answer_head {
 };
 
 /// Chat completions as responses, and their chunks as the events of Responses. Keeps the answer, which the
-/// last event repeats: at most `answer_bytes_max` of it.
+/// last event repeats: at most `answer_bytes_max` of it, in at most `items_max` items.
 class responses_answer final : public translation {
 public:
   static constexpr std::size_t answer_bytes_max = 32 * 1024 * 1024;
+  static constexpr std::size_t items_max = 1024;
 
   explicit responses_answer(responses_answer_head head);
 
@@ -38,13 +39,15 @@ public:
 
 private:
   enum class kind { none, reasoning, message, tool };
+  static constexpr std::size_t item_bytes = 2048; ///< what an item takes beside its text, about
 
   void begin(std::string& out);
   void event(std::string_view type, nlohmann::json body, std::string& out);
   void lifecycle(std::string_view type, std::string& out);
-  void text_delta(kind which, std::string text, std::string& out);
+  result<void> take(chat_piece read, std::string& out);
+  result<void> text_delta(kind which, std::string text, std::string& out);
   result<void> add(const tool_piece& piece, std::string& out);
-  void open(kind which, nlohmann::json item, std::string& out);
+  result<void> open(kind which, nlohmann::json item, std::string& out);
   void close(std::string& out);
   void close_reasoning(std::string& out);
   void close_message(std::string& out);
