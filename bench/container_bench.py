@@ -79,6 +79,6 @@ def _first_token_ms(link):
     pieces = link.stream("POST", PATH, QUESTION)
     first = next(pieces)
     taken = (time.perf_counter() - begun) * 1000
-    if not first.startswith(b"data: {") or b"[DONE]" not in b"".join(pieces):
+    if not first.startswith(b"data: {") or b"[DONE]" not in first + b"".join(pieces):
         raise RuntimeError(f"the model answered {first!r}")
     return taken

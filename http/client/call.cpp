@@ -213,6 +213,8 @@ result<call::piece> call::take() {
     ended_ = true;
     return piece{{}, true};
   }
+  if (expired())
+    return too_slow();
   if (head.chunked)
     return take_chunks();
   if (up_->unread().empty()) {

@@ -14,9 +14,12 @@
 
 namespace sandy::http::codec {
 
-/// The deepest nesting that a request may have: clients use three levels, parsers of hostile input need a
-/// bound.
+/// The deepest nesting that JSON of others may have: clients use three levels, parsers of hostile input need
+/// a bound.
 inline constexpr std::size_t max_json_depth = 64;
+
+/// JSON that somebody else wrote; discarded when it is none, or nested too deeply.
+nlohmann::json parse_untrusted(std::string_view text);
 
 /// The body as a JSON object; nothing but white space, and `null`, mean {}. Fails with invalid_argument for
 /// what is no JSON and with validation_failed for JSON that is no object.

@@ -218,7 +218,7 @@ io_task<result<void>> agent_answer::finish() {
     body["object"] = "chat.completion";
     body["choices"] = {{{"index", 0}, {"message", std::move(message)}, {"finish_reason", "stop"}}};
     body["usage"] = std::move(used);
-    co_await sink_.answer(std::move(body));
+    co_await sink_.answer(body.dump(-1, ' ', false, json::error_handler_t::replace));
     co_return caf::unit;
   }
   auto sent = co_await send({{"content", steps_.answer()}});

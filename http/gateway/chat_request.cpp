@@ -2,6 +2,7 @@
 
 #include "http/codec/base64.hpp"
 #include "http/codec/fields.hpp"
+#include "http/codec/members.hpp"
 #include "http/codec/utf8.hpp"
 
 #include <algorithm>
@@ -21,13 +22,15 @@ constexpr std::size_t most_file_text = 100'000;
 constexpr std::array<std::string_view, 6> roles{"system", "user",      "assistant",
                                                 "tool",   "developer", "function"};
 
-/// Collects what is wrong with a request.
+/// Collects what is wrong with a request, and notes whether it is forwarded otherwise than it came.
 class problems_of {
 public:
-  explicit problems_of(json& list)
-      : list_(list) {
+  problems_of(json& list, bool& changed)
+      : list_(list)
+      , changed_(changed) {
     list_ = json::array();
   }
+  void changed() { changed_ = true; }
   void add(json where, std::string_view what, std::string_view type) {
     where.insert(where.begin(), "body");
     list_.push_back({{"type", type}, {"loc", std::move(where)}, {"msg", what}});
@@ -36,11 +39,18 @@ public:
 
 private:
   json& list_;
+  bool& changed_;
 };
 
-void drop_nulls(json& object) {
-  for (auto it = object.begin(); it != object.end();)
-    it = it->is_null() ? object.erase(it) : std::next(it);
+void drop_nulls(json& object, problems_of& problems) {
+  for (auto it = object.begin(); it != object.end();) {
+    if (!it->is_null()) {
+      ++it;
+      continue;
+    }
+    it = object.erase(it);
+    problems.changed();
+  }
 }
 
 /// The first so many characters of UTF-8 text.
@@ -95,7 +105,7 @@ void read_part(json& part, const json& where, problems_of& problems) {
     problems.add(where, "Input should be a part with a type", "dict_type");
     return;
   }
-  drop_nulls(part);
+  drop_nulls(part, problems);
   const auto& type = part["type"].get_ref<const std::string&>();
   auto is = [&](const char* name, json::value_t wanted) {
     return part.contains(name) && part[name].type() == wanted;
@@ -107,8 +117,10 @@ void read_part(json& part, const json& where, problems_of& problems) {
   else if (type == "file" && !is("file", json::value_t::object))
     problems.add(where, "Field required: file", "missing");
   else if (type == "file" &&
-           part["file"].contains("content")) // else it is one that the model knows by its id
+           part["file"].contains("content")) { // else it is one that the model knows by its id
     make_text(part);
+    problems.changed();
+  }
 }
 
 void read_message(json& message, const json& where, problems_of& problems) {
@@ -116,7 +128,7 @@ void read_message(json& message, const json& where, problems_of& problems) {
     problems.add(where, "Input should be a valid dictionary", "dict_type");
     return;
   }
-  drop_nulls(message);
+  drop_nulls(message, problems);
   auto at = [&](auto... path) {
     auto full = where;
     (full.push_back(path), ...);
@@ -172,8 +184,10 @@ void read_number(json& body, const char* name, double low, std::optional<double>
   else if (high && *value > *high)
     problems.add({name}, "Input should be less than or equal to " + std::to_string(static_cast<int>(*high)),
                  "less_than_equal");
-  else if (found->is_string())
+  else if (found->is_string()) {
     *found = whole ? json(static_cast<std::int64_t>(*value)) : json(*value);
+    problems.changed();
+  }
 }
 
 bool read_switch(json& body, const char* name, problems_of& problems) {
@@ -181,8 +195,10 @@ bool read_switch(json& body, const char* name, problems_of& problems) {
   if (found == body.end())
     return false;
   if (found->is_string())
-    if (auto truth = codec::loose_boolean(found->get_ref<const std::string&>()))
+    if (auto truth = codec::loose_boolean(found->get_ref<const std::string&>())) {
       *found = *truth;
+      problems.changed();
+    }
   if (!found->is_boolean()) {
     problems.add({name}, "Input should be a valid boolean", "bool_type");
     return false;
@@ -208,12 +224,10 @@ std::string read_text(json& body, const char* name, problems_of& problems) {
   return {};
 }
 
-} // namespace
-
-result<chat_request> understand_chat(json body, json& problems) {
+result<chat_request> understand(json body, json& problems, bool& changed) {
   chat_request made;
-  problems_of wrong{problems};
-  drop_nulls(body);
+  problems_of wrong{problems, changed};
+  drop_nulls(body, wrong);
   made.model = read_text(body, "model", wrong);
   if (!body.contains("model"))
     wrong.add({"model"}, "Field required", "missing");
@@ -227,7 +241,8 @@ result<chat_request> understand_chat(json body, json& problems) {
   for (const auto* name : {"competitor_id", "competitorId"}) {
     if (auto text = read_text(body, name, wrong); made.competitor.empty())
       made.competitor = std::move(text);
-    body.erase(name);
+    if (body.erase(name) > 0)
+      wrong.changed();
   }
   if (wrong.any())
     return fail(errc::validation_failed, "The chat has mistakes");
@@ -235,11 +250,30 @@ result<chat_request> understand_chat(json body, json& problems) {
   return made;
 }
 
-result<chat_request> read_chat(std::string_view text, json& problems) {
+/// Of members with the same name the last one counts here, and perhaps the first one elsewhere.
+bool has_duplicates(std::string_view object, std::size_t members) {
+  std::size_t written = 0;
+  codec::each_member(object, [&](auto, auto) { ++written; });
+  return written != members;
+}
+
+} // namespace
+
+result<chat_request> understand_chat(json body, json& problems) {
+  auto changed = false;
+  return understand(std::move(body), problems, changed);
+}
+
+result<chat_request> read_chat(std::string text, json& problems) {
   auto body = codec::parse_object(text);
   if (!body)
     return std::move(body.error());
-  return understand_chat(std::move(*body), problems);
+  auto changed =
+      text.find('\0') != text.npos || has_duplicates(text, body->size()); // the parser ends at a zero byte
+  auto made = understand(std::move(*body), problems, changed);
+  if (made && !changed)
+    made->text = std::move(text);
+  return made;
 }
 
 } // namespace sandy::http::gateway

@@ -61,9 +61,11 @@ chatting::chatting(exchange& ex, const model& of, chat_request request, chat_ids
     , ids_(std::move(ids))
     , sink_(sink)
     , limits_(ex.server().models->limits()) {
-  if (!model_.upstream_name.empty())
+  if (!model_.upstream_name.empty()) {
     request_.body["model"] = model_.upstream_name;
-  body_ = request_.body.dump();
+    request_.text.clear();
+  }
+  body_ = request_.text.empty() ? request_.body.dump() : std::move(request_.text);
   fields_ = fields_for(ex_, request_, ids_);
   model_.counted->begun();
 }

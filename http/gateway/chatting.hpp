@@ -74,7 +74,6 @@ private:
   attempt failed(std::string text, caf::error error);
   attempt too_slow();
   std::string error_chunk(const std::string& text) const;
-  void count_usage(const nlohmann::json& said);
   void said_something();
 
   // chatting_wait.cpp
@@ -110,6 +109,7 @@ private:
   bool gone_ = false;                             ///< the client
   std::optional<clock::time_point> closed_since_; ///< when it was first seen that it closed its side
   clock::time_point started_ = clock::now();
+  clock::time_point glanced_ = started_;   ///< at the client
   clock::time_point asked_{};              ///< this backend
   clock::time_point last_sent_ = started_; ///< to the client
   metrics::chat_outcome outcome_ = metrics::chat_outcome::gone;

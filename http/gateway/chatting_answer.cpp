@@ -2,6 +2,7 @@
 
 #include "http/codec/fields.hpp"
 #include "http/codec/utf8.hpp"
+#include "http/gateway/whole_answer.hpp"
 #include "http/shard.hpp"
 #include "messages/events.hpp"
 
@@ -29,14 +30,9 @@ constexpr milliseconds parting{10};
 
 constexpr std::array<unsigned, 4> sleepy{429, 502, 503, 504};
 
-std::uint64_t count_in(const json& usage, const char* name) {
-  auto found = usage.find(name);
-  return found != usage.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
 /// What a backend said of its failure, in a few words.
 std::string words_of(std::string said) {
-  auto body = json::parse(said, nullptr, false);
+  auto body = codec::parse_untrusted(said);
   if (body.is_object()) {
     auto detail = body.value("detail", json{});
     auto error = body.value("error", json{});
@@ -157,7 +153,9 @@ io_task<chatting::attempt> chatting::take_stream() {
       continue;
     }
     if (!got) {
-      auto text = "Connection error: " + text_of(got.error());
+      auto text = code_of(got.error()) == errc::deadline_exceeded
+                      ? std::string{"Request timed out"}
+                      : "Connection error: " + text_of(got.error());
       if (!spoken)
         co_return failed(std::move(text), std::move(got.error()));
       auto how = co_await tell(std::move(text));
@@ -185,9 +183,10 @@ io_task<chatting::attempt> chatting::end_stream() {
     co_return attempt::gone;
   co_await sink_.end();
   outcome_ = metrics::chat_outcome::answered;
-  if (!lines_.usage_line().empty())
-    count_usage(json::parse(lines_.usage_line(), nullptr, false));
-  for (auto status = io_status::ok; status == io_status::ok;) {
+  if (auto used = tokens_in(lines_.usage_line()); used.prompt + used.completion > 0)
+    model_.counted->tokens(used.prompt, used.completion);
+  const auto until = clock::now() + parting;
+  for (auto status = io_status::ok; status == io_status::ok && clock::now() < until;) {
     auto got = call_->take();
     if (!got || got->last)
       break;
@@ -221,23 +220,13 @@ io_task<chatting::attempt> chatting::take_whole() {
     if (what != event::ready)
       co_return interrupted();
   }
-  auto body = json::parse(text, nullptr, false);
-  if (!body.is_object())
+  auto answer = read_answer(text, ids_.request);
+  if (!answer)
     co_return wrong(is_event_stream(call_->answer()) ? "is an event stream" : "is no JSON object");
-  body["id"] = ids_.request;
-  if (auto usage = body.find("usage"); usage != body.end() && usage->is_null())
-    body.erase(usage);
-  count_usage(body);
+  model_.counted->tokens(answer->used.prompt, answer->used.completion);
   outcome_ = metrics::chat_outcome::answered;
-  co_await sink_.answer(std::move(body));
+  co_await sink_.answer(std::move(answer->text));
   co_return attempt::answered;
-}
-
-void chatting::count_usage(const json& said) {
-  if (!said.is_object())
-    return;
-  if (auto usage = said.find("usage"); usage != said.end() && usage->is_object())
-    model_.counted->tokens(count_in(*usage, "prompt_tokens"), count_in(*usage, "completion_tokens"));
 }
 
 std::string chatting::error_chunk(const std::string& text) const {

@@ -68,24 +68,30 @@ io_task<void> chatting::client_leaves() {
   return request_.stream ? ex_.hang_up() : routes::long_gone(ex_);
 }
 
-/// Waits until the backend says something, for as long as `limit`. The client gets its comments.
+/// Waits until the backend says something, for as long as `limit`. The client gets its comments. A backend
+/// that says a little all the time is not waited for any longer than others.
 io_task<chatting::event> chatting::something(milliseconds limit) {
   const auto since = clock::now();
   for (;;) {
+    if (ex_.home().grace_over.came())
+      co_return event::stopping;
+    if (left(limit, since).count() <= 1)
+      co_return event::slow;
+    if (clock::now() - glanced_ >= glance) {
+      glanced_ = clock::now();
+      if (is_client_gone())
+        co_return event::gone;
+    }
+    if (until_comment().count() <= 1) {
+      if (!lines_.between_lines()) {
+        last_sent_ = clock::now(); // a comment would become a part of the line
+      } else if (auto sent = co_await write(ping); !sent) {
+        co_return event::gone;
+      }
+    }
     auto status = co_await call_->wait(std::min({glance, left(limit, since), until_comment()}));
     if (status != io_status::timed_out)
       co_return event::ready; // a connection that was closed says so when it is read from
-    if (ex_.home().grace_over.came())
-      co_return event::stopping;
-    if (is_client_gone())
-      co_return event::gone;
-    if (left(limit, since).count() <= 1)
-      co_return event::slow;
-    if (until_comment().count() > 1)
-      continue;
-    auto sent = co_await write(ping);
-    if (!sent)
-      co_return event::gone;
   }
 }
 

@@ -3,8 +3,6 @@
 #include "http/routes/common.hpp"
 #include "http/sse.hpp"
 
-#include <nlohmann/json.hpp>
-
 namespace sandy::http::gateway {
 
 http_sink::http_sink(exchange& ex, const chat_ids& ids)
@@ -21,6 +19,8 @@ io_task<result<void>> http_sink::begin() {
   return ex_.begin_stream(200, event_stream_type, std::nullopt, std::move(headers));
 }
 
-io_task<void> http_sink::answer(nlohmann::json body) { co_await ex_.reply(200, body, extra_); }
+io_task<void> http_sink::answer(std::string text) {
+  co_await ex_.reply_bytes(200, "application/json", std::move(text), extra_);
+}
 
 } // namespace sandy::http::gateway

@@ -13,7 +13,7 @@ public:
   io_task<result<void>> begin() override;
   io_task<result<void>> write(std::string_view text) override { return ex_.write(text); }
   io_task<void> end() override { return ex_.end_stream(); }
-  io_task<void> answer(nlohmann::json body) override;
+  io_task<void> answer(std::string text) override;
 
 private:
   exchange& ex_;

@@ -9,7 +9,7 @@ namespace sandy::http::gateway {
 /// What a chat may take.
 struct chat_limits {
   std::uint64_t body_bytes = 10'485'760;            ///< of a request
-  std::uint64_t answer_bytes = 64ull * 1024 * 1024; ///< of an answer that is no stream
+  std::uint64_t answer_bytes = 16ull * 1024 * 1024; ///< of an answer that is no stream
   std::chrono::milliseconds connect{10'000};        ///< until a backend takes the connection
   std::chrono::milliseconds first_token{300'000};   ///< until it says something
   std::chrono::milliseconds between{300'000};       ///< until it says more

@@ -65,8 +65,8 @@ public:
   /// The stream cannot go on, and ends after this. False: this sink has no words of its own for it, so that
   /// it is written as content, and ended.
   virtual io_task<bool> broke([[maybe_unused]] std::string why) { co_return false; }
-  /// A whole answer, instead of a stream.
-  virtual io_task<void> answer(nlohmann::json body) = 0;
+  /// A whole answer, instead of a stream: a JSON object.
+  virtual io_task<void> answer(std::string text) = 0;
 };
 
 /// A chat that was read and understood; see chat_request.hpp.

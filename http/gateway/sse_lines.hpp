@@ -22,6 +22,8 @@ public:
   /// The stream broke: what was begun of a line is ended, so that another can follow.
   void break_off(std::string& out);
 
+  /// What was passed on last was a whole line.
+  bool between_lines() const noexcept { return at_ != place::passing; }
   bool done() const noexcept { return done_; }                  ///< [DONE] came
   std::uint64_t events() const noexcept { return data_lines_; } ///< `data:` lines that were passed on
   /// The JSON of the last line that told how many tokens were used; empty: none did.

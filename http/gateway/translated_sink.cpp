@@ -1,5 +1,6 @@
 #include "http/gateway/translated_sink.hpp"
 
+#include "http/codec/fields.hpp"
 #include "http/errors.hpp"
 #include "http/routes/common.hpp"
 #include "http/sse.hpp"
@@ -35,7 +36,7 @@ io_task<result<void>> translated_sink::begin() {
 void translated_sink::take(std::string_view payload) {
   if (failure_ || payload == "[DONE]")
     return;
-  auto chunk = json::parse(payload, nullptr, false);
+  auto chunk = codec::parse_untrusted(payload);
   if (chunk.is_discarded()) {
     failure_ = fail(errc::upstream_error, "The model's answer is no JSON");
     return;
@@ -84,7 +85,8 @@ io_task<void> translated_sink::end() {
     co_await ex_.end_stream();
 }
 
-io_task<void> translated_sink::answer(json body) {
+io_task<void> translated_sink::answer(std::string text) {
+  auto body = codec::parse_untrusted(text); // one that is too deep is no object, and refused as such
   auto told = to_->whole(body);
   if (told)
     co_await ex_.reply(200, *told, extra_);

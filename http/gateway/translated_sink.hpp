@@ -26,7 +26,7 @@ public:
   io_task<result<void>> write(std::string_view text) override;
   io_task<void> end() override;
   io_task<bool> broke(std::string why) override;
-  io_task<void> answer(nlohmann::json body) override;
+  io_task<void> answer(std::string text) override;
   /// Answers with an error, before anything else was answered.
   io_task<void> refuse(caf::error why);
 

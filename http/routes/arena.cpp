@@ -24,8 +24,10 @@ public:
   io_task<result<void>> begin() override { co_return streamed(); }
   io_task<result<void>> write(std::string_view) override { co_return streamed(); }
   io_task<void> end() override { co_return; }
-  io_task<void> answer(json body) override {
-    body_ = std::move(body);
+  io_task<void> answer(std::string text) override {
+    auto body = codec::parse_untrusted(text);
+    if (body.is_object())
+      body_ = std::move(body);
     co_return;
   }
   /// What the model said.
@@ -65,7 +67,7 @@ io_task<result<std::optional<gateway::chat_request>>> read_duel(exchange& ex) {
   if (!text)
     co_return std::move(text.error());
   json problems;
-  auto request = gateway::read_chat(*text, problems);
+  auto request = gateway::read_chat(std::move(*text), problems);
   if (!request && !problems.empty()) {
     co_await reply_problems(ex, std::move(problems));
     co_return std::nullopt;
@@ -73,6 +75,7 @@ io_task<result<std::optional<gateway::chat_request>>> read_duel(exchange& ex) {
   if (!request)
     co_return std::move(request.error());
   request->stream = false;
+  request->text.clear(); // it asks for what it is not given
   for (const auto* name : {"stream", "stream_options"})
     request->body.erase(name);
   co_return std::move(*request);

@@ -19,7 +19,7 @@ io_task<result<void>> chat_completions(exchange& ex) {
   if (!text)
     co_return std::move(text.error());
   json problems;
-  auto request = gateway::read_chat(*text, problems);
+  auto request = gateway::read_chat(std::move(*text), problems);
   if (!request && code_of(request.error()) == errc::validation_failed && !problems.empty()) {
     co_await reply_problems(ex, std::move(problems));
     co_return answered();

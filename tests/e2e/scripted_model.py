@@ -63,6 +63,19 @@ class Asked:
         except TimeoutError:
             return False
 
+    def until_closed_saying(self, data) -> bool:
+        """The same, and meanwhile a chunk every 40 ms."""
+        self.connection.settimeout(0.04)
+        for _ in range(500):
+            try:
+                self.chunk(data)
+                return self.connection.recv(1) == b""
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                return True
+        return False
+
 
 def delta(text: str, **more) -> dict:
     """A chunk of an answer."""

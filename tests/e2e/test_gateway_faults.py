@@ -193,11 +193,71 @@ def test_a_client_that_leaves_ends_the_request(gateway):  # noqa: F811
         assert closed.wait(20)
 
 
-def test_a_server_that_stops_tells_its_streams(gateway):  # noqa: F811
+EVENT = f"data: {json.dumps(delta('more'))}\n\n"
+
+
+@pytest.mark.parametrize("said", ["x", ": hello\n\n", "event: nothing\n\n", EVENT])
+def test_one_that_says_a_little_all_the_time_is_held_to_the_limits(gateway, said):  # noqa: F811
+    closed = threading.Event()
+
+    def script(asked):
+        asked.begin_events()
+        if asked.until_closed_saying(said):
+            closed.set()
+        return False
+
+    with ScriptedModel(script) as upstream:
+        client = gateway(model(upstream), flags=("--gateway-timeout", "2s"))
+        response = client.post("/v1/chat/completions", json=STREAM)
+        begun = response.status_code == 200  # with an event, or with the comment that silence is due
+        assert (contents(lines_of(response))[-1] if begun else response.json()["detail"]) == "Request timed out"
+        assert closed.wait(20)
+
+
+@pytest.mark.parametrize("said", ["x", EVENT])
+def test_a_client_that_leaves_ends_a_request_that_is_being_answered(gateway, said):  # noqa: F811
+    begun, closed = threading.Event(), threading.Event()
+
+    def script(asked):
+        asked.begin_events()
+        begun.set()
+        if asked.until_closed_saying(said):
+            closed.set()
+        return False
+
+    with ScriptedModel(script) as upstream:
+        client = gateway(model(upstream))
+        with socket.create_connection(("127.0.0.1", client.base_url.port)) as leaving:
+            body = json.dumps(STREAM)
+            leaving.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: {client.headers['Authorization']}\r\n"
+                            f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            assert begun.wait(20)
+        assert closed.wait(20)
+
+
+def test_no_comment_is_put_into_a_line(gateway):  # noqa: F811
+    long = "x" * 200_000
+
+    def script(asked):
+        asked.begin_events()
+        line = f"data: {json.dumps(delta(long))}"
+        asked.chunk(line[:150_000])
+        threading.Event().wait(2.5)  # a comment would be due
+        asked.chunk(line[150_000:] + "\n\n")
+        asked.event("[DONE]")
+        asked.end_events()
+
+    with ScriptedModel(script) as upstream:
+        lines = lines_of(gateway(model(upstream)).post("/v1/chat/completions", json=STREAM))
+        assert contents(lines) == [long] and lines[-1] == "data: [DONE]"
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_server_that_stops_tells_its_streams(gateway, goes_on):  # noqa: F811
     def script(asked):
         asked.begin_events()
         asked.event(delta("one"))
-        asked.until_closed()
+        asked.until_closed_saying(EVENT) if goes_on else asked.until_closed()
         return False
 
     with ScriptedModel(script) as upstream:
@@ -210,7 +270,9 @@ def test_a_server_that_stops_tells_its_streams(gateway):  # noqa: F811
                     stopping.start()
                 lines += [line] if line else []
         stopping.join()
-        assert contents(lines) == ["one", "The server is stopping."] and lines[-1] == "data: [DONE]"
+        said = contents(lines)
+        assert said[0] == "one" and said[-1] == "The server is stopping." and lines[-1] == "data: [DONE]"
+        assert goes_on == ("more" in said)
 
 
 def test_tls_is_verified(gateway, tmp_path):  # noqa: F811

@@ -7,6 +7,7 @@
 #include "http/gateway/gateway.hpp"
 #include "http/gateway/sse_lines.hpp"
 #include "http/gateway/url_backend.hpp"
+#include "http/gateway/whole_answer.hpp"
 #include "metrics/registry.hpp"
 
 #include <catch2/catch.hpp>
@@ -180,6 +181,46 @@ TEST_CASE("what is ours is taken out of a chat, and what is empty", "[gateway]")
       json::parse(
           R"({"model":"m","messages":[{"role":"assistant"}],"tools":[{"function":{"parameters":{"enum":[null]}}}],
     "temperature":0.5,"max_tokens":7,"stream":true,"x":{"y":null}})"));
+}
+
+TEST_CASE("a chat that needs no change is forwarded as it came", "[gateway]") {
+  auto text_of = [](std::string text) {
+    json problems;
+    auto read = read_chat(std::move(text), problems);
+    REQUIRE(read);
+    return read->text;
+  };
+  const std::string plain =
+      R"({ "model":"m", "messages":[{"role":"user","content":"a \"b\" {,:"}],"temperature":5e-1 })";
+  CHECK(text_of(plain) == plain);
+  for (const char* changed :
+       {R"({"model":"m","messages":[{"role":"user"}],"user":null})",
+        R"({"model":"m","messages":[{"role":"user","name":null}]})",
+        R"({"model":"m","messages":[{"role":"user"}],"competitor_id":"c"})",
+        R"({"model":"m","messages":[{"role":"user"}],"max_tokens":"7"})",
+        R"({"model":"m","messages":[{"role":"user"}],"stream":"true"})",
+        R"({"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"content":"x"}}]}]})",
+        R"({"model":"other","messages":[{"role":"user"}],"model":"m"})"})
+    CHECK(text_of(changed).empty());
+}
+
+TEST_CASE("a whole answer gets our id, and nothing else of it changes", "[gateway]") {
+  auto answer = read_answer(
+      R"( { "id" : "theirs", "choices":[{"id":"c","message":{"content":"a \"id\": {["}}], "usage" : {"prompt_tokens":3,"completion_tokens":4}, "x":[], "id":7} )",
+      "ours");
+  REQUIRE(answer);
+  CHECK(
+      answer->text ==
+      R"({"id":"ours","choices":[{"id":"c","message":{"content":"a \"id\": {["}}],"usage":{"prompt_tokens":3,"completion_tokens":4},"x":[]})");
+  CHECK(answer->used.prompt == 3);
+  CHECK(answer->used.completion == 4);
+  CHECK(read_answer("{}", "ours")->text == R"({"id":"ours"})");
+  CHECK(read_answer(R"({"usage":null,"a":1})", "ours")->text == R"({"id":"ours","a":1})");
+  const auto deep = R"({"a":)" + std::string(300'000, '[') + std::string(300'000, ']') + "}";
+  CHECK(read_answer(deep, "ours")->text.size() == deep.size() + std::string_view{R"("id":"ours",)"}.size());
+  for (const char* wrong : {"", "[]", "7", "{", R"({"a":1}x)", R"({"a":"\xff"})", "null"})
+    CHECK_FALSE(read_answer(wrong, "ours"));
+  CHECK_FALSE(read_answer(std::string{"{}\0{}", 5}, "ours"));
 }
 
 TEST_CASE("files become text, as much of it as models take", "[gateway]") {

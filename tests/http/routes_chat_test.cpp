@@ -22,8 +22,7 @@ public:
     if (fails)
       co_return fail(errc::capacity_exhausted, "No sandbox is free");
     if (!request.stream) {
-      json body{{"id", "mine"}};
-      co_await sink.answer(std::move(body));
+      co_await sink.answer(R"({"id":"mine"})");
       co_return caf::unit;
     }
     auto begun = co_await sink.begin();

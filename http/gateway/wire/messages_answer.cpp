@@ -1,5 +1,6 @@
 #include "http/gateway/wire/messages_answer.hpp"
 
+#include "http/codec/fields.hpp"
 #include "http/gateway/wire/errors.hpp"
 #include "http/sse.hpp"
 
@@ -69,7 +70,7 @@ result<json> messages_answer::whole(const json& completion) {
     content.push_back({{"type", "text"}, {"text", read->text}});
   for (std::size_t i = 0; i < read->tools.size(); ++i) {
     const auto& tool = read->tools[i];
-    auto input = json::parse(tool.arguments.empty() ? "{}" : tool.arguments, nullptr, false);
+    auto input = codec::parse_untrusted(tool.arguments.empty() ? "{}" : tool.arguments);
     if (!input.is_object())
       return sandy::fail(errc::upstream_error,
                          "The model called a tool with arguments that are no JSON object");

@@ -1,5 +1,7 @@
 #include "http/gateway/wire/responses_calls.hpp"
 
+#include "http/codec/fields.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -59,7 +61,7 @@ void fill_call(tool_kind kind, const std::string& arguments, json& item) {
     item["arguments"] = arguments;
     return;
   }
-  auto read = json::parse(arguments, nullptr, false);
+  auto read = codec::parse_untrusted(arguments);
   if (kind == tool_kind::local_shell) {
     item["action"] = shell_action(read);
     return;
