@@ -53,8 +53,9 @@ std::unique_ptr<ring> process_table::make_ring(std::uint64_t wanted_bytes, failu
   return kept;
 }
 
-process_table::outcome process_table::launch(const spawn_plan& plan, std::string command) {
-  auto made = std::make_unique<process>(loop_, next_id_, std::move(command), last_sign_ms_);
+process_table::outcome process_table::launch(const spawn_plan& plan, std::string command,
+                                             std::uint64_t& last_sign_ms) {
+  auto made = std::make_unique<process>(loop_, next_id_, std::move(command), last_sign_ms);
   auto spawned = spawn(plan, defaults_);
   if (spawned.pid < 0)
     return refused(spawned.stage, spawned.error, std::move(spawned.subject));
@@ -92,15 +93,16 @@ process_table::outcome process_table::start(const spawn_request& request, std::v
   if (user) // programs open what /dev/stdout leads to; where they may not, they say so
     for (auto* end : {&out.writer, &err.writer}) [[maybe_unused]]
       auto given = ::fchown(end->get(), user->uid, user->gid);
-  auto started = launch({std::move(argv),
-                         request.env,
-                         request.directory,
-                         {in.reader.get(), out.writer.get(), err.writer.get()},
-                         fds.script,
-                         fds.group,
-                         false,
-                         user},
-                        std::move(command));
+  auto started =
+      launch({std::move(argv),
+              request.env,
+              request.directory,
+              {in.reader.get(), out.writer.get(), err.writer.get()},
+              fds.script,
+              fds.group,
+              false,
+              user},
+             std::move(command), request.flags & spawn_request::unheeded ? unheeded_sign_ms_ : last_sign_ms_);
   if (!started.made)
     return started;
   if (kept)
@@ -130,7 +132,7 @@ process_table::outcome process_table::start_on_terminal(const spawn_request& req
   auto program = ends.program.get();
   auto started = launch(
       {std::move(argv), request.env, request.directory, {program, program, program}, script_fd, -1, true},
-      std::move(command));
+      std::move(command), last_sign_ms_);
   if (!started.made)
     return started;
   started.made->keep_output(std::move(kept));

@@ -50,7 +50,8 @@ public:
         visit(*one);
   }
 
-  /// How long ago a process was last seen to start, write or end; 0 while a foreground one runs.
+  /// How long ago a process that is heeded was last seen to start, write or end; 0 while a foreground one
+  /// runs.
   std::uint64_t quiet_ms() const;
 
   /// Collects every child that has ended.
@@ -62,13 +63,15 @@ private:
   /// Where the kept output of a new background process goes; nothing: see `why`.
   std::unique_ptr<ring> make_ring(std::uint64_t wanted_bytes, failure& why);
   /// Starts the program and takes it down in the books; it does not `begin` yet.
-  outcome launch(const spawn_plan& plan, std::string command);
+  /// @param last_sign_ms where it notes that it does something.
+  outcome launch(const spawn_plan& plan, std::string command, std::uint64_t& last_sign_ms);
   /// Makes room for another background process. @return false when too many run.
   bool make_room(std::size_t ring_bytes);
 
   event_loop& loop_;
   child_defaults defaults_;
   std::uint64_t last_sign_ms_;
+  std::uint64_t unheeded_sign_ms_ = 0; ///< of processes that nobody heeds: nobody reads it
   std::uint32_t next_id_ = 1;
   std::map<std::uint32_t, std::unique_ptr<process>> processes_;
   std::map<pid_t, process*> by_pid_;

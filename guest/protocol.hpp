@@ -98,6 +98,7 @@ struct quiet {
 struct spawn_request {
   static constexpr auto type = frame_type::spawn;
   static constexpr std::uint8_t background = 1, open_stdin = 2, kill_on_disconnect = 4, create_directory = 8;
+  static constexpr std::uint8_t unheeded = 16; ///< what it does breaks no quiet; older guests think it does
   std::uint8_t flags = 0;
   std::string directory;         ///< absolute; `create_directory`: made when missing
   std::vector<std::string> env;  ///< NAME=value, complete

@@ -54,6 +54,8 @@ struct process_spec {
   std::shared_ptr<const runtime::unique_fd> group;
   std::optional<terminal_size> terminal; ///< background: input and output are a terminal of this size; then
                                          ///< `script` and `argv` may both be empty, for the user's shell
+  bool unheeded = false; ///< background, without a terminal: what it does is no use of the sandbox, see
+                         ///< driver::quiet_time
 };
 
 /// How a process ended. Exactly one per process, and true.

@@ -136,8 +136,9 @@ public:
   /// What an image says of its program. Fails with image_not_found.
   virtual result<image_program> program_of(const std::string&) { return no_containers(); }
 
-  /// How long ago a process that was asked for in a sandbox was last seen to start, write or end; nothing
-  /// while a foreground one runs. Fails with sandbox_failed when the guest does not answer within a second.
+  /// How long ago a process that was asked for in a sandbox was last seen to start, write or end, unheeded
+  /// ones apart; nothing while a foreground one runs. Fails with sandbox_failed when the guest does not
+  /// answer within a second.
   virtual result<std::chrono::milliseconds> quiet_time(const instance& where) = 0;
 
   /// Kills everything in the sandbox and removes all that the kernel and the disk hold for it. Idempotent, in

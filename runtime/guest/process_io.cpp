@@ -144,6 +144,8 @@ io_task<result<guest_io::link>> guest_io::spawn(process_spec spec, std::uint8_t 
     request.flags |= spawn_request::open_stdin;
   if (spec.kill_on_disconnect)
     request.flags |= spawn_request::kill_on_disconnect;
+  if (spec.unheeded)
+    request.flags |= spawn_request::unheeded;
   if (spec.cwd.empty()) {
     request.directory = workdir_;
     request.flags |= spawn_request::create_directory;

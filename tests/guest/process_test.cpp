@@ -281,6 +281,17 @@ TEST_CASE_METHOD(guest_fixture, "a guest knows since when its processes are quie
     REQUIRE(run((*stream)->next()));
     CHECK(quiet() <= std::chrono::steady_clock::now() - begun);
   }
+  SECTION("one that nobody heeds does not") {
+    auto before = quiet();
+    auto spec = script("echo word; exit 3");
+    spec.unheeded = true;
+    auto loud = run(io->start(std::move(spec)));
+    auto stream = run(io->output(loud->process_id, 0, true));
+    for (auto event = run((*stream)->next()); !std::holds_alternative<process_exit>(*event);
+         event = run((*stream)->next()))
+      REQUIRE(event);
+    CHECK(quiet() >= before);
+  }
 }
 
 TEST_CASE_METHOD(guest_fixture, "who sees the connection break hears why the sandbox ended", "[guest]") {
