@@ -57,7 +57,7 @@ coro::task<void> container_state::wait_for(coro::event& what) {
 }
 
 caf::result<container_info> container_state::start(start_container) {
-  if (env_.settings.guest_lease.count() > 0)
+  if (env_.settings.guest_lease.count() > 0 && !info_.workload) // the sandbox's own guest is its to keep
     coro::spawn(keep_guest());
   if (found_) {
     if (info_.process_id == 0 || info_.status == container_status::exited) {
@@ -73,13 +73,21 @@ caf::result<container_info> container_state::start(start_container) {
     log("container_found");
     co_return info_;
   }
+  if (info_.workload)
+    settled_.set(); // nobody waits for its health
   auto launched = co_await launch();
   if (!launched) {
     settle(container_status::exited, text_of(launched.error()));
+    if (info_.workload) // it is shown
+      co_await persist();
     co_return std::move(launched.error());
   }
   coro::spawn(follow());
   coro::spawn(watch_health());
+  if (info_.workload) {
+    log("workload_started");
+    co_return info_;
+  }
   auto in_time = co_await coro::with_timeout(env_.settings.containers.start_period, wait_for(settled_));
   if (info_.health == container_health::healthy) {
     log("container_healthy");
@@ -102,12 +110,15 @@ coro::task<void> container_state::launch() {
   spec.env = record_.program.env;
   spec.user = record_.program.user;
   spec.ring_bytes = ring_bytes;
+  spec.unheeded = info_.workload; // it may print with every question for its health
+  launching_ = true;
   auto started = co_await box_->start(std::move(spec));
+  launching_ = false;
   if (!started)
     co_return fail(errc::upstream_error,
                    "The container's program cannot be started: " + text_of(started.error()));
   info_.process_id = *started;
-  info_.status = container_status::running;
+  info_.status = stopping_ ? container_status::stopping : container_status::running;
   info_.health = container_health::starting;
   info_.started_at = env_.wall_clock();
   info_.ended_at = 0;
@@ -115,9 +126,13 @@ coro::task<void> container_state::launch() {
   info_.error.clear();
   failed_checks_ = 0;
   launched_ = self_->clock().now();
+  if (stopping_) // meanwhile
+    co_await box_->signal(info_.process_id, SIGKILL, true);
   auto stored = co_await persist();
-  if (!stored)
+  if (!stored) { // nobody would know it
+    co_await box_->signal(info_.process_id, SIGKILL, true);
     co_return std::move(stored.error());
+  }
   co_return caf::unit;
 }
 
@@ -259,12 +274,14 @@ caf::result<container_info> container_state::end(end_container message) {
   if (ended_.is_set())
     co_return info_;
   stopping_ = true;
-  if (info_.status == container_status::restarting) { // nothing runs; what sleeps finds that it is over
-    settle(container_status::exited);
+  if (info_.status == container_status::restarting && !launching_) {
+    settle(container_status::exited); // nothing runs; what sleeps finds that it is over
   } else {
     info_.status = container_status::stopping;
-    co_await coro::with_timeout(control_patience, box_->signal(info_.process_id, SIGTERM, false));
-    co_await coro::with_timeout(std::chrono::seconds{message.grace_seconds}, wait_for(ended_));
+    if (message.grace_seconds > 0) {
+      co_await coro::with_timeout(control_patience, box_->signal(info_.process_id, SIGTERM, false));
+      co_await coro::with_timeout(std::chrono::seconds{message.grace_seconds}, wait_for(ended_));
+    }
     if (!ended_.is_set()) {
       co_await coro::with_timeout(control_patience, box_->signal(info_.process_id, SIGKILL, true));
       co_await coro::with_timeout(kill_patience, wait_for(ended_));

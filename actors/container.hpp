@@ -16,7 +16,8 @@ namespace sandy {
 /// ends it.
 ///
 /// Spawned by its sandbox, which made what the kernel holds for it, and removes that when this is over. Until
-/// its program was healthy once it is not started again: whoever ordered it hears why it failed.
+/// its program was healthy once it is not started again: whoever ordered it hears why it failed. A workload
+/// is started again from the first time on: nobody waits for it.
 class container_state {
 public:
   static inline const char* name = "container";
@@ -52,6 +53,7 @@ private:
   std::string workdir_;
   bool found_;
   bool stopping_ = false;
+  bool launching_ = false;              ///< its program is being started: it has no id yet
   coro::event settled_;                 ///< it was healthy, or it ended
   coro::event ended_;                   ///< it runs no more, and is not started again
   std::uint32_t failed_checks_ = 0;     ///< in a row

@@ -26,7 +26,8 @@ namespace sandy {
 /// cleans up.
 ///
 /// Its files: sandbox_starting, sandbox_lease (how long it may live), sandbox_pause, sandbox_agents,
-/// sandbox_containers, sandbox_network, sandbox_entrance (its ports), sandbox_ending.
+/// sandbox_containers, sandbox_workload (the program of its own image), sandbox_network, sandbox_entrance
+/// (its ports), sandbox_ending.
 class sandbox_state_machine {
 public:
   static inline const char* name = "sandbox";
@@ -76,7 +77,7 @@ private:
                                              found_image image);
   coro::task<std::shared_ptr<runtime::instance>> make_container(container_info info, std::string image);
   coro::task<std::uint16_t> free_port(container_id whose, std::uint16_t wanted);
-  container_actor open_container(container_record record, std::shared_ptr<runtime::instance> made,
+  container_actor open_container(container_record record, const runtime::instance& where, environment base,
                                  bool found);
   coro::task<void> name_hosts_in(std::shared_ptr<container_box> box);
   coro::task<container_info> describe(container_id id);
@@ -85,6 +86,10 @@ private:
   coro::task<void> find_each_container();
   void let_go_of(const container_id& id);
   void let_go_of_containers();
+  coro::task<std::shared_ptr<container_record>> plan_workload();
+  coro::task<void> begin_workload(container_record record);
+  coro::task<void> find_workload(container_record record);
+  coro::task<void> end_workload(container_id id);
 
   caf::result<network_report> show_network(get_network message);
   caf::result<network_report> set_network(sandy::set_network message);
@@ -155,7 +160,7 @@ private:
   struct contained {
     container_actor actor; ///< none: it is being made, or is over
     container_info last;   ///< that was heard of it
-    bool making = false;   ///< whoever ordered it has no answer yet, and removes it when it fails
+    bool making = false;   ///< it is begun, and not to be removed by others meanwhile
   };
   std::map<container_id, contained> containers_;
   coro::event containers_found_; ///< of a sandbox that ran before we did

@@ -108,7 +108,7 @@ coro::task<container_info> sandbox_state_machine::begin_container(container_reco
     co_return std::move(made.error());
   if (life_.state() != sandbox_state::ready)
     co_return no_such_sandbox();
-  auto actor = open_container(std::move(record), std::move(*made), false);
+  auto actor = open_container(std::move(record), **made, (*made)->variables, false);
   auto started = co_await coro::request(actor, coro::infinite, start_container{});
   if (life_.state() != sandbox_state::ready)
     co_return no_such_sandbox();
@@ -168,15 +168,23 @@ coro::task<std::uint16_t> sandbox_state_machine::free_port(container_id whose, s
 }
 
 /// Makes its bytes reachable, and has somebody look after it.
-container_actor sandbox_state_machine::open_container(container_record record,
-                                                      std::shared_ptr<runtime::instance> made, bool found) {
+/// @param where it runs: a container of its own, or the sandbox. @param base what its program finds in its
+/// environment below what it was given
+container_actor sandbox_state_machine::open_container(container_record record, const runtime::instance& where,
+                                                      environment base, bool found) {
   auto id = record.info.id;
-  auto workdir = made->workdir.empty() ? std::string{"/"} : made->workdir;
-  auto io = std::make_shared<guest::guest_io>(made->guest_socket, made->variables, workdir, ended_);
-  env_.data.add(place_of(id), io, ended_->uses);
-  auto box = env_.open_container ? env_.open_container(io, made->guest_socket)
-                                 : make_container_box(env_.threads, io, made->guest_socket);
-  coro::spawn(name_hosts_in(box));
+  auto workdir = where.workdir.empty() ? std::string{"/"} : where.workdir;
+  env_.data.add(place_of(id), std::make_shared<guest::guest_io>(where.guest_socket, base, workdir, ended_),
+                ended_->uses);
+  // Looking after it is no use of the sandbox.
+  auto unused = std::make_shared<guest::end_state>();
+  unused->on_violation = ended_->on_violation;
+  auto io =
+      std::make_shared<guest::guest_io>(where.guest_socket, std::move(base), workdir, std::move(unused));
+  auto box = env_.open_container ? env_.open_container(io, where.guest_socket)
+                                 : make_container_box(env_.threads, io, where.guest_socket);
+  if (!record.info.workload) // that has the sandbox's
+    coro::spawn(name_hosts_in(box));
   auto& entry = containers_.at(id);
   entry.last = record.info;
   entry.actor = self_->spawn<coro::actor<container_state, container_actor>>(
@@ -197,7 +205,9 @@ coro::task<void> sandbox_state_machine::name_hosts_in(std::shared_ptr<container_
 /// Ends a container and removes all that there is of it.
 coro::task<void> sandbox_state_machine::forget_container(container_id id) {
   let_go_of(id);
-  for (;;) {
+  auto entry = containers_.find(id);
+  const auto held_by_driver = entry == containers_.end() || !entry->second.last.workload;
+  while (held_by_driver) {
     auto turn = co_await pausing_.acquire();
     if (life_.state() != sandbox_state::ready) // it goes with the sandbox
       co_return caf::unit;
@@ -303,6 +313,11 @@ caf::result<container_info> sandbox_state_machine::remove_in(remove_container me
     co_return std::move(last.error());
   if (auto entry = containers_.find(message.container); entry != containers_.end() && entry->second.making)
     co_return fail(errc::conflict, "The container is still being made");
+  if (last->workload) { // what else runs in the sandbox stays
+    auto ended = co_await end_workload(message.container);
+    if (!ended)
+      co_return std::move(ended.error());
+  }
   last->status = container_status::exited;
   last->health = container_health::none;
   auto forgotten = co_await forget_container(message.container);
@@ -338,6 +353,12 @@ coro::task<void> sandbox_state_machine::find_each_container() {
   for (auto& each : *present) // without a record: nobody knows it
     coro::spawn(forget_container(std::move(each)));
   for (auto& each : *records) {
+    if (each.info.workload) {
+      co_await find_workload(std::move(each));
+      if (life_.state() != sandbox_state::ready)
+        co_return caf::unit;
+      continue;
+    }
     if (each.info.status == container_status::creating || each.info.process_id == 0) {
       coro::spawn(forget_container(each.info.id)); // whoever ordered it was not answered
       continue;
@@ -354,7 +375,7 @@ coro::task<void> sandbox_state_machine::find_each_container() {
     if (life_.state() != sandbox_state::ready)
       co_return caf::unit;
     if (found) {
-      auto actor = open_container(std::move(each), std::move(*found), true);
+      auto actor = open_container(std::move(each), **found, (*found)->variables, true);
       co_await coro::request(actor, question_timeout, start_container{});
       continue;
     }

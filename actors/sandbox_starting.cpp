@@ -93,6 +93,9 @@ coro::task<void> sandbox_state_machine::make() {
   auto trusted = co_await prepare_secrets();
   if (!trusted)
     co_return std::move(trusted.error());
+  auto workload = co_await plan_workload();
+  if (!workload)
+    co_return std::move(workload.error());
   const auto warm = record_.info.tenant.value.empty();
   log(warm ? "warm" : "ready");
   if (!warm) {
@@ -102,7 +105,10 @@ coro::task<void> sandbox_state_machine::make() {
   auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
   env_.metrics.create_timed(metrics::create_phase::store, seconds(in_store - begun));
   env_.metrics.create_timed(metrics::create_phase::driver, seconds(in_kernel - in_store));
-  co_return co_await persist();
+  auto kept = co_await persist();
+  if (kept && *workload) // nobody waits for it
+    coro::spawn(begin_workload(std::move(**workload)));
+  co_return std::move(kept);
 }
 
 void sandbox_state_machine::take_over(runtime::instance made) {

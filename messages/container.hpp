@@ -83,6 +83,9 @@ struct container_info {
   std::int32_t exit_code = 0;   ///< when it ended
   std::uint32_t process_id = 0; ///< of its program, in its own sandbox_io; 0: none
   std::string error;            ///< why it does not run, or is not healthy; empty otherwise
+  /// What its sandbox was made for: the program of the sandbox's own image, which runs in the sandbox itself,
+  /// with its files and among its processes.
+  bool workload = false;
 };
 
 /// Asks for the containers of a sandbox; answered by vector<container_info>, oldest first.
@@ -108,7 +111,8 @@ struct stop_container {
   std::uint32_t grace_seconds = 10;
 };
 
-/// Ends a container, and answers with the last that was known of it when nothing of it is left.
+/// Ends a container, and answers with the last that was known of it when nothing of it is left. Of a workload
+/// only its program ends: files and what else runs are the sandbox's.
 struct remove_container {
   principal caller;
   sandbox_id id;
@@ -116,7 +120,7 @@ struct remove_container {
 };
 
 /// Sandbox -> container: run the program; answered by container_info when it was healthy for the first time.
-/// Of one that is found after a restart of the server, at once.
+/// Of one that is found after a restart of the server, at once; of a workload when the program was started.
 struct start_container {};
 
 /// Sandbox -> container: is there still somebody, and how is it.
@@ -144,7 +148,7 @@ template <class Inspector>
 auto inspect(Inspector& f, container_info& x) {
   return f(caf::meta::type_name("container_info"), x.id, x.sandbox, x.image, x.name, x.port, x.status,
            x.health, x.timeout_seconds, x.restart, x.restarts, x.created_at, x.started_at, x.ended_at,
-           x.exit_code, x.process_id, x.error);
+           x.exit_code, x.process_id, x.error, x.workload);
 }
 template <class Inspector>
 auto inspect(Inspector& f, list_containers& x) {

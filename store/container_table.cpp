@@ -47,14 +47,15 @@ Enum one_of(std::int64_t number, Enum last) {
 container_table::container_table(SQLite::Database& database)
     : put_(database,
            "INSERT OR REPLACE INTO containers (id, sandbox, image, name, port, status, timeout_seconds, "
-           "restart, restarts, created_at, started_at, ended_at, exit_code, process, error, program) "
-           "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16 "
+           "restart, restarts, created_at, started_at, ended_at, exit_code, process, error, program, "
+           "workload) "
+           "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17 "
            // its sandbox may be gone, and nothing of that is kept
            "WHERE EXISTS (SELECT 1 FROM sandboxes WHERE id = ?2)")
     , remove_(database, "DELETE FROM containers WHERE id = ?1")
     , remove_all_(database, "DELETE FROM containers WHERE sandbox = ?1")
     , of_(database, "SELECT id, image, name, port, status, timeout_seconds, restart, restarts, created_at, "
-                    "started_at, ended_at, exit_code, process, error, program FROM containers "
+                    "started_at, ended_at, exit_code, process, error, program, workload FROM containers "
                     "WHERE sandbox = ?1 ORDER BY created_at, id") {}
 
 void container_table::put(const container_record& record) {
@@ -77,6 +78,7 @@ void container_table::put(const container_record& record) {
   number(14, info.process_id);
   statement->bind(15, info.error);
   statement->bind(16, program_text(record.program));
+  number(17, info.workload);
   statement->exec();
 }
 
@@ -116,6 +118,7 @@ std::vector<container_record> container_table::of(const sandbox_id& id) {
     info.process_id = static_cast<std::uint32_t>(number(12));
     info.error = row->getColumn(13).getString();
     record.program = program_from(row->getColumn(14).getString());
+    info.workload = number(15) != 0;
     found.push_back(std::move(record));
   }
   return found;

@@ -156,6 +156,9 @@ CREATE TABLE containers (
   program TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX containers_by_sandbox ON containers (sandbox, created_at);
+)sql",
+                              R"sql(
+ALTER TABLE containers ADD COLUMN workload INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 } // namespace

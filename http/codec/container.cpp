@@ -98,6 +98,7 @@ json to_json(const container_info& container) {
            {"health", to_string(c.health)},
            {"restarts", c.restarts},
            {"timeout", c.timeout_seconds},
+           {"workload", c.workload},
            {"endpoint", "http://localhost:" + std::to_string(c.port) + "/v1/chat/completions"},
            {"error", c.error.empty() ? json() : json(repair_utf8(c.error))}};
   all["container_id"] = all["containerId"] = c.id.value;

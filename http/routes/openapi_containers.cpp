@@ -27,7 +27,8 @@ constexpr std::string_view schemas = R"json({
   "timeout": {"type": "integer"}, "restarts": {"type": "integer"}, "restart_policy": {"type": "string"}, "restartPolicy": {"type": "string"},
   "created_at": {"type": ["string", "null"]}, "createdAt": {"type": ["string", "null"]}, "started_at": {"type": ["string", "null"]}, "startedAt": {"type": ["string", "null"]},
   "ended_at": {"type": ["string", "null"]}, "endedAt": {"type": ["string", "null"]}, "exit_code": {"type": ["integer", "null"]}, "exitCode": {"type": ["integer", "null"]},
-  "error": {"type": ["string", "null"]}}},
+  "error": {"type": ["string", "null"]},
+  "workload": {"type": "boolean", "description": "It is the program of the sandbox's own image, and runs in the sandbox itself"}}},
 "ContainerList": {"type": "object", "required": ["containers"], "properties": {"containers": {"type": "array", "items": {"$ref": "#/components/schemas/Container"}}}},
 "ContainerLog": {"type": "object", "required": ["container_id", "lines"], "properties": {"container_id": {"type": "string"}, "lines": {"type": "array", "items": {"type": "string"}}}},
 "ContainerChat": {"type": "object", "description": "A request for a chat completion, as OpenAI describes it; passed on as it is"}

@@ -60,7 +60,7 @@ constexpr std::string_view request_schemas = R"json({
   "priority": {"type": ["integer", "string"], "default": 2, "description": "0 CRITICAL, 1 HIGH, 2 NORMAL, 3 LOW; number or word"},
   "preemptable": {"type": "boolean", "default": false},
   "flavor": {"type": "string", "default": "basic"},
-  "image": {"type": "string", "description": "Name in the image store; default: the flavor's"},
+  "image": {"type": "string", "description": "Name in the image store; default: the flavor's. The program of one that no flavor is made of is started"},
   "ttl_seconds": {"type": "number", "description": "Lifetime; also timeout_seconds, timeout, timeout_minutes; the first present counts, 0 is the default, more than the maximum is clamped"},
   "idle_timeout_seconds": {"type": "number", "description": "Unused for so long it ends; also idle_timeout; 0: it may be idle, absent: the server's default"},
   "pause_on_idle": {"type": "boolean", "default": false, "description": "When the idle timeout passes, pause it instead; its next use lets it go on"},

@@ -267,6 +267,69 @@ TEST_CASE_METHOD(contained, "its guest lives as long as somebody looks after it"
   CHECK(told.renewals >= 5);
 }
 
+TEST_CASE_METHOD(contained, "one that is stopped while it is started again does not run on", "[container]") {
+  begin_healthy();
+  exit_with(1);
+  told.start_takes = 2s;
+  pass(1500ms);
+  REQUIRE(told.started.size() == 2);
+  auto stopped = send(actor, end_container{10});
+  run();
+  pass(3s);
+  REQUIRE(stopped.succeeded());
+  CHECK((*stopped.answer())->status == container_status::exited);
+  CHECK(told.outcomes.at(2)->exit_code == 128 + SIGKILL);
+  pass(2min);
+  CHECK(told.started.size() == 2);
+}
+
+TEST_CASE_METHOD(contained, "a program that cannot be recorded does not run", "[container]") {
+  begin_healthy();
+  records.full = true;
+  exit_with(1);
+  pass(1200ms);
+  CHECK(told.started.size() == 2);
+  CHECK(told.outcomes.at(2)->exit_code == 128 + SIGKILL);
+}
+
+TEST_CASE_METHOD(contained,
+                 "a workload is answered when it was started, and started again from the first time on",
+                 "[container]") {
+  env.settings.guest_lease = 30s;
+  record.info.workload = true;
+  health = errc::upstream_error;
+  begin();
+  REQUIRE(answer->succeeded());
+  CHECK((**answer->answer()).health == container_health::starting);
+  CHECK(told.started.at(0).unheeded); // else what it prints of our questions would keep its sandbox
+  CHECK(stored().info.workload);
+  exit_with(1);
+  CHECK(now().status == container_status::restarting);
+  pass(1200ms);
+  REQUIRE(told.started.size() == 2);
+  CHECK(now().restarts == 1);
+  pass(31s);
+  CHECK(now().health == container_health::unhealthy); // and it runs on
+  CHECK(now().status == container_status::running);
+  health = errc::none;
+  pass(11s);
+  CHECK(now().health == container_health::healthy);
+  CHECK(told.renewals == 0); // its guest is the sandbox's
+}
+
+TEST_CASE_METHOD(contained, "a workload that cannot be started is there to say why", "[container]") {
+  record.info.workload = true;
+  told.cannot_start = true;
+  begin();
+  REQUIRE(answer->answered());
+  CHECK(code_of(answer->answer()->error()) == errc::upstream_error);
+  for (const auto& info : {now(), stored().info}) {
+    CHECK(info.status == container_status::exited);
+    CHECK(info.error.find("does not exist: serve") != std::string::npos);
+  }
+  CHECK(ask(actor, end_container{0}));
+}
+
 TEST_CASE("what a container is told comes from its order, and is the order's to change", "[container]") {
   container_order order;
   runtime::image_program image{{"/serve"}, {"--fast"}, "app"};

@@ -189,9 +189,10 @@ public:
     return std::vector<container_id>{own.begin(), own.end()};
   }
   result<runtime::image_program> program_of(const std::string& image) override {
-    if (image != "basic")
+    if (image == "none")
       return fail(errc::image_not_found, "no image has this name");
-    return runtime::image_program{{"/serve"}, {}, "app"};
+    return image == "basic" || image == "served" ? runtime::image_program{{"/serve"}, {}, "app"}
+                                                 : runtime::image_program{};
   }
 
   std::map<sandbox_id, std::set<container_id>> contained;

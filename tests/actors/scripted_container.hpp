@@ -2,6 +2,7 @@
 
 #include "actors/container_box.hpp"
 #include "coro/io.hpp"
+#include "coro/timer.hpp"
 
 #include <signal.h>
 
@@ -22,6 +23,7 @@ struct container_script {
   std::map<std::uint32_t, result<process_exit>> outcomes;
   std::map<std::uint32_t, std::function<void()>> waiting; ///< called: the process has ended
   bool cannot_start = false, ignores_term = false;
+  std::chrono::milliseconds start_takes{0};
   int renewals = 0;
 
   void end(std::uint32_t id, result<process_exit> how) {
@@ -45,9 +47,14 @@ public:
     told_.started.push_back(std::move(spec));
     if (told_.cannot_start)
       co_return fail(errc::invalid_argument, "The program does not exist: serve");
-    co_return static_cast<std::uint32_t>(told_.started.size());
+    const auto id = static_cast<std::uint32_t>(told_.started.size());
+    if (told_.start_takes.count() > 0)
+      co_await coro::sleep_for(told_.start_takes);
+    co_return id;
   }
   coro::task<process_exit> wait(std::uint32_t id) override {
+    if (auto known = told_.outcomes.find(id); known != told_.outcomes.end())
+      co_return known->second;
     coro::offload later = [this, id](std::function<void()> call) {
       told_.waiting.insert_or_assign(id, std::move(call));
     };

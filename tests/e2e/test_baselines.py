@@ -12,10 +12,7 @@ from running_server import Server
 from service import Service, answer
 from waiting import wait_until
 
-PROGRAMS = {
-    "baseline-agent-cli": "echo $$ >/tmp/program.pid; exec python3 /opt/baseline/agent_cli.py",
-    "baseline-langchain": "echo $$ >/tmp/program.pid; exec /opt/baseline/python/bin/python3 /opt/baseline/langchain_chat.py",
-}
+PROGRAMS = ["baseline-agent-cli", "baseline-langchain"]
 QUESTION = {"messages": [{"role": "user", "content": "Write the file."}]}
 
 
@@ -88,8 +85,7 @@ def events(chunks: list) -> dict:
 def started(service: Service, name: str, **env):
     resources = {"memory_mb": 512, "disk_gb": 1}
     given = {"JANUS_PLATFORM_URL": "http://platform-proxy:8000", "JANUS_LLM_API_KEY": "sk-of-the-container", **env}
-    with service.box(image=name, network="platform", resources=resources, expose_ports=[8080]) as box:
-        service.start(box, PROGRAMS[name], env=given)
+    with service.box(image=name, network="platform", resources=resources, expose_ports=[8080], env=given) as box:
         program = Program(service, box, name)
         wait_until(lambda: program.get("/health").status_code == 200, "it is healthy", 30)
         yield program
@@ -200,7 +196,9 @@ def test_a_program_that_is_told_to_end_ends_its_agents_sandboxes(service):
         lines = response.iter_lines()
         while "sandbox_start" not in next(lines):
             pass
-        service.output(program.box, "kill -TERM $(cat /tmp/program.pid)")
+        containers = f"/api/sandboxes/{program.box}/container"
+        made = answer(service.http.get(containers))["containers"][0]
+        assert answer(service.http.post(f"{containers}/{made['id']}/stop", json={"grace": 30}))["status"] == "exited"
         wait_until(lambda: program.children() == [], "its sandbox has ended", 30)
 
 

@@ -172,6 +172,12 @@ def test_a_container_stands_still_and_ends_with_its_sandbox(api, server):
     refusal(api.http.get(path(box, f"/{made['id']}")), 404)
 
 
+def test_a_container_that_nobody_asks_anything_does_not_keep_its_sandbox(api):
+    box = api.create(ttl_seconds=600, idle_timeout_seconds=3)["id"]
+    answer(run(api, box))
+    wait_until(lambda: api.get(box).status_code == 404, "it ends, unused", 15)
+
+
 def test_containers_outlive_the_server(sandyd):
     server = sandyd("--prewarm-count", "0")
     with Service(server.base_url, server.api_key) as api:

@@ -181,7 +181,8 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
                            5,
                            -6,
                            7,
-                           "why"};
+                           "why",
+                           true};
   same_after_round_trip(container);
   same_after_round_trip(run_container{alice, id, order});
   same_after_round_trip(contained);

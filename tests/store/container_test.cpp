@@ -1,5 +1,8 @@
+#include "store/schema.hpp"
 #include "tests/store/fixture.hpp"
 
+#include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Statement.h>
 #include <caf/deep_to_string.hpp>
 
 #include <fstream>
@@ -27,6 +30,7 @@ container_record container_of(std::uint32_t sandbox, unix_millis at) {
   info.exit_code = -3;
   info.process_id = 7;
   info.error = "why";
+  info.workload = true;
   record.program = {{"/serve", "a \"b\""}, "app:video", {{"KEY", "secret"}, {"EMPTY", ""}}, 4};
   return record;
 }
@@ -62,6 +66,28 @@ TEST_CASE("containers survive the store, the oldest first, and are replaced by t
   CHECK(opened->containers(first.info.sandbox)->size() == 1);
   REQUIRE(opened->bury({first.info.sandbox, {"alice"}, end_reason::terminated, 1, {}, 0}));
   CHECK(opened->containers(first.info.sandbox)->empty());
+}
+
+TEST_CASE("containers of an earlier schema are none that their sandbox was made for", "[store]") {
+  store_directory directory;
+  const auto record = container_of(1, 10);
+  {
+    SQLite::Database older(directory.path(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    constexpr std::size_t before_workloads = 12;
+    migrate(older, schema_steps().first(before_workloads));
+    SQLite::Statement row(
+        older, "INSERT INTO containers VALUES (?, ?, 'img', 'n', 1, 1, 60, 1, 0, 1, 1, 0, 0, 7, '', ?)");
+    row.bind(1, record.info.id.value);
+    row.bind(2, record.info.sandbox.value);
+    row.bind(3, R"({"arguments": ["a"], "env": [], "user": "", "max_restarts": 5})");
+    row.exec();
+  }
+  auto opened = directory.open();
+  auto all = opened->containers(record.info.sandbox);
+  REQUIRE(all);
+  REQUIRE(all->size() == 1);
+  CHECK(all->front().info.process_id == 7);
+  CHECK_FALSE(all->front().info.workload);
 }
 
 TEST_CASE("what a container was given is nowhere in the store when it is gone", "[store]") {
