@@ -232,4 +232,7 @@ def test_random_requests_never_break_the_server_and_answers_are_as_declared(case
     if case.path.endswith("/fork") and response.status_code == 200:
         for each in response.json()["sandboxes"]:
             api.terminate(each["id"])
-    case.validate_response(response, checks=[not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance])
+    checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
+    if not (case.path.endswith("/container/run") and response.status_code == 502):  # of an image that cannot be had, says the contract
+        checks.append(not_a_server_error)
+    case.validate_response(response, checks=checks)
