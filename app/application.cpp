@@ -1,6 +1,7 @@
 #include "app/application.hpp"
 
 #include "actors/container_pool.hpp"
+#include "actors/container_pool_keeper.hpp"
 #include "actors/create_request.hpp"
 #include "actors/event_log.hpp"
 #include "actors/rate_limiter.hpp"
@@ -513,8 +514,11 @@ std::vector<rate_limiter_actor> application::start_limiters() {
 
 void application::start_container_pools() {
   for (auto& each : pooled_) {
-    container_pools_.push_back(system_.spawn<coro::actor<container_pool_state, container_pool_actor>>(
-        &services_, each.what, worker_));
+    auto spawn = [this, what = each.what, worker = worker_] {
+      return system_.spawn<coro::actor<container_pool_state, container_pool_actor>>(&services_, what, worker);
+    };
+    container_pools_.push_back(system_.spawn<coro::actor<container_pool_keeper_state, container_pool_actor>>(
+        each.what.model, spawn));
     each.backend->use(container_pools_.back(), *services_.entrances);
   }
 }

@@ -130,7 +130,7 @@ private:
   http::router router_;
   http::gateway::gateway gateway_;
   std::vector<pooled_model> pooled_;
-  std::vector<container_pool_actor> container_pools_; ///< of those, once the server serves
+  std::vector<container_pool_actor> container_pools_; ///< their keepers, once the server serves
   http::context context_;
   http::server server_;
   std::uint16_t port_ = 0;
