@@ -1,5 +1,6 @@
 """The gateway in front of models that answer as they should: what it passes on, and what it makes of it."""
 
+import hashlib
 import re
 import time
 
@@ -196,6 +197,60 @@ def test_two_models_compete(gateway):
         assert counted["status"] == "recorded"
         assert (counted["model_a"] == "one") == (duel["response_a"]["content"] == "first")
         assert client.post("/api/arena/vote", json=vote).status_code == 409
+
+
+def duels(gateway, scoring_url, count=1):
+    """A gateway that passes votes on, and prompts that wait for theirs."""
+    one, other = ScriptedModel(lambda asked: asked.answer(200, whole("first"))), ScriptedModel(lambda asked: asked.answer(200, whole("second")))
+    with one, other:
+        client = gateway(model(one, "one"), model(other, "two"), flags=("--gateway-scoring-url", scoring_url))
+        asked = {**CHAT, "messages": [{"role": "user", "content": "  What\nis   it? "}]}
+        prompts = [client.post("/v1/chat/completions/arena", json=asked).json()["prompt_id"] for _ in range(count)]
+    time.sleep(5.1)  # nobody reads two answers sooner
+    return client, prompts
+
+
+def test_votes_are_passed_on(gateway):
+    with ScriptedModel(lambda asked: asked.answer(200, {"status": "recorded"})) as scoring:
+        client, prompts = duels(gateway, f"{scoring.url}/scores/", 2)
+        counted = client.post("/api/arena/vote", json={"prompt_id": prompts[0], "winner": "tie", "user_id": "ann"}).json()
+        assert counted["status"] == "recorded"
+        assert client.post("/api/arena/vote", json={"prompt_id": prompts[1], "winner": "both_bad"}).status_code == 200
+        told, nameless = scoring.asked
+        assert told.head.startswith("POST /scores/api/arena/vote HTTP/1.1\r\n") and told.header("Content-Type") == "application/json"
+        assert told.header("Authorization") is None, "the voter's key is nobody else's business"
+        assert told.json == {"prompt_id": prompts[0], "winner": "tie", "user_id": "ann", "model_a": counted["model_a"], "model_b": counted["model_b"],
+                             "prompt_hash": hashlib.sha256(b"what is it?").hexdigest()}
+        assert nameless.json["winner"] == "both_bad" and nameless.json["user_id"] == "127.0.0.1"
+        assert client.post("/api/arena/vote", json={"prompt_id": prompts[0], "winner": "A"}).status_code == 409
+        assert len(scoring.asked) == 2
+
+
+def test_a_vote_that_was_not_taken_can_be_cast_again(gateway):
+    def script(asked):
+        if asked.number == 0:
+            return asked.answer(500, {"detail": "the book is full"})
+        if asked.number == 1:
+            return False
+        return asked.answer(200, {})
+
+    with ScriptedModel(script) as scoring:
+        client, (prompt,) = duels(gateway, scoring.url)
+        vote = {"prompt_id": prompt, "winner": "A"}
+        refused = client.post("/api/arena/vote", json=vote)
+        assert refused.status_code == 502 and "refused the vote (500)" in refused.json()["detail"]
+        lost = client.post("/api/arena/vote", json=vote)
+        assert lost.status_code == 502 and "cannot be reached" in lost.json()["detail"]
+        assert client.post("/api/arena/vote", json=vote).status_code == 200
+        assert client.post("/api/arena/vote", json=vote).status_code == 409
+
+
+def test_nobody_waits_for_ever_for_a_vote_to_be_taken(gateway):
+    with ScriptedModel(lambda asked: asked.until_closed() and False) as hangs:
+        client, (prompt,) = duels(gateway, hangs.url)
+        started = time.monotonic()
+        refused = client.post("/api/arena/vote", json={"prompt_id": prompt, "winner": "A"})
+        assert refused.status_code == 502 and 5 < time.monotonic() - started < 15
 
 
 def test_sandboxes_do_not_chat_past_their_budgets(gateway):
