@@ -180,6 +180,12 @@ def test_mistakes_are_refused_by_name_before_the_model_is_asked(claude, gpt, mod
     assert model.asked == []
 
 
+def test_nobody_counts_tokens(claude):
+    """404 is what clients do without; after 501, Claude Code asks the model itself, with all of the text."""
+    with pytest.raises(anthropic.NotFoundError):
+        claude.messages.count_tokens(model="m", messages=HI)
+
+
 def test_a_wrong_key_is_refused(gateway):
     with pytest.raises(anthropic.AuthenticationError):
         anthropic.Anthropic(base_url=gateway.base_url, api_key="sk-wrong", max_retries=0).messages.create(model="m", max_tokens=5, messages=HI)
