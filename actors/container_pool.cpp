@@ -51,8 +51,10 @@ container_pool_actor::behavior_type container_pool_state::make_behavior() {
 }
 
 caf::result<container_claim> container_pool_state::claim(claim_container request) {
-  if (auto free = least_busy(); free != members_.end())
+  if (auto free = least_busy(request.besides); free != members_.end())
     co_return give(free, request.number);
+  if (request.wait_ms == 0)
+    co_return fail_for_now(errc::capacity_exhausted, "No container of this model is free", retry_after);
   if (waiting_.size() >= what_.most_waiting)
     co_return fail_for_now(errc::capacity_exhausted, "Every container of this model is busy", retry_after);
   auto mine = std::make_shared<waiter>(request.number);
@@ -70,10 +72,10 @@ caf::result<container_claim> container_pool_state::claim(claim_container request
   co_return std::move(*mine->outcome);
 }
 
-container_pool_state::members::iterator container_pool_state::least_busy() {
+container_pool_state::members::iterator container_pool_state::least_busy(const sandbox_id& besides) {
   auto best = members_.end();
   for (auto each = members_.begin(); each != members_.end(); ++each)
-    if (!each->retired && each->in_use < what_.at_once &&
+    if (!each->retired && each->in_use < what_.at_once && each->sandbox != besides &&
         (best == members_.end() || each->in_use < best->in_use))
       best = each;
   return best;
@@ -170,6 +172,7 @@ void container_pool_state::wake() {
 
 coro::task<void> container_pool_state::keep() {
   co_await take_over();
+  serve_waiting(); // who came meanwhile
   for (;;) {
     show();
     auto now = self_->clock().now();

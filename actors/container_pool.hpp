@@ -61,7 +61,7 @@ private:
   coro::task<void> look_after();
   coro::task<void> end(sandbox_id which);
   bool wanted_more() const;
-  members::iterator least_busy();
+  members::iterator least_busy(const sandbox_id& besides = {});
   container_claim give(members::iterator to, std::uint64_t number);
   void serve_waiting();
   void retire(members::iterator which);

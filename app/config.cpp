@@ -229,6 +229,8 @@ std::string show(const config& all, const sources& from) {
                               {"api_key_file", &model.api_key_file}})
       if (!text->empty())
         out << name << " = " << json_quoted(*text) << '\n';
+    if (model.hedge_after.count() > 0)
+      out << "hedge_after = \"" << print_duration(model.hedge_after) << "\"\n";
     if (!model.api_key.empty())
       out << "# api_key is set and not shown\n";
   }

@@ -41,7 +41,8 @@ struct model_settings {
   std::vector<std::string> urls;                            ///< asked in turn
   std::optional<model_containers> containers;               ///< asked first
   std::optional<http::gateway::agent_model_settings> agent; ///< instead of all others
-  std::string fallback_url; ///< asked when all of them have failed; empty: none
+  std::string fallback_url;                 ///< asked when all of them have failed; empty: none
+  std::chrono::milliseconds hedge_after{0}; ///< of silence, after which another one is asked too; 0: never
   std::string owned_by = "competitor";
   std::vector<std::string> aliases;
   std::string upstream_name; ///< that it has there; empty: the name that the client says

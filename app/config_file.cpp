@@ -197,6 +197,8 @@ private:
         made.urls = texts(label, value);
       else if (key.str() == "fallback_url")
         made.fallback_url = scalar(label, value);
+      else if (key.str() == "hedge_after")
+        made.hedge_after = checked(label, value, scalar(label, value), parse_duration(scalar(label, value)));
       else if (key.str() == "owned_by")
         made.owned_by = scalar(label, value);
       else if (key.str() == "aliases")
@@ -220,6 +222,9 @@ private:
       throw wrong("models", item, "needs an id, and a url, urls, containers or an agent");
     if (made.agent && (!made.urls.empty() || made.containers || !made.fallback_url.empty()))
       throw wrong("models", item, "is answered by an agent: it needs no url and no containers");
+    if (made.hedge_after.count() > 0 && !made.containers && made.urls.size() < 2)
+      throw wrong("models.hedge_after", item,
+                  "needs containers or a second url: there is nobody else to ask");
     if (made.containers)
       made.containers->model = made.id;
     return made;

@@ -50,6 +50,7 @@ result<http::gateway::model> model_of(const model_settings& of, std::vector<pool
   made.owned_by = of.owned_by;
   made.aliases = of.aliases;
   made.upstream_name = of.upstream_name;
+  made.hedge_after = of.hedge_after;
   auto backend = [&](const std::string& url) {
     return url_backend::make(http::gateway::with_scheme(url), *key);
   };

@@ -14,7 +14,8 @@ struct claim_container {
   /// Names the claim, unique on this server; the asker gives it back with `return_container`, also when it
   /// did not wait for the answer.
   std::uint64_t number = 0;
-  std::uint64_t wait_ms = 60'000; ///< for one that is free
+  std::uint64_t wait_ms = 60'000; ///< for one that is free; 0: none, and nothing is made for it either
+  sandbox_id besides{};           ///< not the one in this sandbox; empty: any
 };
 
 /// One request may be sent.
@@ -47,7 +48,7 @@ struct container_pool_health {
 
 template <class Inspector>
 auto inspect(Inspector& f, claim_container& x) {
-  return f(caf::meta::type_name("claim_container"), x.number, x.wait_ms);
+  return f(caf::meta::type_name("claim_container"), x.number, x.wait_ms, x.besides);
 }
 template <class Inspector>
 auto inspect(Inspector& f, container_claim& x) {

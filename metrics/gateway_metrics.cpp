@@ -35,6 +35,14 @@ gateway_metrics::gateway_metrics(prometheus::Registry& families)
                    .Name("sandy_gateway_retries_total")
                    .Help("Times that a chat was led to a backend after one had failed, by model.")
                    .Register(families))
+    , hedged_(BuildCounter()
+                  .Name("sandy_gateway_hedged_chats_total")
+                  .Help("Chats that a second backend was asked because the first hesitated, by model.")
+                  .Register(families))
+    , hedges_won_(BuildCounter()
+                      .Name("sandy_gateway_hedges_won_total")
+                      .Help("Hedged chats that the second backend answered first, by model.")
+                      .Register(families))
     , running_(BuildGauge()
                    .Name("sandy_gateway_chats_running")
                    .Help("Chats that are answered now, by model.")
@@ -51,6 +59,8 @@ model_metrics& gateway_metrics::of(const std::string& model) {
   made.read_ = &tokens_.Add({{"model", model}, {"direction", "in"}});
   made.written_ = &tokens_.Add({{"model", model}, {"direction", "out"}});
   made.retries_ = &retries_.Add({{"model", model}});
+  made.hedged_ = &hedged_.Add({{"model", model}});
+  made.hedges_won_ = &hedges_won_.Add({{"model", model}});
   made.running_ = &running_.Add({{"model", model}});
   return made;
 }

@@ -28,6 +28,10 @@ public:
   }
   /// A backend failed, and was asked again, or another one was.
   void tried_again() { retries_->Increment(); }
+  /// A second backend was asked because the first hesitated.
+  void hedged() { hedged_->Increment(); }
+  /// And it spoke first.
+  void hedge_won() { hedges_won_->Increment(); }
   void begun() { running_->Increment(); }
   void over() { running_->Decrement(); }
 
@@ -38,6 +42,8 @@ private:
   prometheus::Counter* read_ = nullptr;
   prometheus::Counter* written_ = nullptr;
   prometheus::Counter* retries_ = nullptr;
+  prometheus::Counter* hedged_ = nullptr;
+  prometheus::Counter* hedges_won_ = nullptr;
   prometheus::Gauge* running_ = nullptr;
 };
 
@@ -53,6 +59,8 @@ private:
   prometheus::Family<prometheus::Histogram>& first_token_;
   prometheus::Family<prometheus::Counter>& tokens_;
   prometheus::Family<prometheus::Counter>& retries_;
+  prometheus::Family<prometheus::Counter>& hedged_;
+  prometheus::Family<prometheus::Counter>& hedges_won_;
   prometheus::Family<prometheus::Gauge>& running_;
   std::map<std::string, model_metrics> models_;
 };

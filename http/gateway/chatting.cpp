@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace sandy::http::gateway {
 
@@ -81,34 +82,40 @@ io_task<result<void>> chatting::run() {
     outcome_ = answered ? metrics::chat_outcome::answered : metrics::chat_outcome::failed;
     co_return answered;
   }
-  failed("Connection error: the model has no server", fail(errc::upstream_error, "The model has no server"));
+  failed(failure_, "Connection error: the model has no server",
+         fail(errc::upstream_error, "The model has no server"));
   auto how = co_await ask_all();
-  if (how == attempt::gone && !begun_)
+  if (how == outcome::gone && !begun_)
     co_return fail(errc::cancelled, "The client is gone");
-  if (how == attempt::failed) {
+  if (how == outcome::failed) {
     auto told = co_await give_up();
     co_return told;
   }
   co_return caf::unit;
 }
 
+/// Every place that is worth asking, in order, but for the fallback.
+chatting::backends chatting::one_round(std::size_t turn) const {
+  backends all;
+  for (std::size_t i = 0; i < model_.backends.size(); ++i) {
+    auto* where = model_.backends[(turn + i) % model_.backends.size()].get();
+    all.insert(all.end(), where->places(), where);
+  }
+  return all;
+}
+
 /// One backend after the other, until one says something.
-io_task<chatting::attempt> chatting::ask_all() {
+io_task<chatting::outcome> chatting::ask_all() {
   const auto turn = model_.backends.size() > 1 ? ex_.server().models->next_turn() : 0;
   for (unsigned round = 0; round < limits_.attempts; ++round) {
     auto asleep = false;
-    for (std::size_t i = 0; i < model_.backends.size(); ++i) {
-      auto& where = *model_.backends[(turn + i) % model_.backends.size()];
-      for (unsigned place = 0; place < where.places(); ++place) {
-        auto how = co_await ask(where);
-        if (how != attempt::failed || failure_.final)
-          co_return how;
-      }
-      asleep = asleep || failure_.asleep;
-    }
-    if (model_.fallback) {
-      auto how = co_await ask(*model_.fallback);
-      if (how != attempt::failed || failure_.final)
+    auto next = one_round(turn);
+    auto* last = model_.fallback.get();
+    while (!next.empty() || last != nullptr) {
+      if (next.empty())
+        next.push_back(std::exchange(last, nullptr));
+      auto how = co_await ask_next(next);
+      if (how != outcome::failed || failure_.final)
         co_return how;
       asleep = asleep || failure_.asleep;
     }
@@ -116,56 +123,84 @@ io_task<chatting::attempt> chatting::ask_all() {
     if (!asleep || left(limits_.total, started_).count() <= 1 || round + 1 == limits_.attempts)
       break;
     auto woken = co_await wake_up(round);
-    if (woken != attempt::failed || failure_.final)
+    if (woken != outcome::failed || failure_.final)
       co_return woken;
   }
-  co_return attempt::failed;
+  co_return outcome::failed;
 }
 
 /// The client is gone, or the server stops.
-chatting::attempt chatting::interrupted() {
+chatting::outcome chatting::interrupted(trouble& why) {
   if (gone_)
-    return attempt::gone;
-  failure_ = {};
-  failed("The server is stopping.", fail_for_now(errc::shutting_down, "The server is stopping", 1));
-  failure_.final = true;
-  return attempt::failed;
+    return outcome::gone;
+  why = {};
+  failed(why, "The server is stopping.", fail_for_now(errc::shutting_down, "The server is stopping", 1));
+  why.final = true;
+  return outcome::failed;
 }
 
 /// Gives a backend time to wake up. @returns failed when it is to be asked again
-io_task<chatting::attempt> chatting::wake_up(unsigned round) {
+io_task<chatting::outcome> chatting::wake_up(unsigned round) {
   if (request_.stream) {
     auto sent = co_await write(": warming upstream\n\n");
     if (!sent)
-      co_return attempt::gone;
+      co_return outcome::gone;
   }
   auto wait = std::min(limits_.longest_wake_wait, limits_.wake_wait * (1u << std::min(round, 10u)));
   auto waited = co_await accompanied(rest(left(wait, clock::now())));
   if (waited)
-    co_return attempt::failed;
-  co_return interrupted();
+    co_return outcome::failed;
+  co_return interrupted(failure_);
 }
 
-/// Asks one backend, and passes on what it answers.
-io_task<chatting::attempt> chatting::ask(backend& where) {
-  if (asked_ != clock::time_point{})
+/// Asks the first of these, and another one if it hesitates, and passes on what is answered. Takes out who
+/// was asked in vain.
+io_task<chatting::outcome> chatting::ask_next(backends& others) {
+  if (std::exchange(asked_, true))
     model_.counted->tried_again();
-  asked_ = clock::now();
-  failure_ = {};
-  auto place = where.at_once(ex_.caller());
-  if (!place) {
-    auto acquired = co_await accompanied(where.acquire(ex_.caller()));
+  attempt first{others.front()};
+  others.erase(others.begin());
+  attempt second{nullptr};
+  auto* one = &first;
+  if (may_hedge(others)) {
+    one = co_await ask_two(first, second, others);
+  } else {
+    first.how = co_await open(first);
+    if (first.how == outcome::failed)
+      first.lines.break_off(left_over_);
+  }
+  if (one->how == outcome::speaks) {
+    auto passed_on = request_.stream ? take_stream(*one) : take_whole(*one);
+    one->how = co_await std::move(passed_on);
+  }
+  settle(*one);
+  failure_ = std::move(one->why);
+  co_return one->how;
+}
+
+/// Lets go of the connection, and then of the place.
+void chatting::settle(attempt& one) {
+  one.call.reset();
+  if (one.place)
+    one.place->finished(outcome_ != metrics::chat_outcome::broken && !one.lost());
+  one.place.reset();
+}
+
+/// Asks one backend, until it says its first word.
+io_task<chatting::outcome> chatting::open(attempt& one) {
+  if (!one.place)
+    one.place = one.where->at_once(ex_.caller());
+  if (!one.place) {
+    auto acquired = co_await accompanied(one.where->acquire(ex_.caller()));
     if (!acquired)
-      co_return interrupted();
+      co_return interrupted(one.why);
     if (!*acquired) {
       auto text = text_of(acquired->error());
-      co_return failed("Connection error: " + text, std::move(acquired->error()));
+      co_return failed(one.why, "Connection error: " + text, std::move(acquired->error()));
     }
-    place = std::move(**acquired);
+    one.place = std::move(**acquired);
   }
-  auto how = co_await send(*place);
-  call_.reset(); // before the place is given back
-  place->finished(outcome_ != metrics::chat_outcome::broken && (how != attempt::failed || failure_.final));
+  auto how = co_await send(one);
   co_return how;
 }
 
@@ -178,34 +213,35 @@ client::patience chatting::patience() const {
   return made;
 }
 
-io_task<chatting::attempt> chatting::send(const lease& place) {
-  const auto fields = fields_ + place.fields;
-  const client::request what{"POST", place.target, fields, true};
+io_task<chatting::outcome> chatting::send(attempt& one) {
+  const auto fields = fields_ + one.place->fields;
+  const client::request what{"POST", one.place->target, fields, true};
+  auto& call = one.call;
   for (auto again = true;; again = false) {
-    call_.emplace(ex_.home(), place.to, patience());
-    if (!again || !call_->reuse()) {
-      auto connected = co_await accompanied(call_->connect());
+    call.emplace(ex_.home(), one.place->to, patience());
+    if (!again || !call->reuse()) {
+      auto connected = co_await accompanied(call->connect());
       if (!connected)
-        co_return interrupted();
+        co_return interrupted(one.why);
       if (!*connected) {
         auto text = text_of(connected->error());
-        co_return failed("Connection error: " + text, std::move(connected->error()));
+        co_return failed(one.why, "Connection error: " + text, std::move(connected->error()));
       }
     }
     std::optional<result<void>> sent;
     if (body_.size() <= small_body) {
-      auto done = co_await call_->send_request(what, body_);
+      auto done = co_await call->send_request(what, body_);
       sent.emplace(std::move(done));
     } else {
-      sent = co_await accompanied(call_->send_request(what, body_));
+      sent = co_await accompanied(call->send_request(what, body_));
     }
     if (!sent)
-      co_return interrupted();
+      co_return interrupted(one.why);
     if (!*sent)
-      co_return failed("Connection error: " + text_of(sent->error()), std::move(sent->error()));
-    auto reused = call_->reused();
-    auto how = co_await take_head();
-    if (how != attempt::failed || !died_ || !reused)
+      co_return failed(one.why, "Connection error: " + text_of(sent->error()), std::move(sent->error()));
+    auto reused = call->reused();
+    auto how = co_await take_head(one);
+    if (how != outcome::failed || !one.died || !reused)
       co_return how;
   }
 }

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace sandy::http::gateway {
 
@@ -27,6 +28,9 @@ constexpr std::size_t most_said = 4 * 1024;
 constexpr std::size_t most_told = 200;
 // For a backend to end its answer properly, when its last event was there: then the connection is kept.
 constexpr milliseconds parting{10};
+
+// That are kept of who is raced against another. Who has more of them has spoken.
+constexpr std::size_t most_comments = 64 * 1024;
 
 constexpr std::array<unsigned, 4> sleepy{429, 502, 503, 504};
 
@@ -48,53 +52,56 @@ std::string words_of(std::string said) {
   return std::string{codec::trim(said)};
 }
 
+/// What a stream says of its model's connection.
+std::string words_of(const caf::error& why) {
+  return code_of(why) == errc::deadline_exceeded ? "Request timed out" : "Connection error: " + text_of(why);
+}
+
 bool is_event_stream(const client::upstream_answer& head) {
   return boost::beast::iequals(head.field("Content-Type").substr(0, 17), "text/event-stream");
 }
 
 } // namespace
 
-chatting::attempt chatting::failed(std::string text, caf::error error) {
-  failure_.text = std::move(text);
-  failure_.error = std::move(error);
-  return attempt::failed;
+chatting::outcome chatting::failed(trouble& why, std::string text, caf::error error) {
+  why.text = std::move(text);
+  why.error = std::move(error);
+  return outcome::failed;
 }
 
-chatting::attempt chatting::too_slow() {
-  return failed("Request timed out", fail(errc::deadline_exceeded, "Request timed out"));
+chatting::outcome chatting::too_slow(attempt& one) {
+  return failed(one.why, "Request timed out", fail(errc::deadline_exceeded, "Request timed out"));
 }
 
-io_task<chatting::attempt> chatting::take_head() {
+io_task<chatting::outcome> chatting::take_head(attempt& one) {
   using state = client::call::head_state;
   for (;;) {
-    auto head = call_->take_head();
-    died_ = head && *head == state::died;
+    auto head = one.call->take_head();
+    one.died = head && *head == state::died;
     if (!head)
-      co_return failed("Connection error: " + text_of(head.error()), std::move(head.error()));
-    if (died_)
-      co_return failed("Connection error: the model closed the connection",
+      co_return failed(one.why, "Connection error: " + text_of(head.error()), std::move(head.error()));
+    if (one.died)
+      co_return failed(one.why, "Connection error: the model closed the connection",
                        fail(errc::upstream_error, "Upstream error: the model closed the connection"));
     if (*head == state::there)
       break;
-    auto what = co_await something(left(limits_.first_token, asked_));
+    auto what = co_await something(one, left(limits_.first_token, one.asked));
     if (what == event::slow)
-      co_return too_slow();
+      co_return too_slow(one);
     if (what != event::ready)
-      co_return interrupted();
+      co_return interrupted(one.why);
   }
-  auto status = call_->answer().status;
-  auto how = co_await (status < 200 || status > 299 ? take_refusal()
-                       : request_.stream            ? take_stream()
-                                                    : take_whole());
+  auto status = one.call->answer().status;
+  auto how = co_await (status < 200 || status > 299 ? take_refusal(one) : first_word(one));
   co_return how;
 }
 
 /// Reads why a backend does not answer, as far as it says so.
-io_task<chatting::attempt> chatting::take_refusal() {
-  const auto status = call_->answer().status;
+io_task<chatting::outcome> chatting::take_refusal(attempt& one) {
+  const auto status = one.call->answer().status;
   std::string said;
   while (said.size() < most_said) {
-    auto got = call_->take();
+    auto got = one.call->take();
     if (!got)
       break;
     said.append(got->bytes.substr(0, most_said - said.size()));
@@ -102,136 +109,159 @@ io_task<chatting::attempt> chatting::take_refusal() {
       break;
     if (!got->bytes.empty())
       continue;
-    auto what = co_await something(limits_.silence);
+    auto what = co_await something(one, limits_.silence);
     if (what == event::slow)
       break;
     if (what != event::ready)
-      co_return interrupted();
+      co_return interrupted(one.why);
   }
   auto number = std::to_string(status);
-  failed("Error from competitor: " + number,
+  failed(one.why, "Error from competitor: " + number,
          fail(errc::upstream_error, "Competitor error (" + number + "): " + words_of(std::move(said))));
-  failure_.refused = status >= 400 && status < 500 && status != 429 && status != 408;
-  failure_.final = failure_.refused;
-  failure_.asleep =
-      std::ranges::find(sleepy, status) != sleepy.end() && clock::now() - asked_ < limits_.waking;
-  co_return attempt::failed;
+  one.why.refused = status >= 400 && status < 500 && status != 429 && status != 408;
+  one.why.final = one.why.refused;
+  one.why.asleep =
+      std::ranges::find(sleepy, status) != sleepy.end() && clock::now() - one.asked < limits_.waking;
+  co_return outcome::failed;
 }
 
-/// The first event is there.
-void chatting::said_something() {
-  model_.counted->first_token(std::chrono::duration<double>(clock::now() - started_).count());
+/// Takes what has come. @returns whether that was anything
+result<bool> chatting::hear(attempt& one) {
+  auto got = one.call->take();
+  if (!got)
+    return std::move(got.error());
+  one.all = got->last;
+  if (request_.stream) {
+    one.lines.feed(got->bytes, one.said);
+    one.all = one.all || one.lines.done();
+    if (one.all)
+      one.lines.finish(one.said);
+  } else {
+    if (one.said.size() + got->bytes.size() > limits_.answer_bytes)
+      return fail(errc::upstream_error, "Competitor error: the answer is too large");
+    one.said.append(got->bytes);
+  }
+  return !got->bytes.empty();
 }
 
-io_task<chatting::attempt> chatting::take_stream() {
-  out_.clear();
-  lines_.break_off(out_); // of a backend that failed
-  lines_ = {};
-  for (auto begin = true;; begin = false) {
-    if (!begin)
-      out_.clear();
-    const auto spoken = lines_.events() > 0;
-    auto got = call_->take();
-    if (got && !got->bytes.empty())
-      lines_.feed(got->bytes, out_);
-    const auto over = got && (got->last || lines_.done());
-    if (over)
-      lines_.finish(out_);
-    if (!spoken && lines_.events() > 0)
-      said_something();
-    if (over && lines_.events() == 0)
-      co_return failed("Connection error: the answer is no event stream",
-                       fail(errc::upstream_error, "Competitor error: the answer is no event stream"));
-    if (over) {
-      auto how = co_await end_stream();
-      co_return how;
+/// Waits for the first event of a stream, or for the first byte of a whole answer.
+io_task<chatting::outcome> chatting::first_word(attempt& one) {
+  for (;;) {
+    auto heard = hear(one);
+    auto speaks = request_.stream ? one.lines.events() > 0 : !one.said.empty();
+    if (speaks || (racing_ && one.said.size() > most_comments))
+      co_return outcome::speaks;
+    if (!heard)
+      co_return failed(one.why, words_of(heard.error()), std::move(heard.error()));
+    if (one.all) {
+      auto what =
+          request_.stream ? std::string{"the answer is no event stream"} : "the answer is no JSON object";
+      co_return failed(one.why, "Connection error: " + what,
+                       fail(errc::upstream_error, "Competitor error: " + what));
     }
-    if (!out_.empty()) {
-      auto sent = co_await write(out_);
+    if (!one.said.empty() && !racing_) { // comments of its own
+      auto sent = co_await pass_on(one);
       if (!sent)
-        co_return attempt::gone;
+        co_return outcome::gone;
       continue;
     }
-    if (!got) {
-      auto text = code_of(got.error()) == errc::deadline_exceeded
-                      ? std::string{"Request timed out"}
-                      : "Connection error: " + text_of(got.error());
-      if (!spoken)
-        co_return failed(std::move(text), std::move(got.error()));
-      auto how = co_await tell(std::move(text));
+    if (*heard)
+      continue;
+    auto what = co_await something(one, left(limits_.first_token, one.asked));
+    if (what == event::slow)
+      co_return too_slow(one);
+    if (what != event::ready)
+      co_return interrupted(one.why);
+  }
+}
+
+/// Sends the client what was heard of a stream.
+io_task<bool> chatting::pass_on(attempt& one) {
+  spoken_ = spoken_ || one.lines.events() > 0;
+  auto sent = co_await write(one.said);
+  one.said.clear();
+  co_return sent;
+}
+
+/// From the first event on.
+io_task<chatting::outcome> chatting::take_stream(attempt& one) {
+  model_.counted->first_token(std::chrono::duration<double>(clock::now() - started_).count());
+  while (!one.all) {
+    if (!one.said.empty()) {
+      auto sent = co_await pass_on(one);
+      if (!sent)
+        co_return outcome::gone;
+    }
+    auto heard = hear(one);
+    if (!heard) {
+      auto how = co_await break_off(one, words_of(heard.error()));
       co_return how;
     }
-    if (!got->bytes.empty())
+    if (one.all || *heard)
       continue;
-    auto what = co_await something(spoken ? limits_.between : left(limits_.first_token, asked_));
+    auto what = co_await something(one, limits_.between);
     if (what == event::ready)
       continue;
     if (what == event::gone)
-      co_return attempt::gone;
-    if (!spoken)
-      co_return what == event::slow ? too_slow() : interrupted();
-    auto how = co_await tell(what == event::slow ? "Request timed out" : "The server is stopping.");
+      co_return outcome::gone;
+    auto how = co_await break_off(one, what == event::slow ? "Request timed out" : "The server is stopping.");
     co_return how;
   }
+  auto how = co_await end_stream(one);
+  co_return how;
 }
 
 /// All is said: ends the stream, and lets the backend end its own.
-io_task<chatting::attempt> chatting::end_stream() {
-  out_.append("data: [DONE]\n\n");
-  auto sent = co_await write(out_);
+io_task<chatting::outcome> chatting::end_stream(attempt& one) {
+  one.said.append("data: [DONE]\n\n");
+  auto sent = co_await pass_on(one);
   if (!sent)
-    co_return attempt::gone;
+    co_return outcome::gone;
   co_await sink_.end();
   outcome_ = metrics::chat_outcome::answered;
-  if (auto used = tokens_in(lines_.usage_line()); used.prompt + used.completion > 0)
+  if (auto used = tokens_in(one.lines.usage_line()); used.prompt + used.completion > 0)
     model_.counted->tokens(used.prompt, used.completion);
   const auto until = clock::now() + parting;
   for (auto status = io_status::ok; status == io_status::ok && clock::now() < until;) {
-    auto got = call_->take();
+    auto got = one.call->take();
     if (!got || got->last)
       break;
     if (got->bytes.empty())
-      status = co_await call_->wait(parting);
+      status = co_await one.call->wait(parting);
   }
-  co_return attempt::answered;
+  co_return outcome::answered;
 }
 
-io_task<chatting::attempt> chatting::take_whole() {
-  std::string text;
-  auto wrong = [&](const char* what) {
-    return failed("", fail(errc::upstream_error, std::string{"Competitor error: the answer "} + what));
-  };
-  for (;;) {
-    auto got = call_->take();
-    if (!got)
-      co_return failed("", std::move(got.error()));
-    if (text.size() + got->bytes.size() > limits_.answer_bytes)
-      co_return wrong("is too large");
-    if (text.empty() && !got->bytes.empty())
-      said_something();
-    text.append(got->bytes);
-    if (got->last)
-      break;
-    if (!got->bytes.empty())
+/// From the first byte on.
+io_task<chatting::outcome> chatting::take_whole(attempt& one) {
+  model_.counted->first_token(std::chrono::duration<double>(clock::now() - started_).count());
+  while (!one.all) {
+    auto heard = hear(one);
+    if (!heard)
+      co_return failed(one.why, "", std::move(heard.error()));
+    if (one.all || *heard)
       continue;
-    auto what = co_await something(text.empty() ? left(limits_.first_token, asked_) : limits_.between);
+    auto what = co_await something(one, limits_.between);
     if (what == event::slow)
-      co_return too_slow();
+      co_return too_slow(one);
     if (what != event::ready)
-      co_return interrupted();
+      co_return interrupted(one.why);
   }
-  auto answer = read_answer(text, ids_.request);
+  auto answer = read_answer(one.said, ids_.request);
   if (!answer)
-    co_return wrong(is_event_stream(call_->answer()) ? "is an event stream" : "is no JSON object");
+    co_return failed(one.why, "",
+                     is_event_stream(one.call->answer())
+                         ? fail(errc::upstream_error, "Competitor error: the answer is an event stream")
+                         : std::move(answer.error()));
   model_.counted->tokens(answer->used.prompt, answer->used.completion);
   outcome_ = metrics::chat_outcome::answered;
   co_await sink_.answer(std::move(answer->text));
-  co_return attempt::answered;
+  co_return outcome::answered;
 }
 
 std::string chatting::error_chunk(const std::string& text) const {
   json delta{{"content", text}};
-  if (lines_.events() == 0)
+  if (!spoken_)
     delta["role"] = "assistant";
   json chunk{{"id", ids_.request},
              {"object", "chat.completion.chunk"},
@@ -241,22 +271,27 @@ std::string chatting::error_chunk(const std::string& text) const {
   return "data: " + chunk.dump(-1, ' ', false, json::error_handler_t::replace) + "\n\n";
 }
 
+/// The backend will not say the rest.
+io_task<chatting::outcome> chatting::break_off(attempt& one, std::string text) {
+  one.lines.break_off(left_over_);
+  auto how = co_await tell(std::move(text));
+  co_return how;
+}
+
 /// Says in the stream why it ends.
-io_task<chatting::attempt> chatting::tell(std::string text) {
+io_task<chatting::outcome> chatting::tell(std::string text) {
   outcome_ = metrics::chat_outcome::broken;
   auto there = co_await begin();
   if (!there)
-    co_return attempt::gone;
+    co_return outcome::gone;
   auto told = co_await sink_.broke(text);
   if (told)
-    co_return attempt::answered;
-  out_.clear();
-  lines_.break_off(out_);
-  out_.append(error_chunk(text)).append("data: [DONE]\n\n");
-  auto sent = co_await write(out_);
+    co_return outcome::answered;
+  auto last = error_chunk(text) + "data: [DONE]\n\n";
+  auto sent = co_await write(last);
   if (sent)
     co_await sink_.end();
-  co_return attempt::answered;
+  co_return outcome::answered;
 }
 
 } // namespace sandy::http::gateway

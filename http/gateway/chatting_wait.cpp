@@ -4,6 +4,7 @@
 #include "http/shard.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sandy::http::gateway {
 
@@ -58,6 +59,9 @@ io_task<bool> chatting::write(std::string_view text) {
   if (!there)
     co_return false;
   last_sent_ = clock::now();
+  auto whole_text = std::exchange(left_over_, {});
+  if (!whole_text.empty())
+    text = whole_text.append(text);
   auto sent = co_await sink_.write(text);
   gone_ = gone_ || !sent;
   co_return static_cast<bool>(sent);
@@ -70,8 +74,14 @@ io_task<void> chatting::client_leaves() {
 
 /// Waits until the backend says something, for as long as `limit`. The client gets its comments. A backend
 /// that says a little all the time is not waited for any longer than others.
-io_task<chatting::event> chatting::something(milliseconds limit) {
+io_task<chatting::event> chatting::something(attempt& one, milliseconds limit) {
   const auto since = clock::now();
+  if (racing_) { // and the race is accompanied
+    if (limit.count() <= 1)
+      co_return event::slow;
+    auto status = co_await one.call->wait(left(limit, since));
+    co_return status == io_status::timed_out ? event::slow : event::ready;
+  }
   for (;;) {
     if (ex_.home().grace_over.came())
       co_return event::stopping;
@@ -83,13 +93,13 @@ io_task<chatting::event> chatting::something(milliseconds limit) {
         co_return event::gone;
     }
     if (until_comment().count() <= 1) {
-      if (!lines_.between_lines()) {
+      if (!one.lines.between_lines()) {
         last_sent_ = clock::now(); // a comment would become a part of the line
       } else if (auto sent = co_await write(ping); !sent) {
         co_return event::gone;
       }
     }
-    auto status = co_await call_->wait(std::min({glance, left(limit, since), until_comment()}));
+    auto status = co_await one.call->wait(std::min({glance, left(limit, since), until_comment()}));
     if (status != io_status::timed_out)
       co_return event::ready; // a connection that was closed says so when it is read from
   }

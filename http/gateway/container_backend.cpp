@@ -26,6 +26,7 @@ public:
   void finished(bool well) noexcept override { failed_ = !well; }
 
   const std::uint64_t number;
+  sandbox_id inside; ///< once there is one
 
 private:
   container_pool_actor pool_;
@@ -39,10 +40,18 @@ void container_backend::use(container_pool_actor pool, const runtime::entrance_d
   entrances_ = &entrances;
 }
 
-io_task<result<std::unique_ptr<lease>>> container_backend::acquire(principal) {
+io_task<result<std::unique_ptr<lease>>> container_backend::acquire(principal) { return take(patience_, {}); }
+
+io_task<result<std::unique_ptr<lease>>> container_backend::acquire_spare(principal, const lease* besides) {
+  const auto* there = dynamic_cast<const container_lease*>(besides);
+  return take(std::chrono::milliseconds{0}, there != nullptr ? there->inside : sandbox_id{});
+}
+
+io_task<result<std::unique_ptr<lease>>> container_backend::take(std::chrono::milliseconds wait,
+                                                                sandbox_id besides) {
   auto mine = std::make_unique<container_lease>(pool_);
-  claim_container wanted{mine->number, static_cast<std::uint64_t>(patience_.count())};
-  auto claim = co_await ask(pool_, wanted, patience_ + pool_timeout);
+  claim_container wanted{mine->number, static_cast<std::uint64_t>(wait.count()), std::move(besides)};
+  auto claim = co_await ask(pool_, wanted, wait + pool_timeout);
   if (!claim)
     co_return std::move(claim.error());
   auto inside = entrances_->find(claim->sandbox);
@@ -50,6 +59,7 @@ io_task<result<std::unique_ptr<lease>>> container_backend::acquire(principal) {
     mine->finished(false);
     co_return fail(errc::upstream_error, "Upstream error: the container is gone");
   }
+  mine->inside = claim->sandbox;
   mine->to = client::address::in_sandbox(std::move(inside), claim->port);
   mine->target = "/v1/chat/completions";
   co_return std::unique_ptr<lease>{std::move(mine)};

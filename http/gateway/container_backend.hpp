@@ -25,10 +25,13 @@ public:
   /// Never: a claim is a message.
   std::unique_ptr<lease> at_once(const principal&) override { return nullptr; }
   io_task<result<std::unique_ptr<lease>>> acquire(principal caller) override;
+  io_task<result<std::unique_ptr<lease>>> acquire_spare(principal caller, const lease* besides) override;
   /// A container may have died unseen; the next one is healthy.
   unsigned places() const noexcept override { return 2; }
 
 private:
+  io_task<result<std::unique_ptr<lease>>> take(std::chrono::milliseconds wait, sandbox_id besides);
+
   std::chrono::milliseconds patience_;
   container_pool_actor pool_;
   const runtime::entrance_directory* entrances_ = nullptr;

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -47,6 +48,9 @@ public:
   /// The same, when it takes time. Cancelled when the client is gone. Fails as the request then does, unless
   /// another backend can answer it.
   virtual io_task<result<std::unique_ptr<lease>>> acquire(principal caller) = 0;
+  /// A place that is free now, for a request that has one already: fails rather than to wait. @param besides
+  /// the place that it has; nullptr: it waits for one.
+  virtual io_task<result<std::unique_ptr<lease>>> acquire_spare(principal caller, const lease* besides) = 0;
   /// Places that are worth asking, one after the other, when they fail before they said anything.
   virtual unsigned places() const noexcept { return 1; }
 };
@@ -89,8 +93,11 @@ struct model {
   std::string upstream_name;        ///< that it has at its backends; empty: the one that the client says
   /// Asked in turn; one that fails before it said anything is followed by the next.
   std::vector<std::shared_ptr<backend>> backends;
-  std::shared_ptr<backend> fallback;         ///< when all of them have failed; nullptr: none
-  std::shared_ptr<own_model> own;            ///< then there are no backends
+  std::shared_ptr<backend> fallback; ///< when all of them have failed; nullptr: none
+  std::shared_ptr<own_model> own;    ///< then there are no backends
+  /// After so much silence of a backend another one is asked as well, and who speaks first is heard; 0:
+  /// never.
+  std::chrono::milliseconds hedge_after{0};
   metrics::model_metrics* counted = nullptr; ///< set by the gateway
 };
 

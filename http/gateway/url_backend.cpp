@@ -53,4 +53,8 @@ std::unique_ptr<lease> url_backend::at_once(const principal&) {
 
 io_task<result<std::unique_ptr<lease>>> url_backend::acquire(principal caller) { co_return at_once(caller); }
 
+io_task<result<std::unique_ptr<lease>>> url_backend::acquire_spare(principal caller, const lease*) {
+  co_return at_once(caller);
+}
+
 } // namespace sandy::http::gateway

@@ -16,6 +16,7 @@ public:
 
   std::unique_ptr<lease> at_once(const principal& caller) override;
   io_task<result<std::unique_ptr<lease>>> acquire(principal caller) override;
+  io_task<result<std::unique_ptr<lease>>> acquire_spare(principal caller, const lease* besides) override;
 
 private:
   client::address to_;

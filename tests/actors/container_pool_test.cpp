@@ -1,6 +1,7 @@
 // Warm containers of one model.
 
 #include "actors/container_pool.hpp"
+#include "actors/container_pool_keeper.hpp"
 #include "tests/actors/machine.hpp"
 #include "tests/actors/scripted_container.hpp"
 
@@ -37,7 +38,18 @@ struct model_pool : machine {
     pool = system.spawn<coro::actor<container_pool_state, container_pool_actor>>(&env, what, worker);
     pass(2s);
   }
+  /// The same, by a keeper.
+  void open_kept() {
+    pool = system.spawn<coro::actor<container_pool_keeper_state, container_pool_actor>>("baseline", [this] {
+      ++spawned;
+      kept = system.spawn<coro::actor<container_pool_state, container_pool_actor>>(&env, what, worker);
+      return kept;
+    });
+    pass(2s);
+  }
+  void crash() { kill(std::exchange(kept, nullptr), caf::exit_reason::unhandled_exception); }
   void close() {
+    kept = nullptr;
     kill(pool);
     pool = nullptr;
     run();
@@ -68,6 +80,8 @@ struct model_pool : machine {
   bool healthy = true;
   std::set<sandbox_id> sick;
   container_pool_actor pool;
+  container_pool_actor kept; ///< by the keeper that `pool` is then
+  int spawned = 0;
 };
 
 } // namespace
@@ -237,6 +251,85 @@ TEST_CASE_METHOD(model_pool, "a new pool takes over what an earlier one left, an
       CHECK_FALSE(boxes().contains(id));
     CHECK(health().ready == 2);
   }
+}
+
+TEST_CASE_METHOD(model_pool,
+                 "a container that is free now may be had without waiting, and not one that one has",
+                 "[pool]") {
+  what.warm = what.most = 2;
+  what.at_once = 2;
+  open();
+  auto first = claim(1).sandbox;
+  auto second = ask(pool, claim_container{2, 0, first});
+  REQUIRE(second);
+  CHECK(second->sandbox != first);
+  for (std::uint64_t number : {3, 4}) { // both are as busy as can be
+    auto more = ask(pool, claim_container{number, 0, first});
+    CHECK(static_cast<bool>(more) == (number == 3));
+    if (!more)
+      CHECK(code_of(more.error()) == errc::capacity_exhausted);
+  }
+  CHECK(health().waiting == 0);
+  REQUIRE(ask(pool, claim_container{5, 0}));
+  CHECK(code_of(ask(pool, claim_container{6, 0}).error()) == errc::capacity_exhausted);
+}
+
+TEST_CASE_METHOD(model_pool, "a pool that crashed is spawned again, and finds its containers", "[pool]") {
+  open_kept();
+  CHECK(spawned == 1);
+  auto before = boxes();
+  claim(1);
+  pass(70s); // it has lived long
+  crash();
+  CHECK(spawned == 2);
+  pass(2s);
+  CHECK(boxes() == before);
+  CHECK(health().ready == 2);
+  CHECK(health().busy == 0);
+  // What the dead one gave away is nobody's any more, and what the new one gives is its own.
+  auto mine = claim(2).sandbox;
+  give_back(1, true);
+  CHECK(boxes() == before);
+  CHECK(health().busy == 1);
+  give_back(2, true);
+  CHECK_FALSE(boxes().contains(mine));
+}
+
+TEST_CASE_METHOD(model_pool,
+                 "who waits for a pool that crashes is told so, and one that keeps crashing is given time",
+                 "[pool]") {
+  what.warm = what.most = 1;
+  open_kept();
+  claim(1);
+  auto waits = send(pool, claim_container{2, 60'000});
+  run();
+  crash();
+  REQUIRE(waits.answered());
+  CHECK(code_of(waits.answer()->error()) == errc::capacity_exhausted);
+  CHECK(spawned == 1); // it had just begun
+  auto refused = ask(pool, claim_container{3, 60'000});
+  CHECK(code_of(refused.error()) == errc::capacity_exhausted);
+  pass(1s);
+  CHECK(spawned == 2);
+  crash();
+  pass(1s);
+  CHECK(spawned == 2);
+  pass(1s);
+  CHECK(spawned == 3);
+  pass(1s);
+  claim(4);
+}
+
+TEST_CASE_METHOD(model_pool, "who comes while a pool takes over is served by what it finds", "[pool]") {
+  what.warm = what.most = 1;
+  open();
+  auto before = boxes();
+  close();
+  pool = system.spawn<coro::actor<container_pool_state, container_pool_actor>>(&env, what, worker);
+  auto early = send(pool, claim_container{1, 60'000});
+  pass(1s);
+  REQUIRE(early.succeeded());
+  CHECK(before.contains((**early.answer()).sandbox));
 }
 
 TEST_CASE_METHOD(model_pool, "without a pool nothing stays", "[pool]") {

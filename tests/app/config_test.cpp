@@ -410,6 +410,29 @@ TEST_CASE("a webhook that cannot work is refused, and the sentence says where", 
   CHECK_THAT(refuse(url + secret + "[[webhook]]\n" + url + secret), Contains("same url and tenant twice"));
 }
 
+TEST_CASE("a model is hedged where there is somebody else to ask", "[config]") {
+  temporary_directory directory;
+  auto text = [&](const std::string& lines) {
+    return directory.write("sandy.toml", "open = true\n[[models]]\nid = \"small\"\n" + lines);
+  };
+  auto after = [&](const std::string& lines) {
+    return accepted(read({"--config", text(lines)})).models.front().hedge_after;
+  };
+  const std::string two = "urls = [\"10.0.0.1:1\", \"10.0.0.2:1\"]\n";
+  CHECK(after(two) == 0s);
+  CHECK(after(two + "hedge_after = 1.5\n") == 1500ms);
+  CHECK(after("containers = { image = \"basic\" }\nhedge_after = \"2s\"\n") == 2s);
+  CHECK(after("url = \"10.0.0.1:1\"\nhedge_after = 0\n") == 0s);
+  auto printed = read({"--print-config", "--config", text(two + "hedge_after = \"2s\"\n")}).text;
+  CHECK_THAT(printed, Contains("hedge_after = \"2s\""));
+  for (const auto* alone : {"url = \"10.0.0.1:1\"\nfallback_url = \"10.0.0.2:1\"\n",
+                            "agent = { agent = \"codex\", model = \"m\" }\n"})
+    CHECK_THAT(refused(read({"--config", text(std::string{alone} + "hedge_after = \"2s\"\n")})),
+               Contains("models.hedge_after needs containers or a second url"));
+  CHECK_THAT(refused(read({"--config", text(two + "hedge_after = \"soon\"\n")})),
+             Contains("models.hedge_after = \"soon\" is not a duration"));
+}
+
 TEST_CASE("aliases lead to images or to references", "[config]") {
   temporary_directory directory;
   auto file = directory.write("sandy.toml", "[image_aliases]\n\"ghcr.io/team/agent\" = \"basic\"\n"

@@ -11,6 +11,7 @@ EVENT = 'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n'
 
 class Model(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    chats = 0
 
     def log_message(self, form, *arguments):
         print(form % arguments, flush=True)
@@ -35,6 +36,7 @@ class Model(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         what = body["messages"][-1]["content"]
+        Model.chats += 1
         if not body.get("stream"):
             getattr(self, "plain_" + what.split()[0], self.plain)(what)
             return
@@ -73,6 +75,12 @@ class Model(BaseHTTPRequestHandler):
         for word in what.split():
             self.send(EVENT % word)
         self.send("data: [DONE]\n\n")
+
+    def stream_tired(self, _):
+        """Says nothing when it is not the first of all chats."""
+        if self.chats > 1:
+            time.sleep(3600)
+        self.stream("spoken")
 
     def stream_unended(self, _):
         self.send(EVENT % "more to come")

@@ -194,7 +194,7 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(start_container{});
   same_after_round_trip(describe_container{});
   same_after_round_trip(end_container{9});
-  same_after_round_trip(claim_container{1ull << 40, 2});
+  same_after_round_trip(claim_container{1ull << 40, 2, sandbox_id{"4f"}});
   same_after_round_trip(container_claim{id, container, 8080});
   same_after_round_trip(return_container{1ull << 40, true});
   same_after_round_trip(get_container_pool{});
