@@ -135,7 +135,7 @@ chatting::outcome chatting::interrupted(trouble& why) {
     return outcome::gone;
   why = {};
   failed(why, "The server is stopping.", fail_for_now(errc::shutting_down, "The server is stopping", 1));
-  why.final = true;
+  why.final = why.sound = true;
   return outcome::failed;
 }
 
@@ -174,6 +174,8 @@ io_task<chatting::outcome> chatting::ask_next(backends& others) {
     one->how = co_await std::move(passed_on);
   }
   settle(*one);
+  if (one->why.full) // for whoever asks again, too
+    std::erase(others, one->where);
   failure_ = std::move(one->why);
   co_return one->how;
 }
@@ -182,7 +184,7 @@ io_task<chatting::outcome> chatting::ask_next(backends& others) {
 void chatting::settle(attempt& one) {
   one.call.reset();
   if (one.place)
-    one.place->finished(outcome_ != metrics::chat_outcome::broken && !one.lost());
+    one.place->finished(one.why.sound || (outcome_ != metrics::chat_outcome::broken && !one.lost()));
   one.place.reset();
 }
 
@@ -191,14 +193,16 @@ io_task<chatting::outcome> chatting::open(attempt& one) {
   if (!one.place)
     one.place = one.where->at_once(ex_.caller());
   if (!one.place) {
-    auto acquired = co_await accompanied(one.where->acquire(ex_.caller()));
+    auto acquired = co_await accompanied(one.where->acquire(ex_.caller(), left(limits_.total, started_)));
     if (!acquired)
       co_return interrupted(one.why);
     if (!*acquired) {
+      one.why.full = true;
       auto text = text_of(acquired->error());
       co_return failed(one.why, "Connection error: " + text, std::move(acquired->error()));
     }
     one.place = std::move(**acquired);
+    one.asked = clock::now(); // the wait for a place is not the model's
   }
   auto how = co_await send(one);
   co_return how;

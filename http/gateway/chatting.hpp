@@ -50,6 +50,8 @@ private:
     bool final = false;   ///< no other backend would do better
     bool refused = false; ///< because the request is wrong
     bool asleep = false;  ///< it may do better in a moment
+    bool full = false;    ///< it has no place
+    bool sound = false;   ///< it failed for reasons that it told, or that are ours: it may go on
   };
   /// One backend that is asked. Destroying it closes the connection, or keeps it for the next chat, and then
   /// gives the place back.

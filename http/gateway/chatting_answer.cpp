@@ -120,6 +120,7 @@ io_task<chatting::outcome> chatting::take_refusal(attempt& one) {
          fail(errc::upstream_error, "Competitor error (" + number + "): " + words_of(std::move(said))));
   one.why.refused = status >= 400 && status < 500 && status != 429 && status != 408;
   one.why.final = one.why.refused;
+  one.why.sound = true;
   one.why.asleep =
       std::ranges::find(sleepy, status) != sleepy.end() && clock::now() - one.asked < limits_.waking;
   co_return outcome::failed;
@@ -204,6 +205,7 @@ io_task<chatting::outcome> chatting::take_stream(attempt& one) {
       continue;
     if (what == event::gone)
       co_return outcome::gone;
+    one.why.sound = what == event::stopping;
     auto how = co_await break_off(one, what == event::slow ? "Request timed out" : "The server is stopping.");
     co_return how;
   }

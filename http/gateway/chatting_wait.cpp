@@ -64,6 +64,8 @@ io_task<bool> chatting::write(std::string_view text) {
     text = whole_text.append(text);
   auto sent = co_await sink_.write(text);
   gone_ = gone_ || !sent;
+  if (!sent && code_of(sent.error()) != errc::cancelled) // what the model says is nothing to pass on
+    outcome_ = metrics::chat_outcome::broken;
   co_return static_cast<bool>(sent);
 }
 

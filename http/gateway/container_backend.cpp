@@ -5,6 +5,7 @@
 
 #include <caf/send.hpp>
 
+#include <algorithm>
 #include <atomic>
 
 namespace sandy::http::gateway {
@@ -40,7 +41,10 @@ void container_backend::use(container_pool_actor pool, const runtime::entrance_d
   entrances_ = &entrances;
 }
 
-io_task<result<std::unique_ptr<lease>>> container_backend::acquire(principal) { return take(patience_, {}); }
+io_task<result<std::unique_ptr<lease>>> container_backend::acquire(principal,
+                                                                   std::chrono::milliseconds wait) {
+  return take(std::min(wait, patience_), {});
+}
 
 io_task<result<std::unique_ptr<lease>>> container_backend::acquire_spare(principal, const lease* besides) {
   const auto* there = dynamic_cast<const container_lease*>(besides);

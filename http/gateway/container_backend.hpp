@@ -24,7 +24,7 @@ public:
 
   /// Never: a claim is a message.
   std::unique_ptr<lease> at_once(const principal&) override { return nullptr; }
-  io_task<result<std::unique_ptr<lease>>> acquire(principal caller) override;
+  io_task<result<std::unique_ptr<lease>>> acquire(principal caller, std::chrono::milliseconds wait) override;
   io_task<result<std::unique_ptr<lease>>> acquire_spare(principal caller, const lease* besides) override;
   /// A container may have died unseen; the next one is healthy.
   unsigned places() const noexcept override { return 2; }

@@ -45,9 +45,10 @@ public:
   /// A place for one request, when there is one without waiting; nullptr: ask `acquire`. On any shard's
   /// thread, as everything here.
   virtual std::unique_ptr<lease> at_once(const principal& caller) = 0;
-  /// The same, when it takes time. Cancelled when the client is gone. Fails as the request then does, unless
-  /// another backend can answer it.
-  virtual io_task<result<std::unique_ptr<lease>>> acquire(principal caller) = 0;
+  /// The same, when it takes time: at most `wait`. Cancelled when the client is gone. Fails as the request
+  /// then does, unless another backend can answer it.
+  virtual io_task<result<std::unique_ptr<lease>>> acquire(principal caller,
+                                                          std::chrono::milliseconds wait) = 0;
   /// A place that is free now, for a request that has one already: fails rather than to wait. @param besides
   /// the place that it has; nullptr: it waits for one.
   virtual io_task<result<std::unique_ptr<lease>>> acquire_spare(principal caller, const lease* besides) = 0;

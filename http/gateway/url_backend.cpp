@@ -51,7 +51,9 @@ std::unique_ptr<lease> url_backend::at_once(const principal&) {
   return made;
 }
 
-io_task<result<std::unique_ptr<lease>>> url_backend::acquire(principal caller) { co_return at_once(caller); }
+io_task<result<std::unique_ptr<lease>>> url_backend::acquire(principal caller, std::chrono::milliseconds) {
+  co_return at_once(caller);
+}
 
 io_task<result<std::unique_ptr<lease>>> url_backend::acquire_spare(principal caller, const lease*) {
   co_return at_once(caller);

@@ -15,7 +15,7 @@ public:
   static result<std::shared_ptr<url_backend>> make(const std::string& url, const std::string& key);
 
   std::unique_ptr<lease> at_once(const principal& caller) override;
-  io_task<result<std::unique_ptr<lease>>> acquire(principal caller) override;
+  io_task<result<std::unique_ptr<lease>>> acquire(principal caller, std::chrono::milliseconds wait) override;
   io_task<result<std::unique_ptr<lease>>> acquire_spare(principal caller, const lease* besides) override;
 
 private:

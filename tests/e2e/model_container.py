@@ -60,6 +60,9 @@ class Model(BaseHTTPRequestHandler):
     def plain_refuse(self, _):
         self.reply(429, b'{"error": {"message": "enough"}}')
 
+    def plain_fail(self, _):
+        self.reply(500, b'{"error": {"message": "no idea"}}')
+
     def plain_hang(self, _):
         time.sleep(3600)
 

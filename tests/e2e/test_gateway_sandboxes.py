@@ -87,6 +87,14 @@ def test_a_container_that_dies_in_mid_stream_is_told_and_replaced(warm):
     wait_until(lambda: before.isdisjoint(boxes_of(warm)), "it is replaced", 60)
 
 
+def test_a_container_that_says_why_it_fails_is_kept(warm):
+    wait_until(lambda: idle(warm) == 1, "a container is warm", 60)
+    before = boxes_of(warm)
+    failed = chat(warm, "fail")
+    assert failed.status_code == 502 and "no idea" in failed.json()["detail"]
+    assert chat(warm, "hello").status_code == 200 and boxes_of(warm) == before
+
+
 def boxes_of(client):
     """The sandboxes there are, as their control groups tell: they are the gateway's, no caller of ours lists them."""
     trees = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
