@@ -28,6 +28,8 @@ constexpr auto remove_again = 1s;
 /// Ports that are tried, one after the other, when the one asked for is taken.
 constexpr int most_ports_tried = 64;
 constexpr auto hosts_timeout = 5s;
+/// Between two looks whether an image is at hand, and in all.
+constexpr auto image_pause = 200ms, image_patience = 120'000ms;
 
 caf::error no_such_container() {
   return fail(errc::container_not_found, "The sandbox has no such container");
@@ -99,6 +101,20 @@ coro::task<container_info> sandbox_state_machine::begin_container(container_reco
   if (env_.use_platform_key && !order.llm_api_key.empty())
     if (auto used = env_.use_platform_key(record_.info.id, order.llm_api_key); !used)
       co_return std::move(used.error());
+  runtime::container_spec wanted;
+  wanted.sandbox = info.sandbox;
+  wanted.image = image.name;
+  auto look = [&d = env_.driver, wanted] { return d.prepare_image(wanted); };
+  const auto patient_until = self_->clock().now() + image_patience;
+  auto at_hand = co_await coro::blocking<bool>(env_.kernel_calls, look);
+  while (at_hand && !*at_hand && life_.state() == sandbox_state::ready) { // no thread waits for an image
+    if (self_->clock().now() > patient_until)
+      co_return fail_for_now(errc::capacity_exhausted, "The image is not at hand yet", 30);
+    co_await coro::sleep_for(image_pause);
+    at_hand = co_await coro::blocking<bool>(env_.kernel_calls, look);
+  }
+  if (!at_hand)
+    co_return std::move(at_hand.error());
   auto stored = co_await coro::blocking<void>(env_.store_calls,
                                               [&s = env_.store, record] { return s.put_container(record); });
   if (!stored)

@@ -2,6 +2,7 @@
 
 #include "coro/io.hpp"
 #include "coro/pool.hpp"
+#include "coro/timer.hpp"
 #include "metrics/registry.hpp"
 #include "runtime/guest/local_data_plane.hpp"
 #include "runtime/guest/trusted_authority.hpp"
@@ -14,6 +15,18 @@
 namespace sandy {
 
 // How a sandbox comes to life: made, found after a restart, or handed from a warm pool to its owner.
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Between two looks whether the image is at hand.
+constexpr auto image_pause = 200ms;
+/// Who asked for the sandbox is less patient; a warm pool asks again.
+constexpr auto image_patience = 15min;
+constexpr std::uint32_t image_retry_seconds = 30;
+
+} // namespace
 
 caf::result<sandbox_info> sandbox_state_machine::start(start_sandbox) {
   if (instance_) { // it ran before we did
@@ -68,14 +81,26 @@ coro::task<void> sandbox_state_machine::make() {
     std::vector<std::string> agents;
   };
   // The instance owns a pidfd and cannot be copied into a function; the shared pointer can.
-  auto made = co_await coro::blocking<std::shared_ptr<creation>>(
-      env_.kernel_calls, [&env = env_, spec]() -> result<std::shared_ptr<creation>> {
-        auto instance = env.driver.create(spec);
-        if (!instance)
-          return std::move(instance.error());
-        auto agents = agents_in(env, *instance);
-        return std::make_shared<creation>(creation{std::move(*instance), std::move(agents)});
-      });
+  auto create = [&env = env_, spec]() -> result<std::shared_ptr<creation>> {
+    auto ready = env.driver.prepare_image(spec);
+    if (!ready)
+      return std::move(ready.error());
+    if (!*ready)
+      return std::shared_ptr<creation>{};
+    auto instance = env.driver.create(spec);
+    if (!instance)
+      return std::move(instance.error());
+    auto agents = agents_in(env, *instance);
+    return std::make_shared<creation>(creation{std::move(*instance), std::move(agents)});
+  };
+  const auto patient_until = self_->clock().now() + image_patience;
+  auto made = co_await coro::blocking<std::shared_ptr<creation>>(env_.kernel_calls, create);
+  while (made && !*made && life_.state() == sandbox_state::creating) { // no thread waits for an image
+    if (self_->clock().now() > patient_until)
+      co_return fail_for_now(errc::capacity_exhausted, "The image is not at hand yet", image_retry_seconds);
+    co_await coro::sleep_for(image_pause);
+    made = co_await coro::blocking<std::shared_ptr<creation>>(env_.kernel_calls, create);
+  }
   if (!made)
     co_return std::move(made.error());
   auto in_kernel = std::chrono::steady_clock::now();

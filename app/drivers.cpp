@@ -25,9 +25,23 @@ runtime::crun_options crun_options_of(const config& settings) {
   return options;
 }
 
+/// Sandboxes that an engine made outlive the server; without the engine they would be taken for gone.
+result<void> engine_is_named(const config& settings) {
+  const auto boxes = settings.data_dir + "/docker/sandboxes";
+  std::error_code error;
+  const auto none = std::filesystem::is_empty(boxes, error) || error;
+  if (none || !settings.docker_socket.empty())
+    return caf::unit;
+  return fail(errc::invalid_argument, boxes +
+                                          " holds sandboxes that Docker's engine made: docker_socket must "
+                                          "name the engine until they have ended");
+}
+
 } // namespace
 
 result<std::unique_ptr<runtime::driver>> make_driver(const config& settings, const std::string& crun) {
+  if (auto named = engine_is_named(settings); !named)
+    return std::move(named.error());
   auto options = crun_options_of(settings);
   options.crun = crun;
   auto first = runtime::crun_driver::make(options);

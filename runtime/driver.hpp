@@ -84,6 +84,11 @@ public:
   /// Fails with image_not_found, sandbox_failed (one sentence why), capacity_exhausted (the host refused).
   virtual result<instance> create(const sandbox_spec& spec) = 0;
 
+  /// Whether what `create`, or `create_container`, takes of the image is at hand. Where getting it there
+  /// takes long, the first who asks begins it and nobody waits for it here: ask again. Fails as those do.
+  virtual result<bool> prepare_image(const sandbox_spec&) { return true; }
+  virtual result<bool> prepare_image(const container_spec&) { return true; }
+
   /// Finds a sandbox made earlier, perhaps by a server that crashed. Fails with sandbox_not_found when it no
   /// longer runs or the guest does not answer; that of a paused one is not asked.
   virtual result<instance> attach(const sandbox_id& id) = 0;

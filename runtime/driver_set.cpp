@@ -16,11 +16,11 @@ driver& driver_set::of(const sandbox_id& id) {
   return *crun_;
 }
 
-result<instance> driver_set::create(const sandbox_spec& spec) {
+driver& driver_set::maker_of(const sandbox_spec& spec) {
   const auto& name = spec.driver.empty() ? usual_ : spec.driver;
   if (name == docker_->name())
-    return docker_->create(spec);
-  return crun_->create(spec);
+    return *docker_;
+  return *crun_;
 }
 
 result<std::vector<sandbox_id>> driver_set::list() {

@@ -17,7 +17,11 @@ public:
   driver_set(std::unique_ptr<crun_driver> crun, std::unique_ptr<docker_driver> docker, std::string usual);
 
   std::string name() const override { return usual_; }
-  result<instance> create(const sandbox_spec& spec) override;
+  result<instance> create(const sandbox_spec& spec) override { return maker_of(spec).create(spec); }
+  result<bool> prepare_image(const sandbox_spec& spec) override { return maker_of(spec).prepare_image(spec); }
+  result<bool> prepare_image(const container_spec& spec) override {
+    return of(spec.sandbox).prepare_image(spec);
+  }
   result<instance> attach(const sandbox_id& id) override { return of(id).attach(id); }
   result<void> verify(const sandbox_id& id, const instance& where) override {
     return of(id).verify(id, where);
@@ -88,6 +92,8 @@ public:
 private:
   /// Who made it; crun for one that nobody made.
   driver& of(const sandbox_id& id);
+  /// Who is to make it.
+  driver& maker_of(const sandbox_spec& spec);
 
   std::unique_ptr<crun_driver> crun_;
   std::unique_ptr<docker_driver> docker_;

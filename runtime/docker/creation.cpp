@@ -63,12 +63,29 @@ result<instance> docker_driver::create(const sandbox_spec& spec) {
   if (made)
     return made;
   auto undone = destroy(spec.id);
-  auto text = without_host_paths(text_of(made.error()));
-  if (!undone)
-    text += "; what was made of it could not be removed: " + text_of(undone.error());
-  if (auto again = retry_after_of(made.error()); again > 0)
-    return fail_for_now(code_of(made.error()), text, again);
-  return fail(code_of(made.error()), text);
+  return for_callers(made.error(),
+                     undone ? std::string{}
+                            : "; what was made of it could not be removed: " + text_of(undone.error()));
+}
+
+result<bool> docker_driver::prepare_image(const std::string& image, const layer_id& layer) {
+  auto from = layers_.find(image, layer);
+  if (!from)
+    return std::move(from.error());
+  auto trees = layers_.trees(*from);
+  if (!trees)
+    return std::move(trees.error());
+  auto there = engine_images_.provide(*from, std::move(*trees));
+  if (!there)
+    return for_callers(there.error(), {});
+  return there;
+}
+
+caf::error docker_driver::for_callers(const caf::error& err, const std::string& more) const {
+  auto text = without_host_paths(text_of(err) + more);
+  if (auto again = retry_after_of(err); again > 0)
+    return fail_for_now(code_of(err), std::move(text), again);
+  return fail(code_of(err), std::move(text));
 }
 
 result<unique_fd> docker_driver::open_hatch(const box_files& files) const {
@@ -86,8 +103,6 @@ result<unique_fd> docker_driver::open_hatch(const box_files& files) const {
 result<instance> docker_driver::start(const sandbox_spec& spec, const box_files& files, const origin& from,
                                       const host_paths& trees) {
   if (auto done = write_origin(files.origin, from); !done)
-    return std::move(done.error());
-  if (auto done = engine_images_.provide(from, trees); !done)
     return std::move(done.error());
   auto deadline = std::chrono::steady_clock::now() + options_.create_timeout;
   auto listener = listen_at(files.socket);
@@ -153,9 +168,12 @@ result<std::string> docker_driver::make_container(const sandbox_spec& spec, cons
   auto target = "/containers/create?name=" + container_name(spec.id);
   auto made = engine_.ask("POST", target, request, deadline);
   if (made && made->status == 404) { // somebody tidied the engine's images away
-    if (auto provided = engine_images_.provide(from, trees); !provided)
-      return std::move(provided.error());
-    made = engine_.ask("POST", target, request, std::chrono::steady_clock::now() + options_.create_timeout);
+    auto there = engine_images_.provide(from, trees);
+    if (!there)
+      return std::move(there.error());
+    if (!*there)
+      return fail_for_now(errc::capacity_exhausted, "Docker's engine does not have the image yet", 5);
+    made = engine_.ask("POST", target, request, deadline);
   }
   if (!made)
     return std::move(made.error());

@@ -6,6 +6,7 @@
 #include "runtime/files.hpp"
 #include "runtime/fingerprint.hpp"
 #include "runtime/guest/ping.hpp"
+#include "runtime/remove_tree.hpp"
 #include "runtime/seccomp_filter.hpp"
 
 #include <sys/stat.h>
@@ -29,6 +30,8 @@ constexpr auto destroy_timeout = 30s;
 constexpr auto attach_patience = 2s;
 /// An engine answers from memory, unless it is busy removing an image.
 constexpr auto short_patience = 30s;
+/// For a number that somebody likes to see.
+constexpr auto size_patience = 1500ms;
 
 steady_time within(std::chrono::steady_clock::duration time) {
   return std::chrono::steady_clock::now() + time;
@@ -197,8 +200,10 @@ result<void> docker_driver::destroy(const sandbox_id& id) {
     if (auto done = remove_container(id, deadline); !done)
       return fail(code_of(done.error()), without_host_paths(text_of(done.error())));
   // Last: until then `list` finds it.
-  if (std::filesystem::remove_all(files.box, error); error)
-    return fail(errc::internal, "cannot remove the sandbox's files: " + error.message());
+  if (auto done = remove_tree(files.box, deadline); !done)
+    return fail(errc::internal, without_host_paths(text_of(done.error())));
+  std::lock_guard lock{sizes_mutex_};
+  sizes_.erase(id);
   return caf::unit;
 }
 
@@ -226,11 +231,30 @@ result<driver::usage> docker_driver::stats(const sandbox_id& id) {
   auto found = count(id);
   if (!found)
     return found;
-  // The engine knows where it keeps what a container wrote; it walks through all of it.
-  auto about = engine_.get("/containers/" + container_name(id) + "/json?size=1", within(short_patience));
-  if (about && about->good() && about->body.is_object())
-    found->disk_bytes = about->body.value("SizeRw", std::uint64_t{0});
+  found->disk_bytes = written_by(id);
   return found;
+}
+
+/// The engine knows where it keeps what a container wrote, and walks through all of it: that is asked for one
+/// sandbox at a time, seldom, and everybody else hears what was known before.
+std::uint64_t docker_driver::written_by(const sandbox_id& id) {
+  std::unique_lock turn{sizing_, std::try_to_lock};
+  {
+    std::lock_guard lock{sizes_mutex_};
+    auto known = sizes_.find(id);
+    const auto fresh = known != sizes_.end() && known->second.asked + options_.size_age > within(0s);
+    if (fresh || !turn)
+      return known == sizes_.end() ? 0 : known->second.bytes;
+  }
+  auto about = engine_.get("/containers/" + container_name(id) + "/json?size=1", within(size_patience));
+  std::lock_guard lock{sizes_mutex_};
+  if (!knows(id)) // it ended meanwhile
+    return 0;
+  auto& known = sizes_[id];
+  known.asked = within(0s);
+  if (about && about->good() && about->body.is_object())
+    known.bytes = about->body.value("SizeRw", known.bytes);
+  return known.bytes;
 }
 
 result<void> docker_driver::set_limits(const sandbox_id& id, const resource_limits& limits) {

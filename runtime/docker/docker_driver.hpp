@@ -6,6 +6,8 @@
 #include "runtime/host_driver.hpp"
 
 #include <chrono>
+#include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -18,9 +20,10 @@ struct docker_options {
   std::string guest;         ///< path of sandy-guest
   std::string exporter;      ///< path of sandy-export-tree
   std::vector<std::string> guest_arguments;
-  std::chrono::milliseconds create_timeout =
-      std::chrono::seconds{60}; ///< for all of create but the import of its image; 0.3 s is normal
-  std::chrono::milliseconds copy_timeout = std::chrono::seconds{120}; ///< for copying a layer
+  std::chrono::milliseconds create_timeout = std::chrono::seconds{60}; ///< for all of create; 0.3 s is normal
+  std::chrono::milliseconds copy_timeout = std::chrono::seconds{120};  ///< for copying a layer
+  /// How old the size of what a sandbox wrote may be: the engine walks through all of it.
+  std::chrono::milliseconds size_age = std::chrono::seconds{60};
 };
 
 /// Sandboxes as containers of Docker's engine, or of another with its interface, on this machine: for
@@ -38,6 +41,10 @@ public:
 
   std::string name() const override { return "docker"; }
   result<instance> create(const sandbox_spec& spec) override;
+  result<bool> prepare_image(const sandbox_spec& spec) override {
+    return prepare_image(spec.image, spec.layer);
+  }
+  result<bool> prepare_image(const container_spec& spec) override { return prepare_image(spec.image, {}); }
   result<instance> attach(const sandbox_id& id) override;
   result<void> destroy(const sandbox_id& id) override;
   result<std::vector<sandbox_id>> list() override;
@@ -54,6 +61,9 @@ private:
   docker_driver(docker_options options, cgroup_layout layout, std::string seccomp, std::string server);
 
   using host_paths = std::vector<std::string>;
+  result<bool> prepare_image(const std::string& image, const layer_id& layer);
+  /// Bytes that it wrote, as far as that is known.
+  std::uint64_t written_by(const sandbox_id& id);
   result<instance> start(const sandbox_spec& spec, const docker::box_files& files, const origin& from,
                          const host_paths& trees);
   /// Makes what the guest is given its program and its socket through; returns who listens there.
@@ -69,6 +79,8 @@ private:
   result<layer_source> source_of(const sandbox_id& id) override;
   std::string copying_mark(const sandbox_id& id) const override { return files_of(id).copying; }
   std::string without_host_paths(std::string text) const override;
+  /// The same error with more words, without paths of the host.
+  caf::error for_callers(const caf::error& err, const std::string& more) const;
   docker::box_files files_of(const sandbox_id& id) const { return {home_, id}; }
   std::string container_name(const sandbox_id& id) const { return "sandy-" + server_ + "-" + id.value; }
 
@@ -78,6 +90,13 @@ private:
   std::string seccomp_; ///< see seccomp_profile
   docker::engine engine_;
   docker::engine_images engine_images_;
+  struct known_size {
+    std::uint64_t bytes = 0;
+    steady_time asked;
+  };
+  std::mutex sizes_mutex_;
+  std::map<sandbox_id, known_size> sizes_;
+  std::mutex sizing_; ///< held by who asks for one
 };
 
 } // namespace sandy::runtime

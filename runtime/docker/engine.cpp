@@ -31,6 +31,9 @@ caf::error silent(const char* how) {
   return fail_for_now(errc::capacity_exhausted, std::string{"Docker's engine "} + how, retry_after_seconds);
 }
 
+/// How often whoever waits is asked whether to go on.
+constexpr std::chrono::milliseconds glance{500};
+
 bool ready(int fd, short events, steady_time deadline) {
   for (;;) {
     pollfd item{fd, events, 0};
@@ -44,8 +47,9 @@ bool ready(int fd, short events, steady_time deadline) {
 /// One connection, one question.
 class exchange {
 public:
-  exchange(const std::string& path, steady_time deadline)
-      : deadline_(deadline) {
+  exchange(const std::string& path, steady_time deadline, std::function<bool()> go_on = {})
+      : deadline_(deadline)
+      , go_on_(std::move(go_on)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path)
@@ -58,10 +62,24 @@ public:
 
   bool connected() const noexcept { return static_cast<bool>(socket_); }
 
+  bool await(int fd, short events) const {
+    if (!go_on_)
+      return ready(fd, events, deadline_);
+    for (;;) {
+      if (!go_on_())
+        return false;
+      const auto now = std::chrono::steady_clock::now();
+      if (ready(fd, events, std::min(deadline_, now + glance)))
+        return true;
+      if (now >= deadline_)
+        return false;
+    }
+  }
+
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
       auto count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (count < 0 && errno == EAGAIN && ready(socket_.get(), POLLOUT, deadline_))
+      if (count < 0 && errno == EAGAIN && await(socket_.get(), POLLOUT))
         continue;
       if (count < 0 && errno == EINTR)
         continue;
@@ -84,7 +102,7 @@ public:
     parser.eager(true);
     boost::beast::flat_buffer buffer;
     while (!parser.is_done()) {
-      if (!ready(socket_.get(), POLLIN, deadline_))
+      if (!await(socket_.get(), POLLIN))
         return silent("does not answer in time");
       constexpr std::size_t piece = 64 * 1024;
       auto space = buffer.prepare(piece);
@@ -113,6 +131,7 @@ public:
 private:
   unique_fd socket_;
   steady_time deadline_;
+  std::function<bool()> go_on_; ///< empty: nobody asks
 };
 
 std::string head(const char* method, const std::string& target, const std::string& rest) {
@@ -149,15 +168,16 @@ result<engine_answer> engine::ask(const char* method, const std::string& target,
   return link.answer();
 }
 
-result<engine_answer> engine::upload(const std::string& target, int from, steady_time deadline) const {
-  exchange link{socket_, deadline};
+result<engine_answer> engine::upload(const std::string& target, int from, steady_time deadline,
+                                     std::function<bool()> go_on) const {
+  exchange link{socket_, deadline, std::move(go_on)};
   if (!link.connected())
     return silent("cannot be reached");
   bool sent =
       link.send(head("POST", target, "Transfer-Encoding: chunked\r\nContent-Type: application/x-tar\r\n"));
   std::string piece(256 * 1024, '\0');
   while (sent) {
-    if (!ready(from, POLLIN, deadline))
+    if (!link.await(from, POLLIN))
       return fail(errc::internal, "an image could not be read in time");
     auto count = ::read(from, piece.data(), piece.size());
     if (count < 0 && errno == EINTR)

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <string>
 
 namespace sandy::runtime::docker {
@@ -37,8 +38,10 @@ public:
     return ask("GET", target, nullptr, deadline);
   }
 
-  /// Sends what is read from a descriptor to its end, a tar, as the body of a POST. Fails as `ask`.
-  result<engine_answer> upload(const std::string& target, int from, steady_time deadline) const;
+  /// Sends what is read from a descriptor to its end, a tar, as the body of a POST. @param go_on asked twice
+  /// a second while there is nothing to do; given up when it says no. Fails as `ask`.
+  result<engine_answer> upload(const std::string& target, int from, steady_time deadline,
+                               std::function<bool()> go_on) const;
 
 private:
   std::string socket_;

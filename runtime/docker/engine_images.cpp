@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <thread>
+#include <algorithm>
 
 namespace sandy::runtime::docker {
 
@@ -15,9 +15,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto patience = 30s;
+/// An engine answers from memory, unless it is busy removing an image.
+constexpr auto patience = 10s;
 /// For a file system of tens of gigabytes on a slow disk.
 constexpr auto import_timeout = 15min;
+/// Each is asked for by somebody who waits.
+constexpr std::size_t most_wishes = 64;
+/// Everybody who waits asks again within that time, and hears it; then it is tried anew.
+constexpr auto failure_age = 10s;
 
 steady_time within(std::chrono::steady_clock::duration time) {
   return std::chrono::steady_clock::now() + time;
@@ -48,29 +53,83 @@ result<bool> engine_images::has(const std::string& name) const {
   return found->good();
 }
 
-result<void> engine_images::provide(const origin& from, std::vector<std::string> trees) {
-  auto name = name_of(from);
-  if (auto there = has(name); !there)
-    return std::move(there.error());
-  else if (*there)
-    return caf::unit;
-  std::lock_guard turn{importing_};
-  if (auto there = has(name); there && *there) // by who had the turn before
-    return caf::unit;
-  return import(name, std::move(trees));
+bool engine_images::is_wished(const std::string& name) const {
+  return std::any_of(wishes_.begin(), wishes_.end(), [&](const wish& each) { return each.name == name; });
 }
 
-result<void> engine_images::import(const std::string& name, std::vector<std::string> trees) {
+result<bool> engine_images::provide(const origin& from, std::vector<std::string> trees) {
+  auto name = name_of(from);
+  {
+    std::lock_guard lock{mutex_};
+    if (is_wished(name))
+      return false;
+    auto failed = failures_.find(name);
+    if (failed != failures_.end() && std::chrono::steady_clock::now() - failed->second.at < failure_age)
+      return failed->second.why;
+  }
+  auto there = has(name);
+  if (!there || *there)
+    return there;
+  std::lock_guard lock{mutex_};
+  if (is_wished(name))
+    return false;
+  if (wishes_.size() >= most_wishes)
+    return fail_for_now(errc::capacity_exhausted, "too many images wait to be copied for Docker's engine",
+                        30);
+  wishes_.push_back({std::move(name), std::move(trees)});
+  if (!importer_.joinable())
+    importer_ = std::thread{[this] { work(); }};
+  wished_.notify_one();
+  return false;
+}
+
+engine_images::~engine_images() {
+  {
+    std::lock_guard lock{mutex_};
+    stopping_ = true;
+  }
+  wished_.notify_one();
+  if (importer_.joinable())
+    importer_.join();
+}
+
+void engine_images::work() {
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    wished_.wait(lock, [this] { return stopping_ || !wishes_.empty(); });
+    if (stopping_)
+      return;
+    const auto next = wishes_.front();
+    lock.unlock();
+    auto done = import(next);
+    lock.lock();
+    wishes_.pop_front();
+    const auto now = std::chrono::steady_clock::now();
+    std::erase_if(failures_, [&](const auto& each) { return now - each.second.at >= failure_age; });
+    if (!done)
+      failures_.insert_or_assign(next.name, failure{std::move(done.error()), now});
+  }
+}
+
+result<void> engine_images::import(const wish& what) {
+  const auto& name = what.name;
+  if (auto there = has(name); there && *there) // it was done while somebody asked
+    return caf::unit;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0)
     return system_failure("cannot make a pipe");
   unique_fd read_end{ends[0]}, write_end{ends[1]};
   child_command command;
   command.arguments = {options_.exporter, options_.stage};
-  command.arguments.insert(command.arguments.end(), trees.begin(), trees.end());
+  command.arguments.insert(command.arguments.end(), what.trees.begin(), what.trees.end());
   command.arguments.push_back(options_.own_tree);
   command.descriptors = {write_end.get()};
   command.deadline = within(import_timeout);
+  command.go_on = [this]() -> result<void> {
+    if (stopping_)
+      return fail(errc::shutting_down, "the server stops");
+    return caf::unit;
+  };
   result<child_outcome> exported = child_outcome{};
   std::thread exporting{[&] {
     exported = run_child(command);
@@ -80,7 +139,7 @@ result<void> engine_images::import(const std::string& name, std::vector<std::str
   auto target = "/images/create?fromSrc=-&repo=" + encoded(name.substr(0, colon)) +
                 "&tag=" + name.substr(colon + 1) +
                 "&changes=" + encoded("LABEL " + std::string{server_label} + "=" + options_.server);
-  auto answer = engine_.upload(target, read_end.get(), command.deadline);
+  auto answer = engine_.upload(target, read_end.get(), command.deadline, [this] { return !stopping_; });
   read_end.reset(); // an exporter that is not read to the end stops
   exporting.join();
   if (!exported)
@@ -109,7 +168,12 @@ result<void> engine_images::keep_only(const std::set<std::string>& names) {
     return std::move(listed.error());
   if (!listed->good() || !listed->body.is_array())
     return refused("the engine does not list its images", *listed);
-  std::lock_guard turn{importing_};
+  auto kept = names;
+  {
+    std::lock_guard lock{mutex_};
+    for (const auto& each : wishes_)
+      kept.insert(each.name);
+  }
   for (const auto& image : listed->body) {
     auto tags = image.is_object() ? image.find("RepoTags") : image.end();
     if (!image.is_object() || tags == image.end() || !tags->is_array())
@@ -118,7 +182,7 @@ result<void> engine_images::keep_only(const std::set<std::string>& names) {
       auto name = tag.is_string() ? tag.get<std::string>() : std::string{};
       if (auto slash = name.rfind('/'); slash != std::string::npos) // Podman: localhost/...
         name.erase(0, slash + 1);
-      if (name.starts_with("sandy-" + options_.server + ":") && !names.contains(name))
+      if (name.starts_with("sandy-" + options_.server + ":") && !kept.contains(name))
         // Refused while a container is made from it: the next time then.
         static_cast<void>(engine_.ask("DELETE", "/images/" + name, nullptr, within(patience)));
     }

@@ -1,12 +1,12 @@
 #include "runtime/oci/published_images.hpp"
 
 #include "messages/image.hpp"
-#include "runtime/child_process.hpp"
 #include "runtime/crun/layer_store.hpp"
 #include "runtime/files.hpp"
 #include "runtime/oci/image_document.hpp"
 #include "runtime/oci/import_image.hpp"
 #include "runtime/oci/sha256.hpp"
+#include "runtime/remove_tree.hpp"
 #include "runtime/system_failure.hpp"
 
 #include <nlohmann/json.hpp>
@@ -47,12 +47,9 @@ std::string random_name() {
   return text;
 }
 
-/// Trees of strangers are as deep as they like: rm(1) knows how.
-void remove_tree(const std::string& path) {
-  child_command command;
-  command.arguments = {"/bin/rm", "-rf", "--one-file-system", "--", path};
-  command.deadline = std::chrono::steady_clock::now() + removal_patience;
-  static_cast<void>(run_child(command)); // what stays is removed by the next sweep
+void remove_in_time(const std::string& path) {
+  // What stays is removed by the next sweep.
+  static_cast<void>(remove_tree(path, std::chrono::steady_clock::now() + removal_patience));
 }
 
 json parsed(const std::string& text) { return json::parse(text, nullptr, false); }
@@ -88,7 +85,7 @@ std::string layer_directory(const std::string& diff_id) { return std::string{lay
 
 } // namespace
 
-staging::~staging() { remove_tree(directory_); }
+staging::~staging() { remove_in_time(directory_); }
 
 result<unique_fd> published_images::lock() const {
   unique_fd file{::open(path(".imports").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
@@ -302,7 +299,7 @@ result<void> published_images::sweep() const {
         gone.push_back(path(name));
   }
   for (const auto& each : gone)
-    remove_tree(each);
+    remove_in_time(each);
   return caf::unit;
 }
 

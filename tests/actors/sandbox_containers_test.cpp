@@ -137,6 +137,16 @@ TEST_CASE_METHOD(pods, "a container is stopped, and removed with all there is of
   CHECK(code_of(ask(worker, remove_container{alice, home, id}).error()) == errc::container_not_found);
 }
 
+TEST_CASE_METHOD(pods, "a container waits for its image, and no thread does", "[container]") {
+  driver.looks_in_vain = 2;
+  auto asked = send(worker, order());
+  run();
+  CHECK_FALSE(asked.answered());
+  CHECK(no_container());
+  advance(400ms);
+  CHECK(asked.succeeded());
+}
+
 TEST_CASE_METHOD(pods, "containers end with their sandbox", "[container]") {
   auto id = run_one().id;
   SECTION("that runs") {}
@@ -153,6 +163,7 @@ TEST_CASE_METHOD(pods, "a sandbox that ends while a container is made waits for 
   run();
   release_one();              // the image
   release_one();              // the port
+  release_one();              // whether the image is at hand
   REQUIRE(calls.size() == 1); // the container
   auto ended = send(worker, terminate_sandbox{alice, home});
   run();

@@ -24,6 +24,29 @@ TEST_CASE_METHOD(machine, "a sandbox ends when its lease runs out", "[sandbox]")
   CHECK(code_of(ask(worker, get_sandbox{alice, made->id}).error()) == errc::sandbox_not_found);
 }
 
+TEST_CASE_METHOD(machine, "a sandbox waits for its image, and no thread does", "[sandbox]") {
+  start();
+  driver.looks_in_vain = 3;
+  auto asked = send(worker, wanted("alice", 60));
+  run();
+  CHECK_FALSE(asked.answered());
+  CHECK(driver.creations == 0);
+  advance(600ms);
+  CHECK(asked.succeeded());
+  CHECK(driver.creations == 1);
+}
+
+TEST_CASE_METHOD(machine, "a sandbox does not wait for its image for ever", "[sandbox]") {
+  start();
+  driver.looks_in_vain = 1'000'000;
+  auto asked = send(worker, wanted("alice", 60));
+  run();
+  advance(16min);
+  REQUIRE(asked.answered());
+  CHECK(code_of(asked.answer()->error()) == errc::capacity_exhausted);
+  CHECK(nothing_left());
+}
+
 TEST_CASE_METHOD(machine, "a refresh moves the lease, and it is stored", "[sandbox]") {
   start();
   auto made = ask(worker, wanted("alice", 60));

@@ -1,12 +1,14 @@
 """Sandboxes made by Docker's engine: asked for by their upstream, otherwise like any other."""
 
+import json
 import os
+from pathlib import Path
 
 import httpx
 import pytest
 from docker_engine import Engine
 from leftovers import leftovers
-from running_server import Server
+from running_server import NotStarted, Server
 from service import Service, answer
 from waiting import wait_until
 
@@ -113,9 +115,28 @@ def test_its_socket_is_inside_only_where_the_operator_allows_it(docked, sandyd, 
         with open(os.path.join(api.output(box, "echo -n $SANDY_HOST_VOLUME"), "shared")) as file:
             assert file.read() == "seen by the engine"
         # What it creates is not as mighty as it.
-        child = api.create(enableDockerSocket=True, parent_sandbox_id=box)
-        answer(api.terminate(child["id"]))
+        wish = json.dumps({"enableDockerSocket": True})
+        asked = f"curl -s -H \"Authorization: Bearer $SANDY_API_KEY\" http://127.0.0.1:7330/api/sandboxes -d '{wish}'"
+        child = json.loads(api.output(box, asked))
+        assert (child["runtime"], child["dockerSocket"]) == ("docker", False)
+        assert any("Docker socket" in each for each in child["warnings"])
+        assert api.exec(child["id"], script)["exitCode"] != 0
+        # A tenant may have the socket wherever it asks for it itself.
+        placed = api.create(enableDockerSocket=True, parent_sandbox_id=box)
+        assert placed["dockerSocket"] is True
         answer(api.terminate(box))
+        assert api.get(child["id"]).status_code == 404 and api.get(placed["id"]).status_code == 404
+
+
+def test_a_server_that_forgot_the_engine_does_not_start(sandyd):
+    server = sandyd()
+    assert server.stop() == 0
+    box = Path(server.data_dir, "docker", "sandboxes", "sb_left")
+    box.mkdir(parents=True)
+    with pytest.raises(NotStarted, match="docker_socket must name the engine"):
+        server.start()
+    box.rmdir()
+    server.start()
 
 
 def test_it_outlives_a_server_that_is_killed(docked, engine):

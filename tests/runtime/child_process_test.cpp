@@ -1,12 +1,20 @@
 #include "runtime/child_process.hpp"
 
+#include "runtime/remove_tree.hpp"
+#include "runtime/unique_fd.hpp"
+#include "tests/runtime/temporary_directory.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <filesystem>
 
 using namespace sandy;
 using namespace sandy::runtime;
+using namespace sandy::test;
 using namespace std::chrono_literals;
 
 namespace {
@@ -93,6 +101,21 @@ TEST_CASE("a helper is ended when whoever is asked refuses to let it go on", "[c
   REQUIRE_FALSE(ran);
   CHECK(code_of(ran.error()) == errc::payload_too_large);
   CHECK(asked == 2);
+}
+
+TEST_CASE("trees of files are removed however deep they are", "[child_process]") {
+  temporary_directory directory;
+  const auto top = directory.path + "/top";
+  REQUIRE(::mkdir(top.c_str(), 0700) == 0);
+  unique_fd at{::open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  for (int i = 0; i < 5000; ++i) {
+    REQUIRE(::mkdirat(at.get(), "d", 0700) == 0);
+    at.reset(::openat(at.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  CHECK(remove_tree(top, std::chrono::steady_clock::now() + 20s));
+  CHECK_FALSE(std::filesystem::exists(top));
+  CHECK(remove_tree(top, std::chrono::steady_clock::now() + 20s)); // there is none
+  CHECK_FALSE(remove_tree("/proc/self/status", std::chrono::steady_clock::now() + 20s));
 }
 
 TEST_CASE("a helper finds the variables that it is given, and PATH", "[child_process]") {

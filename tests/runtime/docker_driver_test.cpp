@@ -213,3 +213,29 @@ TEST_CASE_METHOD(docker_machine,
   REQUIRE(run_inside(made, "echo here > /workspace/file").exit_code == 0);
   CHECK(read_small_file(workspace + "/file") == "here\n");
 }
+
+TEST_CASE_METHOD(docker_machine, "docker: files that are as deep as a sandbox likes go with it",
+                 "[privileged]") {
+  auto wanted = spec();
+  wanted.docker_socket = true; // its workspace is a directory of the host
+  auto made = create(wanted);
+  REQUIRE(run_inside(made, "cd /workspace && python3 -c \"import os\nfor i in range(5000):\n  os.mkdir('d')\n"
+                           "  os.chdir('d')\"")
+              .exit_code == 0);
+  CHECK(driver().destroy(wanted.id));
+}
+
+TEST_CASE_METHOD(docker_machine, "docker: what a sandbox wrote is not measured every time that somebody asks",
+                 "[privileged]") {
+  auto changed = options();
+  changed.size_age = std::chrono::minutes{10};
+  restart(changed);
+  auto wanted = spec();
+  auto made = create(wanted);
+  auto before = driver().stats(wanted.id);
+  REQUIRE(before);
+  REQUIRE(run_inside(made, "head -c 8M /dev/urandom > /root/data; sync").exit_code == 0);
+  CHECK(driver().stats(wanted.id)->disk_bytes == before->disk_bytes);
+  restart(); // where the number may not be old
+  CHECK(driver().stats(wanted.id)->disk_bytes >= before->disk_bytes + (8u << 20));
+}

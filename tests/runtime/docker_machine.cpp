@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <thread>
 
 namespace sandy::test {
 
@@ -20,6 +21,7 @@ docker_machine::docker_machine()
   options_.engine_socket = engine_.socket();
   options_.guest = crun.guest;
   options_.exporter = SANDY_EXPORT_TREE_PATH;
+  options_.size_age = std::chrono::milliseconds{0};
   restart();
 }
 
@@ -43,6 +45,14 @@ void docker_machine::restart(const docker_options& options) {
   if (!made)
     FAIL(text_of(made.error()));
   driver_ = std::move(*made);
+  await_image(spec()); // tests make sandboxes at once
+}
+
+void docker_machine::await_image(const sandbox_spec& wanted) {
+  for (const auto until = std::chrono::steady_clock::now() + std::chrono::minutes{5};
+       std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(std::chrono::milliseconds{20}))
+    if (auto ready = driver_->prepare_image(wanted); !ready || *ready)
+      return; // what cannot be had fails again when it is used
 }
 
 sandbox_spec docker_machine::spec() const {
@@ -50,6 +60,7 @@ sandbox_spec docker_machine::spec() const {
 }
 
 instance docker_machine::create(const sandbox_spec& wanted) {
+  await_image(wanted);
   auto made = driver_->create(wanted);
   if (!made)
     FAIL(text_of(made.error()));

@@ -37,6 +37,8 @@ public:
   std::vector<std::string> traces() const;
 
 private:
+  void await_image(const runtime::sandbox_spec& wanted);
+
   docker_engine& engine_;
   runtime::docker_options options_;
   std::unique_ptr<runtime::docker_driver> driver_;

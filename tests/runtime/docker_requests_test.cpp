@@ -126,7 +126,7 @@ TEST_CASE("an upload is what was read, in chunks", "[docker]") {
   REQUIRE(::write(write_end.get(), "content", 7) == 7);
   write_end.reset();
   stand_in server{{answer("{}")}};
-  CHECK(server.engine().upload("/images", read_end.get(), within(10s)));
+  CHECK(server.engine().upload("/images", read_end.get(), within(10s), {}));
 }
 
 TEST_CASE("no answer, however broken, breaks who asked", "[docker]") {
