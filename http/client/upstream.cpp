@@ -8,7 +8,6 @@
 #include <boost/asio/ip/address_v6.hpp>
 
 #include <algorithm>
-#include <vector>
 
 namespace sandy::http::client {
 
@@ -32,8 +31,8 @@ caf::error nothing_listens(std::uint16_t port) {
               "Upstream error: nothing listens on port " + std::to_string(port) + " of the sandbox");
 }
 
-caf::error unreachable(const boost::system::error_code& why) {
-  return fail(errc::upstream_error, "Upstream error: the host cannot be reached: " + why.message());
+caf::error unreachable(const std::string& why) {
+  return fail(errc::upstream_error, "Upstream error: the host cannot be reached: " + why);
 }
 
 } // namespace
@@ -160,24 +159,15 @@ io_task<result<void>> upstream_pool::reach(upstream& made) {
 
 /// The first of its addresses that takes a connection.
 io_task<result<void>> upstream_pool::reach_first(upstream& made) {
-  std::vector<tcp::endpoint> places;
+  auto found = co_await names_.find(made.to_.host);
+  if (!found)
+    co_return unreachable(text_of(found.error()));
   boost::system::error_code failed;
-  auto literal = net::ip::make_address(made.to_.host, failed);
-  if (!failed) {
-    places.emplace_back(literal, made.to_.port);
-  } else {
-    net::ip::basic_resolver<tcp, io_executor> resolver{home_.io_context.get_executor()};
-    auto [unknown, found] =
-        co_await resolver.async_resolve(made.to_.host, std::to_string(made.to_.port), as_values);
-    failed = unknown;
-    if (!unknown)
-      for (const auto& each : found)
-        places.push_back(each.endpoint());
-  }
   auto& socket = made.link.raw();
-  for (const auto& place : places) {
+  for (const auto& each : *found) {
     boost::system::error_code ignored;
     socket.close(ignored);
+    const tcp::endpoint place{each, made.to_.port};
     auto [refused] = co_await socket.async_connect(place, as_values);
     failed = refused;
     if (failed)
@@ -185,7 +175,7 @@ io_task<result<void>> upstream_pool::reach_first(upstream& made) {
     made.link.tune();
     co_return caf::unit;
   }
-  co_return unreachable(failed);
+  co_return unreachable(failed.message());
 }
 
 void upstream_pool::keep(handle used) {

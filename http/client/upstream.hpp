@@ -2,6 +2,7 @@
 
 #include "http/client/address.hpp"
 #include "http/client/answer.hpp"
+#include "http/client/name_lookup.hpp"
 #include "http/client/tls_side.hpp"
 #include "http/connection.hpp"
 
@@ -52,8 +53,9 @@ class upstream_pool {
 public:
   using handle = std::unique_ptr<upstream>;
   /// @param home outlives the pool.
-  explicit upstream_pool(shard& home)
-      : home_(home) {}
+  explicit upstream_pool(shard& home, name_lookup names = {})
+      : home_(home)
+      , names_(std::move(names)) {}
   upstream_pool(const upstream_pool&) = delete;
   upstream_pool& operator=(const upstream_pool&) = delete;
   ~upstream_pool();
@@ -80,6 +82,7 @@ private:
   void forget(upstream& idle) noexcept;
 
   shard& home_;
+  name_lookup names_;
   coro::list_hook idle_; ///< the last used first; owned
   coro::list_hook busy_; ///< owned by who uses them
   std::size_t idle_count_ = 0;

@@ -27,6 +27,7 @@
 #include <openssl/ssl.h>
 
 #include <array>
+#include <charconv>
 
 namespace sandy::http::outbound {
 
@@ -135,18 +136,20 @@ io_task<result<unsigned>> webhook_client::post(std::shared_ptr<const webhook_cli
 
 io_task<result<unsigned>> webhook_client::try_to_post(life_event event) const {
   auto executor = co_await asio::this_coro::executor;
-  asio::ip::basic_resolver<tcp, io_executor> resolver{executor};
-  auto [not_found, found] = co_await resolver.async_resolve(to_.host, to_.port, quietly);
-  if (not_found)
-    co_return unreachable("has no address", not_found);
+  auto found = co_await names_.find(to_.host);
+  if (!found)
+    co_return fail(errc::upstream_error, "The receiver has no address: " + text_of(found.error()));
+  std::uint16_t port = 0;
+  std::from_chars(to_.port.data(), to_.port.data() + to_.port.size(), port);
   socket_type socket{executor};
   auto failed = boost::system::error_code{asio::error::access_denied};
-  for (const auto& entry : found) {
-    if (!settings_.allow_private && !is_public(entry.endpoint().address()))
+  for (const auto& each : *found) {
+    if (!settings_.allow_private && !is_public(each))
       continue;
     boost::system::error_code ignored;
     socket.close(ignored);
-    auto [refused] = co_await socket.async_connect(entry.endpoint(), quietly);
+    const tcp::endpoint place{each, port};
+    auto [refused] = co_await socket.async_connect(place, quietly);
     failed = refused;
     if (!failed)
       break;

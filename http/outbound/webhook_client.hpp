@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/client/name_lookup.hpp"
 #include "messages/events.hpp"
 #include "messages/sandbox_io.hpp"
 
@@ -50,6 +51,7 @@ private:
 
   webhook_settings settings_;
   webhook_address to_;
+  client::name_lookup names_;
   std::unique_ptr<boost::asio::ssl::context> tls_; ///< none for http
 };
 

@@ -1,12 +1,18 @@
 // What the HTTP client makes of servers, good and bad.
 
 #include "http/client/call.hpp"
+#include "http/client/name_lookup.hpp"
 #include "http/client/trust.hpp"
 #include "http/client_support.hpp"
 #include "http/ingress_support.hpp"
+#include "http/timed.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <boost/asio/ip/address.hpp>
+
+#include <atomic>
+#include <future>
 #include <random>
 
 using namespace sandy;
@@ -87,6 +93,60 @@ TEST_CASE("a request arrives as it was made, and its answer in every framing", "
     }
     CHECK(app.accepted == each.connections);
   }
+}
+
+TEST_CASE("a name that nobody knows quickly delays nobody else", "[client]") {
+  std::promise<void> answered;
+  auto over = answered.get_future().share();
+  name_lookup names{[over](const std::string& name) -> sandy::result<name_lookup::addresses> {
+    if (name.starts_with("slow"))
+      over.wait();
+    if (name == "nobody")
+      return fail(errc::upstream_error, "no such host");
+    return name_lookup::addresses{boost::asio::ip::make_address("192.0.2.1")};
+  }};
+  client_shard world;
+  auto impatient = [&](std::string name) -> io_task<bool> {
+    http::io_timer timer{world.home().io_context.get_executor(), std::chrono::milliseconds{20}};
+    auto found = co_await http::within(timer, names.find(std::move(name)));
+    co_return found.has_value();
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  CHECK_FALSE(world.run(impatient("slow")));
+  CHECK(world.run(names.find("quick"))->size() == 1);
+  CHECK(code_of(world.run(names.find("nobody")).error()) == errc::upstream_error);
+  for (std::size_t i = 1; i < name_lookup::most_at_once; ++i)
+    CHECK_FALSE(world.run(impatient("slow" + std::to_string(i))));
+  CHECK_FALSE(world.run(impatient("slow"))); // no second look-up of the same
+  CHECK(code_of(world.run(names.find("one more")).error()) == errc::upstream_error);
+  CHECK(std::chrono::steady_clock::now() - begun < 5s);
+  answered.set_value();
+  CHECK(world.run(names.find("slow"))->size() == 1);
+}
+
+TEST_CASE("what a name means is kept for a while, and that nobody knows it is not", "[client]") {
+  auto looks = std::make_shared<std::atomic<int>>(0);
+  name_lookup names{[looks](const std::string& name) -> sandy::result<name_lookup::addresses> {
+    ++*looks;
+    if (name == "nobody")
+      return fail(errc::upstream_error, "no such host");
+    return name_lookup::addresses{boost::asio::ip::make_address("192.0.2.1")};
+  }};
+  client_shard world;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(world.run(names.find("host")));
+    CHECK_FALSE(world.run(names.find("nobody")));
+  }
+  CHECK(*looks == 4);
+}
+
+TEST_CASE("names are the machine's", "[client]") {
+  client_shard world;
+  auto found = world.run(name_lookup{}.find("localhost"));
+  REQUIRE(found);
+  REQUIRE_FALSE(found->empty());
+  CHECK(found->front().is_loopback());
+  CHECK(code_of(world.run(name_lookup{}.find("no-such-host.invalid")).error()) == errc::upstream_error);
 }
 
 TEST_CASE("a body that ends with its connection is read to its end", "[client]") {
