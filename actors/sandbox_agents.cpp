@@ -1,9 +1,11 @@
 #include "actors/agent_run.hpp"
 #include "actors/sandbox.hpp"
 #include "agents/catalog.hpp"
+#include "agents/model_access.hpp"
 #include "coro/io.hpp"
 #include "coro/request.hpp"
 #include "coro/timer.hpp"
+#include "messages/model_key.hpp"
 #include "runtime/guest/local_data_plane.hpp"
 
 #include <caf/send.hpp>
@@ -70,6 +72,11 @@ caf::result<agent_run_started> sandbox_state_machine::run(run_agent message) {
     co_return no_such_sandbox();
   if (server_stops_)
     co_return fail(errc::shutting_down, "The server stops");
+  const agents::environment own{message.order.env.begin(), message.order.env.end()};
+  if (agents::given_api_key(message.order.api_key, own, agent->api).empty())
+    for (const auto& [given, placeholder] : record_.secrets.all)
+      if (given.name == model_key_secret)
+        message.order.api_key = placeholder;
   auto directory = absolute(message.order.directory, record_.info.workdir);
   auto started = self_->spawn<coro::actor<agent_run_state, agent_run_actor>>(
       &env_, record_.info.id, *agent, std::move(message.order), std::move(directory),

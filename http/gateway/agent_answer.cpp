@@ -1,6 +1,8 @@
 #include "http/gateway/agent_answer.hpp"
 
+#include "http/client/address.hpp"
 #include "http/context.hpp"
+#include "http/egress/host_pattern.hpp"
 #include "http/gateway/accompanied.hpp"
 #include "http/gateway/agent_prompt.hpp"
 #include "http/gateway/gateway.hpp"
@@ -8,6 +10,7 @@
 #include "http/routes/creating.hpp"
 #include "http/routes/run_reader.hpp"
 #include "http/shard.hpp"
+#include "messages/model_key.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/send.hpp>
@@ -53,6 +56,17 @@ io_task<result<std::string>> read_whole(std::shared_ptr<sandbox_io> io, std::str
       co_return fail(errc::payload_too_large, "The file is too large");
     all += *piece;
   }
+}
+
+/// The host that alone gets the key of the agent's model, as the pattern of a secret: the caller, whose
+/// sandbox it is, need not know it. Empty where the server cannot put it in on its way, which takes TLS to a
+/// host that has a name.
+std::string host_of_key(const agent_model_settings& settings) {
+  auto where = client::parse_url(settings.base_url);
+  if (settings.api_key.empty() || !where || !where->to.tls)
+    return {};
+  auto pattern = where->to.host + ":" + std::to_string(where->to.port);
+  return egress::parse_host_pattern(pattern) ? pattern : std::string{};
 }
 
 std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -105,6 +119,14 @@ io_task<result<void>> agent_answer::prepare() {
   order.flavor = settings_.flavor;
   order.ttl_seconds = static_cast<std::uint32_t>((settings_.limit + after_run).count());
   order.env = {{"JANUS_ARTIFACTS_DIR", std::string{artifacts_directory}}};
+  auto host = host_of_key(settings_);
+  if (!host.empty()) {
+    secret key;
+    key.name = model_key_secret;
+    key.value.bytes = settings_.api_key;
+    key.hosts.push_back(std::move(host));
+    order.secrets.push_back(std::move(key));
+  }
   auto made =
       co_await accompanied(routes::ask_to_create(ex_, std::move(order), ex_.server().limits.create_timeout));
   if (!made)
@@ -141,7 +163,8 @@ io_task<result<void>> agent_answer::work() {
   order.system_prompt = std::move(prompt.system);
   order.raw_prompt = true;
   order.base_url = settings_.base_url;
-  order.api_key = settings_.api_key;
+  if (host_of_key(settings_).empty()) // else it is the sandbox's secret
+    order.api_key = settings_.api_key;
   order.max_ms = static_cast<std::uint64_t>(std::chrono::milliseconds{settings_.limit}.count());
   auto& worker = ex_.server().worker;
   auto started =
