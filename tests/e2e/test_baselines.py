@@ -191,6 +191,18 @@ def test_two_are_answered_at_once(program):
     assert outcomes == [200, 200]
 
 
+def test_an_agent_does_not_get_the_token_of_the_sandbox_that_made_its_own(service, platform):
+    with service.box(network="platform", resources={"memory_mb": 1024, "disk_gb": 1}) as box:
+        at = f"/api/sandboxes/{box}/container"
+        made = answer(service.http.post(f"{at}/run", json={"image": "baseline-cli-agent"}, timeout=90))  # no llm_api_key
+        token = service.output(box, "echo -n $SANDY_API_KEY")
+        platform.asked.clear()
+        whole = answer(service.http.post(f"{at}/{made['id']}/chat", json={"model": "stand-in", **QUESTION}, timeout=120))
+        assert whole["choices"][0]["message"]["content"] == "The work is done."
+        keys = {(key or "").removeprefix("Bearer ") for _, key in platform.asked}
+        assert token and keys == {"none"}
+
+
 def test_a_program_that_is_told_to_end_ends_its_agents_sandboxes(service):
     with started(service, "baseline-agent-cli") as program, program.streaming(model="stand-in-forever") as response:
         lines = response.iter_lines()

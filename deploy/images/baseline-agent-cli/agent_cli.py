@@ -57,8 +57,13 @@ def order_of(chat: Chat) -> Dict[str, Any]:
     }
     if os.environ.get("JANUS_PLATFORM_URL"):
         order["apiBaseUrl"] = os.environ["JANUS_PLATFORM_URL"].rstrip("/") + "/v1"
-    if os.environ.get("JANUS_LLM_API_KEY"):
-        order["apiKey"] = os.environ["JANUS_LLM_API_KEY"]
+    # Without a key of its own a container is known by its sandbox's token. An agent may not have that: it would be this sandbox to
+    # the API. The platform knows the agent's sandbox without any, but agents want one.
+    key = os.environ.get("JANUS_LLM_API_KEY")
+    if key and key != os.environ.get("SANDY_API_KEY"):
+        order["apiKey"] = key
+    elif "apiBaseUrl" in order:
+        order["apiKey"] = "none"
     return order
 
 
