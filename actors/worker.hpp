@@ -188,6 +188,18 @@ private:
   void bury(const tombstone& stone);
   bool parent_lives(const sandbox_info& child) const;
   result<void> tenant_has_room(const sandbox_info& wanted) const;
+  result<sandbox_info> may_create(const create_sandbox& request);
+  bool watched(const caf::actor_addr& caller) const;
+
+  /// Somebody waits for an image. Lives in the frame that waits.
+  struct image_wait {
+    coro::event over; ///< the image is there, or cannot be had, or nobody waits for it any more
+    std::optional<result<void>> outcome;
+    bool gone = false;       ///< the caller
+    coro::task<void> work{}; ///< destroyed first: it writes the others
+  };
+  coro::task<void> image_there(caf::actor_addr caller, std::string image);
+  coro::task<void> fetch_for(image_wait* wait, std::string image);
   sandbox_record blank(const std::string& kind);
   std::uint32_t free_slot();
 
@@ -202,7 +214,9 @@ private:
   std::map<std::string, pool> pools_; ///< by flavor
   std::map<caf::actor_addr, sandbox_id> by_address_;
   std::multimap<caf::actor_addr, std::shared_ptr<creation>>
-      creating_for_;                                  ///< by caller: when one dies they are undone
+      creating_for_; ///< by caller: when one dies they are undone
+  std::multimap<caf::actor_addr, image_wait*>
+      waiting_for_image_;                             ///< by caller: when one dies it waits no more
   std::multimap<caf::actor_addr, sandbox_id> unread_; ///< made for a caller who may not have heard of it yet
   std::unordered_map<sandbox_id, tombstone> tombstones_;
   family family_;

@@ -54,7 +54,9 @@ bool worker_state::parent_lives(const sandbox_info& child) const {
   return parent != live_.end() && !parent->second.doomed && parent->second.ending == end_reason::none;
 }
 
-result<sandbox_record> worker_state::plan(const create_sandbox& request, const layers::hold& on) {
+/// Tenant, flavor, parent, priority and limits of a sandbox to be, if one may be made: caller and parent
+/// live, the tenant's budget has room, and this machine is large enough.
+result<sandbox_info> worker_state::may_create(const create_sandbox& request) {
   auto parent = parent_of(request);
   if (!parent)
     return std::move(parent.error());
@@ -65,7 +67,31 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
   auto kind = env_.settings.flavors.find(request.flavor);
   if (kind == env_.settings.flavors.end())
     kind = env_.settings.flavors.begin();
-  auto record = blank(kind->first);
+  sandbox_info wanted;
+  wanted.tenant = request.caller.tenant;
+  wanted.flavor = kind->first;
+  wanted.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
+  wanted.priority = request.priority;
+  if (*parent != nullptr) {
+    wanted.parent = request.parent.value.empty() ? request.caller.sandbox : request.parent;
+    wanted.limits = child_limits(request.limits, (*parent)->limits);
+    wanted.priority =
+        std::max(wanted.priority, (*parent)->priority); // not more important than what it dies with
+  }
+  if (auto fits = tenant_has_room(wanted); !fits)
+    return std::move(fits.error());
+  if (auto never = room_.over(amounts_of(wanted.limits))) // not on an empty machine either
+    return refused(*never);
+  return wanted;
+}
+
+result<sandbox_record> worker_state::plan(const create_sandbox& request, const layers::hold& on) {
+  auto able = may_create(request);
+  if (!able)
+    return std::move(able.error());
+  auto parent = live_.find(able->parent);
+  const auto* above = parent == live_.end() ? nullptr : &parent->second;
+  auto record = blank(able->flavor);
   record.env = request.env;
   auto& info = record.info;
   if (!request.secrets.empty()) {
@@ -77,7 +103,10 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
     record.secrets = std::move(*placed);
     info.secrets = uses_of(record.secrets);
   }
-  info.tenant = request.caller.tenant;
+  info.tenant = able->tenant;
+  info.parent = able->parent;
+  info.limits = able->limits;
+  info.priority = able->priority;
   if (!request.image.empty())
     info.image = request.image;
   if (on)
@@ -86,26 +115,15 @@ result<sandbox_record> worker_state::plan(const create_sandbox& request, const l
     record.layer = snapshot->id;
   else if (!request.image.empty())
     info.image = env_.settings.images.resolve(request.image);
-  info.limits = effective_limits(request.limits, kind->second.limits, env_.settings);
-  info.priority = request.priority;
-  if (*parent != nullptr) {
-    info.parent = request.parent.value.empty() ? request.caller.sandbox : request.parent;
-    info.limits = child_limits(request.limits, (*parent)->limits);
-    info.priority = std::max(info.priority, (*parent)->priority); // not more important than what it dies with
-  }
-  if (auto fits = tenant_has_room(info); !fits)
-    return std::move(fits.error());
-  if (auto never = room_.over(amounts_of(info.limits))) // not on an empty machine either
-    return refused(*never);
-  // Nor is it spared when that makes room, else it would keep its parent.
-  info.preemptable = request.preemptable || (*parent != nullptr && (*parent)->preemptable);
+  // It is not spared when its parent makes room, else it would keep it.
+  info.preemptable = request.preemptable || (above != nullptr && above->preemptable);
   info.expose_ports = request.expose_ports;
   info.private_ports = request.private_ports;
   info.upstream = request.upstream;
   choose_runtime(request, env_.settings.runtimes, info);
-  info.network = network_for(request.network, *parent);
+  info.network = network_for(request.network, above);
   info.workdir = request.workdir;
-  info.ttl_seconds = effective_ttl(request.ttl_seconds, *parent != nullptr, env_.settings);
+  info.ttl_seconds = effective_ttl(request.ttl_seconds, above != nullptr, env_.settings);
   info.expires_at = info.created_at + 1000ll * info.ttl_seconds;
   bound_lease(info, env_.settings);
   info.idle_timeout_seconds = request.idle_timeout_seconds != usual_idle_timeout
@@ -134,9 +152,15 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
   auto begun = std::chrono::steady_clock::now();
   auto caller = caf::actor_cast<caf::actor_addr>(self_->current_sender());
   if (env_.provide_image && layers_.find(request.caller, request.image) == nullptr) {
-    auto provided = co_await image_for(env_, request.image);
-    if (!provided)
-      co_return std::move(provided.error());
+    // Nothing is fetched for who may create nothing; what may change meanwhile is asked again below.
+    auto able = may_create(request);
+    if (!able)
+      co_return std::move(able.error());
+    if (auto allowed = may_connect(request); !allowed)
+      co_return std::move(allowed.error());
+    auto there = co_await image_there(caller, request.image);
+    if (!there)
+      co_return std::move(there.error());
   }
   auto record = plan(request);
   if (!record)
@@ -156,6 +180,38 @@ caf::result<sandbox_info> worker_state::create(create_sandbox request) {
   env_.metrics.create_timed(metrics::create_phase::total,
                             std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
   co_return std::move(made);
+}
+
+/// Returns when the store has the image. Fails as fetching does, and with cancelled when the caller is gone:
+/// it is a request actor, which ends with its client and when its time is over.
+coro::task<void> worker_state::image_there(caf::actor_addr caller, std::string image) {
+  image_wait wait;
+  wait.work = fetch_for(&wait, std::move(image));
+  wait.work.start();
+  if (!wait.over.is_set()) {
+    if (!watched(caller))
+      self_->monitor(caller);
+    waiting_for_image_.emplace(caller, &wait);
+    co_await wait.over.wait();
+    std::erase_if(waiting_for_image_, [&](const auto& each) { return each.second == &wait; });
+    if (!wait.gone && !watched(caller))
+      self_->demonitor(caller);
+  }
+  if (wait.gone || !wait.outcome)
+    co_return fail(errc::cancelled, "The caller went away");
+  co_return std::move(*wait.outcome);
+}
+
+coro::task<void> worker_state::fetch_for(image_wait* wait, std::string image) {
+  auto provided = co_await image_for(env_, std::move(image));
+  wait->outcome = provided ? result<void>{caf::unit} : result<void>{std::move(provided.error())};
+  wait->over.set();
+  co_return caf::unit;
+}
+
+/// Whether its death is told already.
+bool worker_state::watched(const caf::actor_addr& caller) const {
+  return creating_for_.contains(caller) || unread_.contains(caller) || waiting_for_image_.contains(caller);
 }
 
 coro::task<sandbox_info> worker_state::make_claimed_or_cold(sandbox_record wanted,
@@ -191,7 +247,7 @@ std::shared_ptr<creation> worker_state::begin_creation(const caf::actor_addr& ca
   // Counts as its parent's from here on, whatever it waits for.
   family_.add(info.id, info.parent, info.created_at);
   // The caller may be a request actor that dies with its client; then nobody would know the sandbox.
-  if (!creating_for_.contains(caller))
+  if (!watched(caller))
     self_->monitor(caller);
   creating_for_.emplace(caller, order);
   ++creating_;
@@ -205,7 +261,7 @@ void worker_state::end_creation(const caf::actor_addr& caller, const std::shared
   std::erase_if(creating_for_, [&](const auto& each) { return each.second == order; });
   if (!made.value.empty() && !order->abandoned)
     unread_.emplace(caller, made);
-  if (!creating_for_.contains(caller) && !unread_.contains(caller) && !order->abandoned)
+  if (!watched(caller) && !order->abandoned)
     self_->demonitor(caller);
   if (!live_.contains(order->id))
     family_.remove(order->id);
@@ -230,7 +286,13 @@ bool worker_state::caller_down(const caf::down_msg& down) {
   if (down.reason) // it died with the answer in its mailbox; who has read it ends in order
     for (auto each = unread; each != end; ++each)
       undo(each->second);
-  auto known = first != last || unread != end;
+  auto [waits, last_wait] = waiting_for_image_.equal_range(down.source);
+  for (auto each = waits; each != last_wait; ++each) {
+    each->second->gone = true;
+    each->second->over.set();
+  }
+  auto known = first != last || unread != end || waits != last_wait;
+  waiting_for_image_.erase(waits, last_wait);
   creating_for_.erase(first, last);
   unread_.erase(unread, end);
   if (known)

@@ -1,3 +1,7 @@
+#include "actors/create_request.hpp"
+#include "actors/tenant_limits.hpp"
+#include "coro/timer.hpp"
+
 #include "machine.hpp"
 
 #include <catch2/catch.hpp>
@@ -377,4 +381,89 @@ TEST_CASE_METHOD(studio,
   CHECK(code_of(from("other").error()) == errc::upstream_error);
   CHECK(driver.present.size() == 3);
   env.provide_image = nullptr;
+}
+
+namespace {
+
+/// A studio whose images take an hour to come.
+struct slow_registry : studio {
+  slow_registry() {
+    env.provide_image = [this](std::string name) -> coro::task<void> {
+      fetched.push_back(std::move(name));
+      co_await coro::sleep_for(1h);
+      co_return caf::unit;
+    };
+  }
+  ~slow_registry() { env.provide_image = nullptr; }
+  create_sandbox distant() const {
+    auto request = wanted();
+    request.image = "distant";
+    return request;
+  }
+  std::vector<std::string> fetched;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(slow_registry, "who gave up while an image was fetched gets nothing when it is there",
+                 "[images]") {
+  std::vector<create_request_actor> callers;
+  std::vector<question<sandbox_info>> gone;
+  for (int i = 0; i < 3; ++i) {
+    callers.push_back(system.spawn<coro::actor<create_request_state, create_request_actor>>(worker, 60s));
+    gone.push_back(send(callers.back(), distant()));
+  }
+  auto patient = system.spawn<coro::actor<create_request_state, create_request_actor>>(worker, 2h);
+  auto waits = send(patient, distant());
+  run();
+  CHECK(fetched.size() == 4);
+  kill(callers[0]);
+  run();
+  advance(61s); // the others' time is over
+  CHECK(gone[1].answered());
+  CHECK(driver.creations == 0);
+  advance(1h);
+  REQUIRE(waits.succeeded());
+  CHECK(driver.creations == 1);
+  CHECK(ask(worker, get_health{})->sandboxes == 1);
+}
+
+TEST_CASE_METHOD(slow_registry, "no image is fetched for who may create nothing", "[images]") {
+  auto request = distant();
+  auto expected = errc::rate_limited;
+  SECTION("a tenant at its limit") {
+    tenant_limits few;
+    few.memory_bytes = 1;
+    env.limits->set(tenant_id{"alice"}, few);
+  }
+  SECTION("more than there is room for") {
+    env.settings.max_limits.memory_bytes = 1ull << 50;
+    request.limits.memory_bytes = 1ull << 50;
+    expected = errc::capacity_exhausted;
+  }
+  SECTION("a parent that is not there") {
+    request.parent = make_sandbox_id();
+    expected = errc::sandbox_not_found;
+  }
+  SECTION("connections that cannot be") {
+    request.connect_to = {make_sandbox_id()};
+    expected = errc::sandbox_not_found;
+  }
+  SECTION("a server that stops") {
+    send(worker, close_worker{});
+    run();
+    expected = errc::shutting_down;
+  }
+  CHECK(code_of(ask(worker, request).error()) == expected);
+  CHECK(fetched.empty());
+}
+
+TEST_CASE_METHOD(slow_registry, "what has changed when the image is there is asked again", "[images]") {
+  auto waits = send(worker, distant());
+  run();
+  send(worker, close_worker{});
+  advance(1h);
+  REQUIRE(waits.answered());
+  CHECK(code_of(waits.answer()->error()) == errc::shutting_down);
+  CHECK(driver.creations == 0);
 }
