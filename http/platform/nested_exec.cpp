@@ -5,10 +5,12 @@
 #include "http/routes/command_result.hpp"
 #include "http/routes/creating.hpp"
 #include "http/shard.hpp"
+#include "http/stream_lease.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace sandy::http::platform {
 
@@ -47,14 +49,41 @@ const language* language_of(std::string_view name) {
   return found == std::end(languages) ? nullptr : found;
 }
 
+/// A command holds a place among its tenant's streams, as one of the API does. The route is nobody's that
+/// limits it.
+io_task<result<void>> take_stream(exchange& ex, std::optional<stream_lease>& lease) {
+  auto& server = ex.server();
+  if (server.limiters.empty())
+    co_return caf::unit;
+  admit_request question{ex.inside().tenant, request_cost::stream};
+  const auto& limiter = server.limiter_of(question.tenant);
+  question.lease = lease.emplace(limiter).id();
+  auto decision = co_await ask(limiter, std::move(question), server.limits.control_timeout);
+  if (!decision)
+    co_return std::move(decision.error());
+  if (decision->refused_by != budget_kind::none)
+    co_return fail_for_now(errc::rate_limited, refusal_text(decision->refused_by), decision->retry_after);
+  co_return caf::unit;
+}
+
 /// A child that was there: it must be one of the sandbox that asks.
-io_task<result<sandbox_id>> known_child(exchange& ex, sandbox_id wanted) {
+io_task<result<sandbox_id>> known_child(exchange& ex, sandbox_id wanted, bool for_code) {
   auto& server = ex.server();
   if (wanted == ex.inside().sandbox)
     co_return fail(errc::forbidden, "A sandbox is not its own child");
   auto opened = co_await ask(server.worker, open_sandbox{ex.inside(), wanted}, server.limits.control_timeout);
   if (!opened)
     co_return std::move(opened.error());
+  if (!for_code)
+    co_return wanted;
+  get_sandbox question{ex.inside(), wanted};
+  auto info = co_await ask(server.worker, std::move(question), server.limits.control_timeout);
+  if (!info)
+    co_return std::move(info.error());
+  // Whoever hands code over relies on what it is promised to get.
+  if (info->network.mode != network_mode::none || info->limits.memory_bytes > code_memory_bytes)
+    co_return fail(errc::conflict,
+                   "This child has more network or memory than code gets: it is no place for it");
   co_return wanted;
 }
 
@@ -66,6 +95,9 @@ io_task<result<sandbox_id>> new_child(exchange& ex, bool for_code) {
     wish.limits.memory_bytes = code_memory_bytes;
     wish.network.mode = network_mode::none;
   }
+  auto paid = co_await routes::pay_for(ex.server(), ex.inside().tenant, 1);
+  if (!paid)
+    co_return std::move(paid.error());
   auto made = co_await routes::ask_to_create(ex, std::move(wish), ex.server().limits.create_timeout);
   if (!made)
     co_return std::move(made.error());
@@ -148,11 +180,15 @@ io_task<result<void>> nested_exec(exchange& ex) {
     co_return std::move(request.error());
   *body = nullptr;
   const auto is_code = !request->language.empty();
+  std::optional<stream_lease> lease;
+  auto taken = co_await take_stream(ex, lease);
+  if (!taken)
+    co_return taken;
   result<sandbox_id> child = sandbox_id{};
   if (request->child.value.empty())
     child = co_await new_child(ex, is_code);
   else
-    child = co_await known_child(ex, request->child);
+    child = co_await known_child(ex, request->child, is_code);
   if (!child && code_of(child.error()) == errc::cancelled)
     co_return caf::unit; // nobody waits for an answer
   if (!child)
@@ -173,12 +209,9 @@ io_task<result<void>> nested_exec(exchange& ex) {
   auto all = co_await routes::run_command(server, io, std::move(request->spec), most_output_bytes, started);
   if (!all)
     co_return std::move(all.error());
-  routes::make_text(*all);
-  auto answer = codec::exec_fields(all->exit, all->out.cut, all->err.cut);
-  answer["stdout"] = std::move(all->out.bytes);
-  answer["stderr"] = std::move(all->err.bytes);
-  answer["sandbox_id"] = answer["sandboxId"] = child->value;
-  co_await ex.reply(200, answer);
+  nlohmann::json more;
+  more["sandbox_id"] = more["sandboxId"] = child->value;
+  co_await routes::send_result(ex, std::move(*all), std::move(more));
   co_return caf::unit;
 }
 

@@ -3,6 +3,8 @@
 #include "http/codec/utf8.hpp"
 #include "metrics/registry.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace sandy::http::routes {
@@ -14,6 +16,9 @@ using metrics::exec_outcome;
 // The sandbox kills the command at its timeout and says so. Only a sandbox that does not answer any more runs
 // into this.
 constexpr std::chrono::seconds answer_grace{10};
+
+// Larger answers are sent in pieces, so that escaping does not multiply them in memory.
+constexpr std::size_t small_answer = 256 * 1024;
 
 void keep(codec::kept_output& kept, std::string_view bytes, std::uint64_t limit) {
   auto room = limit - std::min<std::uint64_t>(limit, kept.bytes.size());
@@ -42,6 +47,18 @@ exec_outcome outcome_of(const process_exit& exit) {
                             : exec_outcome::exited;
 }
 
+/// The output as text that JSON can hold, and what clients look for when the time was over.
+void make_text(command_result& all) {
+  all.out.bytes = codec::repair_utf8(std::move(all.out.bytes));
+  all.err.bytes = codec::repair_utf8(std::move(all.err.bytes));
+  if (!all.exit.timed_out)
+    return;
+  auto& err = all.err.bytes;
+  if (!err.empty() && err.back() != '\n')
+    err.push_back('\n');
+  err.append("Command timed out");
+}
+
 } // namespace
 
 void count_exit(context& server, const process_exit& exit) {
@@ -67,15 +84,33 @@ io_task<result<command_result>> run_command(context& server, std::shared_ptr<san
   co_return all;
 }
 
-void make_text(command_result& all) {
-  all.out.bytes = codec::repair_utf8(std::move(all.out.bytes));
-  all.err.bytes = codec::repair_utf8(std::move(all.err.bytes));
-  if (!all.exit.timed_out)
-    return;
-  auto& err = all.err.bytes;
-  if (!err.empty() && err.back() != '\n')
-    err.push_back('\n');
-  err.append("Command timed out");
+io_task<void> send_result(exchange& ex, command_result all, nlohmann::json more) {
+  make_text(all);
+  more.update(codec::exec_fields(all.exit, all.out.cut, all.err.cut));
+  auto rest = more.dump(); // of the object, without its opening brace
+  rest.replace(0, 1, "\",");
+  if (all.out.bytes.size() + all.err.bytes.size() <= small_answer) {
+    std::string body = "{\"stdout\":\"";
+    codec::append_json_escaped(body, all.out.bytes);
+    body += "\",\"stderr\":\"";
+    codec::append_json_escaped(body, all.err.bytes);
+    body += rest;
+    co_await ex.reply_bytes(200, "application/json", std::move(body));
+    co_return;
+  }
+  auto sent = co_await ex.begin_stream(200, "application/json", std::nullopt);
+  if (sent)
+    sent = co_await ex.write("{\"stdout\":\"");
+  if (sent)
+    sent = co_await write_escaped(ex, all.out.bytes);
+  if (sent)
+    sent = co_await ex.write("\",\"stderr\":\"");
+  if (sent)
+    sent = co_await write_escaped(ex, all.err.bytes);
+  if (sent)
+    sent = co_await ex.write(rest);
+  if (sent)
+    co_await ex.end_stream();
 }
 
 } // namespace sandy::http::routes

@@ -22,9 +22,10 @@ struct command_result {
 io_task<result<command_result>> run_command(context& server, std::shared_ptr<sandbox_io> io,
                                             process_spec spec, std::uint64_t limit, bool& started);
 
-/// Makes the output text that JSON can hold, and says in stderr when the time was over: clients look for that
-/// sentence.
-void make_text(command_result& all);
+/// Answers with all of it, as text that JSON can hold, and says in stderr when the time was over: clients
+/// look for that sentence.
+/// @param more fields of the answer.
+io_task<void> send_result(exchange& ex, command_result all, nlohmann::json more = nlohmann::json::object());
 
 /// Counts a command whose exit was seen.
 void count_exit(context& server, const process_exit& exit);

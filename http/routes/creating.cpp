@@ -63,6 +63,20 @@ sandbox_id parent_by_default(const exchange& ex) {
   return ex.inside().tenant == ex.caller().tenant ? ex.inside().sandbox : sandbox_id{};
 }
 
+io_task<result<void>> pay_for(context& server, tenant_id tenant, std::uint32_t count) {
+  if (server.limiters.empty())
+    co_return answered();
+  admit_request question{std::move(tenant), request_cost::creation};
+  question.count = count;
+  const auto& limiter = server.limiter_of(question.tenant);
+  auto decision = co_await ask(limiter, std::move(question), server.limits.control_timeout);
+  if (!decision)
+    co_return decision.error();
+  if (decision->refused_by != budget_kind::none)
+    co_return fail_for_now(errc::rate_limited, refusal_text(decision->refused_by), decision->retry_after);
+  co_return answered();
+}
+
 io_task<result<sandbox_info>> ask_to_create(exchange& ex, create_sandbox request,
                                             std::chrono::milliseconds timeout) {
   return ask_request_actor<sandbox_info>(ex, std::move(request), timeout);

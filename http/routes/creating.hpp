@@ -10,6 +10,10 @@ namespace sandy::http::routes {
 /// sandbox's own token. Empty for requests from outside.
 sandbox_id parent_by_default(const exchange& ex);
 
+/// Takes what `count` creations cost from the tenant's budget, where the route did not. Fails with
+/// rate_limited.
+io_task<result<void>> pay_for(context& server, tenant_id tenant, std::uint32_t count);
+
 /// Asks a request actor of its own; when the client hangs up, what was being made is undone and it fails with
 /// cancelled: then there is nobody to answer.
 io_task<result<sandbox_info>> ask_to_create(exchange& ex, create_sandbox request,

@@ -2,7 +2,6 @@
 
 #include "http/codec/exec.hpp"
 #include "http/codec/header_values.hpp"
-#include "http/codec/utf8.hpp"
 #include "http/errors.hpp"
 #include "http/routes/command_result.hpp"
 #include "http/routes/common.hpp"
@@ -20,9 +19,6 @@ namespace {
 
 using metrics::exec_outcome;
 
-// Larger answers are sent in pieces, so that escaping does not double them in memory.
-constexpr std::size_t small_answer = 256 * 1024;
-
 /// Passes on why a command could not start. Clients read 403 and 404 as being about the sandbox or their key:
 /// a bad working directory is a bad request.
 io_task<result<void>> refuse_start(exchange& ex, caf::error err) {
@@ -36,35 +32,6 @@ io_task<result<void>> refuse_start(exchange& ex, caf::error err) {
     co_await ex.reply_error(err);
   }
   co_return answered();
-}
-
-io_task<void> send_result(exchange& ex, command_result all) {
-  make_text(all);
-  // The rest of the object, without its opening brace.
-  auto rest = codec::exec_fields(all.exit, all.out.cut, all.err.cut).dump();
-  rest.replace(0, 1, "\",");
-  if (all.out.bytes.size() + all.err.bytes.size() <= small_answer) {
-    std::string body = "{\"stdout\":\"";
-    codec::append_json_escaped(body, all.out.bytes);
-    body += "\",\"stderr\":\"";
-    codec::append_json_escaped(body, all.err.bytes);
-    body += rest;
-    co_await ex.reply_bytes(200, "application/json", std::move(body));
-    co_return;
-  }
-  auto sent = co_await ex.begin_stream(200, "application/json", std::nullopt);
-  if (sent)
-    sent = co_await ex.write("{\"stdout\":\"");
-  if (sent)
-    sent = co_await write_escaped(ex, all.out.bytes);
-  if (sent)
-    sent = co_await ex.write("\",\"stderr\":\"");
-  if (sent)
-    sent = co_await write_escaped(ex, all.err.bytes);
-  if (sent)
-    sent = co_await ex.write(rest);
-  if (sent)
-    co_await ex.end_stream();
 }
 
 /// The answer comes when the command has ended. A client that hangs up does not stop it: clients repeat a

@@ -31,28 +31,12 @@ io_task<result<void>> snapshot(exchange& ex) {
   co_return answered();
 }
 
-/// Takes what `count` creations cost from the tenant's budget; the request itself is paid for.
-io_task<result<void>> pay_for(exchange& ex, std::uint32_t count) {
-  auto& server = ex.server();
-  if (server.limiters.empty())
-    co_return answered();
-  admit_request question{ex.caller().tenant, request_cost::creation};
-  question.count = count;
-  auto decision =
-      co_await ask(server.limiter_of(question.tenant), std::move(question), server.limits.control_timeout);
-  if (!decision)
-    co_return decision.error();
-  if (decision->refused_by != budget_kind::none)
-    co_return fail_for_now(errc::rate_limited, refusal_text(decision->refused_by), decision->retry_after);
-  co_return answered();
-}
-
 io_task<result<void>> fork(exchange& ex) {
   auto asked = co_await read_about_sandbox(ex, codec::parse_fork);
   if (!asked)
     co_return asked.error();
   auto& request = asked->body;
-  auto paid = co_await pay_for(ex, request.count);
+  auto paid = co_await pay_for(ex.server(), ex.caller().tenant, request.count);
   if (!paid)
     co_return paid;
   request.caller = ex.caller();
