@@ -24,6 +24,7 @@ result<container_program> program_for(const container_order& order, const runtim
   container_program program;
   program.user = image.user;
   program.max_restarts = order.max_restarts;
+  program.platform_key = order.llm_api_key;
   program.arguments = image.entrypoint;
   const auto& rest = order.command.empty() ? image.command : order.command;
   program.arguments.insert(program.arguments.end(), rest.begin(), rest.end());

@@ -73,6 +73,7 @@ private:
   caf::result<container_info> get_in(get_container message);
   caf::result<container_info> stop_in(stop_container message);
   caf::result<container_info> remove_in(remove_container message);
+  result<void> use_key_of(const container_program& program);
   coro::task<container_info> begin_container(container_record record, container_order order,
                                              found_image image);
   coro::task<std::shared_ptr<runtime::instance>> make_container(container_info info, std::string image);

@@ -98,9 +98,8 @@ coro::task<container_info> sandbox_state_machine::begin_container(container_reco
   if (!program)
     co_return std::move(program.error());
   record.program = std::move(*program);
-  if (env_.use_platform_key && !order.llm_api_key.empty())
-    if (auto used = env_.use_platform_key(record_.info.id, order.llm_api_key); !used)
-      co_return std::move(used.error());
+  if (auto used = use_key_of(record.program); !used)
+    co_return std::move(used.error());
   runtime::container_spec wanted;
   wanted.sandbox = info.sandbox;
   wanted.image = image.name;
@@ -132,6 +131,12 @@ coro::task<container_info> sandbox_state_machine::begin_container(container_reco
       code_of(started.error()) == errc::sandbox_ended) // its actor is gone, and the sandbox is not
     co_return fail(errc::upstream_error, "The container was removed before it was healthy");
   co_return std::move(started);
+}
+
+result<void> sandbox_state_machine::use_key_of(const container_program& program) {
+  if (!env_.use_platform_key || program.platform_key.empty())
+    return caf::unit;
+  return env_.use_platform_key(record_.info.id, program.platform_key);
 }
 
 /// In turn with whatever stops, copies or ends the sandbox.
@@ -365,6 +370,8 @@ coro::task<void> sandbox_state_machine::find_each_container() {
   for (const auto& each : *records) {
     std::erase(*present, each.info.id);
     containers_[each.info.id].last = each.info;
+    if (auto used = use_key_of(each.program); !used) // the oldest first: the last one's holds, as before
+      log("a container's key cannot be used: " + text_of(used.error()));
   }
   for (auto& each : *present) // without a record: nobody knows it
     coro::spawn(forget_container(std::move(each)));

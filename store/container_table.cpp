@@ -21,7 +21,8 @@ std::string program_text(const container_program& program) {
   return json{{"arguments", program.arguments},
               {"env", program.env},
               {"user", program.user},
-              {"max_restarts", program.max_restarts}}
+              {"max_restarts", program.max_restarts},
+              {"platform_key", program.platform_key}}
       .dump();
 }
 
@@ -32,6 +33,7 @@ container_program program_from(const std::string& text) {
   stored.at("env").get_to(program.env);
   stored.at("user").get_to(program.user);
   stored.at("max_restarts").get_to(program.max_restarts);
+  program.platform_key = stored.value("platform_key", std::string{}); // older servers forgot it
   return program;
 }
 

@@ -51,6 +51,8 @@ struct container_program {
   std::string user; ///< see process_spec
   environment env;  ///< may hold secrets: the database file is readable by its owner only
   std::uint32_t max_restarts = 0;
+  /// That its sandbox asks the platform's services with; empty: the platform's own.
+  std::string platform_key{};
 };
 
 /// A container. Written before the kernel object is made, removed after it is gone.

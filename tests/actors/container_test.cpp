@@ -363,6 +363,8 @@ TEST_CASE("what a container is told comes from its order, and is the order's to 
   auto ordered = program_for(order, image, 8081, {}, identity);
   CHECK(ordered->arguments == std::vector<std::string>{"/serve", "--slow"});
   CHECK(value(*ordered, "JANUS_LLM_API_KEY") == "key");
+  CHECK(ordered->platform_key == "key");
+  CHECK(usual->platform_key.empty());
   CHECK(value(*ordered, "JANUS_MEMORY_URL") == "http://m");
   CHECK(value(*ordered, "JANUS_SEARCH_URL") == "http://s");
   CHECK(value(*ordered, "PORT") == "9");

@@ -11,6 +11,7 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
@@ -383,6 +384,8 @@ public:
     for (const auto& each : contained)
       if (each.second.info.sandbox == id)
         own.push_back(each.second);
+    std::sort(own.begin(), own.end(),
+              [](const auto& a, const auto& b) { return a.info.created_at < b.info.created_at; });
     return own;
   }
   result<std::optional<std::uint64_t>> webhook_position(const std::string& name) override {

@@ -187,6 +187,32 @@ TEST_CASE_METHOD(pods, "a paused sandbox makes no container, and answers of none
   CHECK(ask(worker, get_container{alice, home, id}));
 }
 
+TEST_CASE_METHOD(pods, "the key that came with a container is the sandbox's, also after a restart",
+                 "[container]") {
+  std::vector<std::string> used;
+  env.use_platform_key = [&](const sandbox_id& inside, std::string key) -> result<void> {
+    CHECK(inside == home);
+    used.push_back(std::move(key));
+    return caf::unit;
+  };
+  auto first = order(), second = order();
+  first.order.llm_api_key = "sk-1";
+  second.order.llm_api_key = "sk-2";
+  REQUIRE(ask(worker, first));
+  advance(1s);
+  REQUIRE(ask(worker, second));
+  REQUIRE(ask(worker, order()));
+  CHECK(used == std::vector<std::string>{"sk-1", "sk-2"});
+  used.clear();
+  kill(worker);
+  worker = nullptr;
+  run();
+  start();
+  CHECK(all().size() == 3);
+  CHECK(used == std::vector<std::string>{"sk-1", "sk-2"});
+  env.use_platform_key = nullptr;
+}
+
 TEST_CASE_METHOD(pods, "after a restart containers go on, and what nobody knows is removed", "[container]") {
   auto running = run_one(), dead = run_one();
   container_record half_made;

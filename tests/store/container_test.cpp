@@ -31,7 +31,7 @@ container_record container_of(std::uint32_t sandbox, unix_millis at) {
   info.process_id = 7;
   info.error = "why";
   info.workload = true;
-  record.program = {{"/serve", "a \"b\""}, "app:video", {{"KEY", "secret"}, {"EMPTY", ""}}, 4};
+  record.program = {{"/serve", "a \"b\""}, "app:video", {{"KEY", "secret"}, {"EMPTY", ""}}, 4, "sk"};
   return record;
 }
 
@@ -58,6 +58,7 @@ TEST_CASE("containers survive the store, the oldest first, and are replaced by t
   CHECK(read.program.user == first.program.user);
   CHECK(read.program.env == first.program.env);
   CHECK(read.program.max_restarts == 4);
+  CHECK(read.program.platform_key == "sk");
   CHECK(all->back().info.status == container_status::exited);
   CHECK(opened->containers(container_of(2, 5).info.sandbox)->empty());
 
