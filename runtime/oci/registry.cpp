@@ -84,8 +84,9 @@ std::string last_words(const child_outcome& outcome) {
 /// Skopeo has one status for all failures. Its sentences are those of the library that all of Podman's family
 /// stands on; what none of them fits is an answer of the registry's that cannot be used.
 caf::error why(const child_outcome& outcome) {
+  // Its own failures have status 1: something before it did not work, or could not start it.
   if (outcome.exit_status == 127 || outcome.exit_status == 126)
-    return fail(errc::feature_unavailable, "Images cannot be fetched here: skopeo is not installed");
+    return fail(errc::internal, "Images cannot be fetched: skopeo cannot be started: " + last_words(outcome));
   auto said = last_words(outcome), plain = lower(said);
   auto says = [&plain](std::initializer_list<std::string_view> any) {
     return std::any_of(any.begin(), any.end(),
@@ -127,12 +128,16 @@ bool is_allowed(const registry_options& options, const image_reference& referenc
 result<unique_fd> pull(const registry_options& options, const image_reference& reference,
                        const std::string& directory, std::uint64_t most_bytes,
                        const std::function<result<void>(std::uint64_t)>& go_on) {
+  if (::access(options.skopeo.c_str(), X_OK) != 0)
+    return fail(errc::feature_unavailable, "Images cannot be fetched here: skopeo is not installed");
   auto place = make_place(directory, options.uid);
   if (!place)
     return std::move(place.error());
   child_command command;
   const auto user = std::to_string(options.uid);
-  // The limit of each file is the kernel's; that of their sum is watched.
+  // The limit of each file is the kernel's; that of their sum is watched. It ends with the server, however
+  // that ends: the kernel watches the thread that started it, which is the one that waits for it in
+  // run_child.
   command.arguments = {"/usr/bin/unshare",
                        "--mount",
                        "--propagation",
@@ -154,6 +159,7 @@ result<unique_fd> pull(const registry_options& options, const image_reference& r
                        "--inh-caps=-all",
                        "--ambient-caps=-all",
                        "--bounding-set=-all",
+                       "--pdeathsig=KILL",
                        options.skopeo,
                        "--tmpdir",
                        seen_place,

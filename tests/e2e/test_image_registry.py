@@ -193,6 +193,42 @@ def test_a_server_that_stops_waits_for_no_registry(installed):
         here.operator = Service(here.server.base_url, "operators-key")
 
 
+def fetchers(host: str) -> list:
+    """The processes that fetch from there."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = each.read_bytes()
+        except OSError:
+            continue
+        if f"docker://{host}/".encode() in line:
+            found.append(int(each.parent.name))
+    return found
+
+
+def test_a_server_that_is_killed_leaves_nobody_fetching(installed):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        here = installed(host, image_pull="missing")
+
+        def create():
+            try:
+                here.other.http.post("/api/sandboxes", json={"image": f"{host}/agent:1"})
+            except httpx.HTTPError:
+                pass
+
+        client = threading.Thread(target=create)
+        client.start()
+        asking, _ = silent.accept()
+        assert fetchers(host)
+        here.server.kill()
+        client.join()
+        wait_until(lambda: fetchers(host) == [], "nobody fetches", 10)
+        asking.close()
+        here.server.start()
+        here.operator = Service(here.server.base_url, "operators-key")
+
+
 def test_what_is_missing_is_fetched_once_for_all_who_want_it(registry, installed):
     reference = f"{registry.host}/team/agent:1"
     here = installed(registry.host, image_pull="missing", config=f'[image_aliases]\n"the-agent" = "{reference}"\n')
