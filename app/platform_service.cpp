@@ -1,5 +1,6 @@
 #include "app/platform_service.hpp"
 
+#include "app/setting_kinds.hpp"
 #include "app/units.hpp"
 #include "metrics/log.hpp"
 
@@ -17,43 +18,12 @@ namespace {
 using http::platform::service_settings;
 using http::platform::translation;
 
-caf::error wrong(std::string text) { return fail(errc::invalid_argument, std::move(text)); }
-
-std::vector<std::string> list_of(std::string_view text) {
-  std::vector<std::string> all;
-  while (!text.empty()) {
-    auto comma = std::min(text.find(','), text.size());
-    auto item = text.substr(0, comma);
-    while (item.starts_with(' '))
-      item.remove_prefix(1);
-    while (item.ends_with(' '))
-      item.remove_suffix(1);
-    if (!item.empty())
-      all.emplace_back(item);
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  return all;
-}
-
-std::string text_of_list(const std::vector<std::string>& all) {
-  std::string text;
-  for (const auto& each : all)
-    text += (text.empty() ? "" : ",") + each;
-  return text;
-}
-
 template <class T, class U>
 result<void> keep(T& into, result<U> value) {
   if (!value)
     return std::move(value.error());
   into = std::move(*value);
   return caf::unit;
-}
-
-result<bool> truth(const std::string& text) {
-  if (text != "true" && text != "false")
-    return wrong("is neither true nor false");
-  return text == "true";
 }
 
 result<translation> translation_of(const std::string& text) {
@@ -88,9 +58,9 @@ result<void> platform_service_reader::set(std::string_view key, const std::strin
   else if (key == "path")
     made_.path = text;
   else if (key == "aliases")
-    made_.aliases = list_of(text);
+    return keep(made_.aliases, list_kind::parse(text));
   else if (key == "methods")
-    made_.methods = list_of(text);
+    return keep(made_.methods, list_kind::parse(text));
   else if (key == "timeout")
     return keep(made_.timeout, parse_duration(text));
   else if (key == "auth_header")
@@ -104,7 +74,7 @@ result<void> platform_service_reader::set(std::string_view key, const std::strin
   else if (key == "key_env")
     key_variable_ = text;
   else if (key == "user_key")
-    return keep(made_.user_key, truth(text));
+    return keep(made_.user_key, boolean_kind::parse(text));
   else if (key == "max_request")
     return keep(made_.max_request_bytes, parse_size(text));
   else if (key == "max_answer")
@@ -112,15 +82,15 @@ result<void> platform_service_reader::set(std::string_view key, const std::strin
   else if (key == "price")
     return keep(made_.price, http::platform::parse_amount(text));
   else if (key == "count_tokens")
-    return keep(made_.count_tokens, truth(text));
+    return keep(made_.count_tokens, boolean_kind::parse(text));
   else if (key == "include_usage")
-    return keep(made_.include_usage, truth(text));
+    return keep(made_.include_usage, boolean_kind::parse(text));
   else if (key == "retry_safe")
-    return keep(made_.retry_safe, truth(text));
+    return keep(made_.retry_safe, boolean_kind::parse(text));
   else if (key == "translate")
     return keep(made_.translate, translation_of(text));
   else if (key == "pass_headers")
-    made_.pass_headers = list_of(text);
+    return keep(made_.pass_headers, list_kind::parse(text));
   else
     return wrong("is not known");
   return caf::unit;
@@ -150,9 +120,9 @@ void show_platform(std::ostream& out, const http::platform::settings& all) {
   for (const auto& each : all.services) {
     out << "\n[platform." << each.name << "]\npath = " << json_quoted(each.path) << '\n';
     if (!each.aliases.empty())
-      out << "aliases = " << json_quoted(text_of_list(each.aliases)) << '\n';
+      out << "aliases = " << json_quoted(list_kind::print(each.aliases)) << '\n';
     out << "target = " << json_quoted(each.target)
-        << "\nmethods = " << json_quoted(text_of_list(each.methods))
+        << "\nmethods = " << json_quoted(list_kind::print(each.methods))
         << "\ntimeout = " << json_quoted(print_duration(each.timeout)) << '\n';
     if (!each.key.empty())
       out << "# key is set and not shown\nauth_header = " << json_quoted(each.auth_header)
@@ -172,7 +142,7 @@ void show_platform(std::ostream& out, const http::platform::settings& all) {
           << json_quoted(each.translate == translation::memory_query ? "memory_query" : "memory_store")
           << '\n';
     if (!each.pass_headers.empty())
-      out << "pass_headers = " << json_quoted(text_of_list(each.pass_headers)) << '\n';
+      out << "pass_headers = " << json_quoted(list_kind::print(each.pass_headers)) << '\n';
   }
   for (const auto& [model, price] : all.prices)
     out << "\n[platform_prices." << json_quoted(model)
