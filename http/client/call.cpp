@@ -54,6 +54,7 @@ bool call::reuse() {
 }
 
 io_task<result<void>> call::connect() {
+  up_ = nullptr;
   auto made = co_await home_.upstreams->connect(to_, within_total(limits_.connect));
   if (!made)
     co_return std::move(made.error());

@@ -50,6 +50,8 @@ public:
   bool reuse();
   /// Makes a fresh connection.
   io_task<result<void>> connect();
+  /// Whether there was a connection: what fails after that is not for want of one.
+  bool connected() const noexcept { return up_ != nullptr; }
   /// Whether the connection waited before: then it may die without an answer although the server is well.
   bool reused() const noexcept { return up_->used_before; }
   /// Sends all of it. That the connection died is told by `take_head`: the server may have said why.

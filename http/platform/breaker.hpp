@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
@@ -12,8 +13,9 @@ enum class breaker_state : std::uint8_t {
   half_open, ///< the while is over: one passes, and shows whether the others may
 };
 
-/// Keeps requests from a target that fails: they would only wait, and keep it from recovering. Thread safe;
-/// has no clock of its own.
+/// Keeps requests from a target that fails: they would only wait, and keep it from recovering. Nobody opens
+/// it for everybody by himself: where the requests reached the target, failures of one asker alone may be his
+/// requests' fault. Thread safe; has no clock of its own.
 class breaker {
 public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -39,7 +41,8 @@ public:
     /// When one may pass again, of one that was not granted.
     time_point waits_until() const noexcept { return waits_until_; }
     void succeeded();
-    void failed(time_point now);
+    /// The target failed at a request of this asker's; 0: it cannot be reached, whoever asks.
+    void failed(time_point now, std::size_t asker);
 
   private:
     breaker* from_ = nullptr; ///< nullptr: it was not granted, or said what became of it
@@ -49,14 +52,19 @@ public:
 
   pass ask(time_point now);
   breaker_state state(time_point now) const;
+  /// Until when it is open; time_point{} when requests may pass. Takes nobody's turn, as `ask` does.
+  time_point rests_until(time_point now) const;
 
 private:
   mutable std::mutex mutex_;
   const std::uint32_t failures_;
   const std::chrono::milliseconds pause_;
   std::uint32_t in_a_row_ = 0;
-  time_point open_until_{}; ///< none: closed
-  bool probing_ = false;    ///< the one that shows is under way
+  std::size_t first_asker_ = 0; ///< of the failures in a row
+  bool anybodys_ = false;       ///< they are more than one asker's, or nobody's
+  std::size_t last_prober_ = 0; ///< whose probe failed; he does not keep it open by trying again
+  time_point open_until_{};     ///< none: closed
+  bool probing_ = false;        ///< the one that shows is under way
 };
 
 } // namespace sandy::http::platform

@@ -75,6 +75,14 @@ spent_part ledger::admit(const budget& limits, micros price) {
   return part;
 }
 
+spent_part ledger::spent(const budget& limits, micros price) const {
+  auto part = beyond_with_one_more(used(), limits, price);
+  if (part != spent_part::none)
+    return part;
+  auto above = parent();
+  return above ? above->spent(limits, price) : spent_part::none;
+}
+
 void ledger::add_tokens(std::int64_t input, std::int64_t output, std::int64_t cost_nanos) {
   {
     std::lock_guard lock{mutex_};

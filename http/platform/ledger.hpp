@@ -39,11 +39,15 @@ public:
   /// holds.
   void adopt(std::shared_ptr<ledger> parent);
   bool adopted() const;
+  /// nullptr: it has none, or nobody said.
+  std::shared_ptr<ledger> parent() const;
 
   /// Counts one more request, its price included, if every budget from here up has room; else says which part
   /// is spent, here or above, and counts nothing. Requests that run at the same time may go over the tokens
   /// and the cost by what they use together: nobody knows before.
   spent_part admit(const budget& limits, micros price);
+  /// What `admit` would say now.
+  spent_part spent(const budget& limits, micros price) const;
   /// Counts tokens and what they cost; negative: fewer than were thought.
   void add_tokens(std::int64_t input, std::int64_t output, std::int64_t cost_nanos);
   void add_violation();
@@ -59,7 +63,6 @@ public:
 
 private:
   static constexpr std::uint32_t most_lines = 100;
-  std::shared_ptr<ledger> parent() const;
 
   const sandbox_id whose_;
   mutable std::mutex mutex_; ///< held for a few instructions, and never two of them

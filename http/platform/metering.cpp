@@ -13,8 +13,8 @@ metering::metering(const proxy& rules, service& what, std::shared_ptr<ledger> ac
     , request_bytes_(request_bytes) {}
 
 metering::~metering() {
-  if (owed_ && !told_)
-    settle({request_bytes_ / bytes_per_token, counted_.output}, model_);
+  if (owed_) // nothing came back
+    settle({request_bytes_ / bytes_per_token, 0}, model_);
   if (service_.settings.count_tokens)
     service_.numbers.tokens(counted_.input, counted_.output);
 }
@@ -33,20 +33,28 @@ void metering::settle(token_counts all, const std::string& model) {
 spent_part metering::note(const usage_reader& read) {
   if (!owed_)
     return spent_part::none;
-  auto said = read.counts();
-  told_ = said.has_value();
-  // An event of a stream carries one token, or more.
-  settle(said.value_or(token_counts{0, read.events()}), read.model());
+  settle(known(read, {0, read.events()}, read.done()), read.model());
   return account_->passed(rules_.rules().limits);
 }
 
-void metering::close(const usage_reader& read) {
+/// What it says of itself, or the estimate. Streams may say it several times, and be more each time: that of
+/// messages begins with one token, and the sum comes last. Before the end each event counts as one token, or
+/// more.
+token_counts metering::known(const usage_reader& read, token_counts estimate, bool whole) {
+  auto said = read.counts().value_or(estimate);
+  if (!whole && read.form() == answer_form::events)
+    said.output = std::max(said.output, read.events());
+  return said;
+}
+
+void metering::close(const usage_reader& read, bool whole, std::uint64_t announced) {
   if (!owed_)
     return;
-  auto said = read.counts();
-  auto written = read.form() == answer_form::events ? read.events() : read.bytes() / bytes_per_token;
-  settle(said.value_or(token_counts{request_bytes_ / bytes_per_token, written}), read.model());
   owed_ = false;
+  const auto written = read.form() == answer_form::events
+                           ? read.events()
+                           : std::max(read.bytes(), announced) / bytes_per_token;
+  settle(known(read, {request_bytes_ / bytes_per_token, written}, whole || read.done()), read.model());
 }
 
 } // namespace sandy::http::platform

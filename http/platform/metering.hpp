@@ -29,12 +29,15 @@ public:
   /// was passed.
   spent_part note(const usage_reader& read);
   /// The answer is over: what it did not say is estimated.
-  void close(const usage_reader& read);
+  /// @param whole it was read to its end: what it says of its tokens is the sum
+  /// @param announced bytes of the answer, as its head says; 0: it does not
+  void close(const usage_reader& read, bool whole, std::uint64_t announced = 0);
 
 private:
   /// A token takes about four bytes of text.
   static constexpr std::uint64_t bytes_per_token = 4;
   void settle(token_counts all, const std::string& model);
+  static token_counts known(const usage_reader& read, token_counts estimate, bool whole);
 
   const proxy& rules_;
   service& service_;
@@ -42,7 +45,6 @@ private:
   const std::string asked_for_;
   const std::uint64_t request_bytes_;
   bool owed_ = false; ///< something is to be counted, and the end was not
-  bool told_ = false;
   token_counts counted_;
   std::uint64_t cost_ = 0;
   std::string model_;

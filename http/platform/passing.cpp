@@ -6,6 +6,7 @@
 #include "metrics/log.hpp"
 
 #include <array>
+#include <functional>
 
 namespace sandy::http::platform {
 
@@ -26,6 +27,14 @@ long whole_seconds(steady_clock::duration time) {
   return std::max(1l, static_cast<long>(std::chrono::ceil<std::chrono::seconds>(time).count()));
 }
 
+/// Whose failures are whose: a sandbox and those it made fail together. Never 0.
+std::size_t family_of(const std::shared_ptr<ledger>& account) {
+  auto top = account;
+  while (auto above = top->parent())
+    top = std::move(above);
+  return std::hash<sandbox_id>{}(top->whose()) | 1;
+}
+
 } // namespace
 
 passing::passing(exchange& ex, const proxy& rules, service& to, std::shared_ptr<ledger> account)
@@ -35,11 +44,23 @@ passing::passing(exchange& ex, const proxy& rules, service& to, std::shared_ptr<
     , account_(std::move(account)) {}
 
 passing::~passing() {
+  if (meter_ && reader_) // whoever left early pays for what was made until then
+    meter_->close(*reader_, false, call_->answer().length.value_or(0));
   to_.numbers.answered(status_);
   to_.numbers.breaker(static_cast<int>(to_.guard.state(steady_clock::now())));
 }
 
 io_task<result<void>> passing::run() {
+  const auto& limits = rules_.rules().limits;
+  // What would be refused anyway is refused before its body takes memory and time.
+  if (auto until = to_.guard.rests_until(steady_clock::now()); until != breaker::time_point{}) {
+    co_await refuse_while_resting(until);
+    co_return caf::unit;
+  }
+  if (auto part = account_->spent(limits, to_.settings.price); part != spent_part::none) {
+    co_await refuse_spent(part);
+    co_return caf::unit;
+  }
   auto body = co_await ex_.read_body(to_.settings.max_request_bytes);
   if (!body)
     co_return std::move(body.error());
@@ -50,17 +71,11 @@ io_task<result<void>> passing::run() {
   request_ = std::move(*made);
   auto passed = to_.guard.ask(steady_clock::now());
   if (!passed.granted()) {
-    auto seconds = whole_seconds(passed.waits_until() - steady_clock::now());
-    status_ = 503;
-    co_await refuse(ex_, 503, reasons::paused, named() + " failed several times and gets a rest",
-                    {{"Retry-After", std::to_string(seconds)}});
+    co_await refuse_while_resting(passed.waits_until());
     co_return caf::unit;
   }
-  if (auto part = account_->admit(rules_.rules().limits, to_.settings.price); part != spent_part::none) {
-    to_.numbers.over_budget();
-    status_ = 429;
-    // Clients of models try again by themselves, unless they are told that it is of no use.
-    co_await refuse(ex_, 429, reasons::budget, budget_sentence(part), {{"X-Should-Retry", "false"}});
+  if (auto part = account_->admit(limits, to_.settings.price); part != spent_part::none) {
+    co_await refuse_spent(part);
     co_return caf::unit;
   }
   meter_.emplace(rules_, to_, account_, request_.model, size);
@@ -72,6 +87,20 @@ io_task<result<void>> passing::run() {
   co_return caf::unit;
 }
 
+io_task<void> passing::refuse_while_resting(breaker::time_point until) {
+  auto seconds = whole_seconds(until - steady_clock::now());
+  status_ = 503;
+  co_await refuse(ex_, 503, reasons::paused, named() + " failed several times and gets a rest",
+                  {{"Retry-After", std::to_string(seconds)}});
+}
+
+io_task<void> passing::refuse_spent(spent_part part) {
+  to_.numbers.over_budget();
+  status_ = 429;
+  // Clients of models try again by themselves, unless they are told that it is of no use.
+  co_await refuse(ex_, 429, reasons::budget, budget_sentence(part), {{"X-Should-Retry", "false"}});
+}
+
 /// Asks until there is an answer, or no sense in going on.
 io_task<result<void>> passing::ask(breaker::pass& passed) {
   auto wait = first_pause;
@@ -80,7 +109,7 @@ io_task<result<void>> passing::ask(breaker::pass& passed) {
     auto tried = co_await try_once();
     if (tried) {
       if (is_failure(call_->answer().status))
-        passed.failed(steady_clock::now());
+        passed.failed(steady_clock::now(), family_of(account_));
       else
         passed.succeeded();
       co_return tried;
@@ -88,12 +117,21 @@ io_task<result<void>> passing::ask(breaker::pass& passed) {
     log_failure(tried.error());
     // What timed out may be at work on it still, and there is no time left.
     if (!request_.repeatable || tries >= most_tries || code_of(tried.error()) != errc::upstream_error) {
-      passed.failed(steady_clock::now());
+      blame(passed, tried.error());
       co_return tried;
     }
     co_await routes::pause(wait);
     wait *= 2;
   }
+}
+
+/// Who cannot be reached is unwell. Who took a request and broke off may be, if others see it too; who only
+/// takes long over one says nothing: what it is asked may be more than there is time for.
+void passing::blame(breaker::pass& passed, const caf::error& why) const {
+  if (call_ && !call_->connected())
+    passed.failed(steady_clock::now(), 0);
+  else if (code_of(why) != errc::deadline_exceeded)
+    passed.failed(steady_clock::now(), family_of(account_));
 }
 
 io_task<result<void>> passing::try_once() {
@@ -163,7 +201,7 @@ io_task<void> passing::pass_body() {
     if (!went_on)
       co_return;
   }
-  meter_->close(*reader_);
+  meter_->close(*reader_, true);
   co_await ex_.end_stream();
 }
 

@@ -26,7 +26,10 @@ private:
   static constexpr int most_tries = 3;
   static constexpr std::chrono::milliseconds first_pause{100};
 
+  io_task<void> refuse_while_resting(breaker::time_point until);
+  io_task<void> refuse_spent(spent_part part);
   io_task<result<void>> ask(breaker::pass& passed);
+  void blame(breaker::pass& passed, const caf::error& why) const;
   io_task<result<void>> try_once();
   io_task<void> answer_failure(caf::error why);
   io_task<void> pass_back();

@@ -1,7 +1,6 @@
 #include "http/platform/request.hpp"
 
 #include "http/codec/fields.hpp"
-#include "http/platform/usage_reader.hpp"
 #include "http/request_head.hpp"
 
 #include <boost/url/encode.hpp>
@@ -39,19 +38,36 @@ std::string query_of(const exchange& ex) {
   return mark == std::string_view::npos ? std::string{} : std::string{target.substr(mark + 1)};
 }
 
-/// Chat completions tell what a stream took when they are asked to.
-std::string with_usage(std::string body) {
-  auto parsed = codec::parse_object(body);
-  if (!parsed)
-    return body; // the service says what is wrong with it
-  auto stream = parsed->find("stream");
-  if (stream == parsed->end() || !stream->is_boolean() || !stream->get<bool>())
-    return body;
-  auto& options = (*parsed)["stream_options"];
+/// The model that the service will read, whatever else the body names: it may decide the price.
+std::string model_of(const nlohmann::json& body) {
+  auto found = body.find("model");
+  return found != body.end() && found->is_string() ? found->get<std::string>() : std::string{};
+}
+
+/// Chat completions tell what a stream took when they are asked to. @returns whether there is something to
+/// ask.
+bool ask_for_usage(nlohmann::json& body) {
+  auto stream = body.find("stream");
+  if (stream == body.end() || !stream->is_boolean() || !stream->get<bool>())
+    return false;
+  auto& options = body["stream_options"];
   if (!options.is_object())
     options = nlohmann::json::object();
   options["include_usage"] = true;
-  return parsed->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return true;
+}
+
+/// What the service is to tell of the tokens it takes, and for which model. It says itself what is wrong with
+/// a body that is none.
+void prepare_count(outgoing_request& made, const service_settings& rules) {
+  if (!rules.count_tokens && !rules.include_usage)
+    return;
+  auto parsed = codec::parse_object(made.body);
+  if (!parsed)
+    return;
+  made.model = model_of(*parsed);
+  if (rules.include_usage && ask_for_usage(*parsed))
+    made.body = parsed->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 /// What containers ask of a memory, as the memory service wants to be asked.
@@ -95,9 +111,6 @@ result<outgoing_request> make_request(const exchange& ex, const service& to, std
   made.method = ex.method();
   made.target = to.to.path;
   made.body = std::move(body);
-  usage_scan named;
-  named.feed(made.body);
-  made.model = named.model();
   if (rules.translate != translation::none) {
     while (made.target.ends_with('/'))
       made.target.pop_back();
@@ -108,8 +121,7 @@ result<outgoing_request> make_request(const exchange& ex, const service& to, std
     auto query = query_of(ex);
     if (!query.empty())
       made.target.append(made.target.find('?') == std::string::npos ? "?" : "&").append(query);
-    if (rules.include_usage)
-      made.body = with_usage(std::move(made.body));
+    prepare_count(made, rules);
   }
   for (auto name : passed_fields)
     append_field(made.fields, name, ex.header(name));

@@ -13,7 +13,7 @@ struct outgoing_request {
   std::string target; ///< path and query
   std::string fields; ///< whole lines; the key among them: never logged
   std::string body;
-  std::string model;       ///< that it names; empty: none
+  std::string model;       ///< that it names, of services whose tokens are counted; empty: none
   bool repeatable = false; ///< it may be sent again when nothing came back
 };
 

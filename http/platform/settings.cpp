@@ -126,6 +126,10 @@ result<void> check(const settings& all) {
   for (const auto& [model, price] : all.prices)
     if (std::max(price.input, price.output) > most_price)
       return wrong("platform_prices." + model + " is more than 1000 for a million tokens");
+  // Else whoever names a model that has no price pays nothing.
+  if (all.limits.cost != 0 && !all.prices.contains("*") &&
+      std::ranges::any_of(all.services, &service_settings::count_tokens))
+    return wrong("platform_max_cost needs a price of any model: platform_prices.\"*\"");
   std::set<std::string> paths;
   if (all.exec)
     paths.insert("/sandbox/exec");

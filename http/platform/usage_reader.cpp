@@ -70,6 +70,8 @@ void usage_scan::feed(std::string_view bytes) {
         };
         static constexpr known names[]{{"usage", field::usage},
                                        {"model", field::model},
+                                       {"message", field::answer},
+                                       {"response", field::answer},
                                        {"prompt_tokens", field::input},
                                        {"input_tokens", field::input},
                                        {"completion_tokens", field::output},
@@ -116,7 +118,7 @@ void usage_scan::end_string() {
     text_.clear();
   // A string behind a colon is a value; where it is one of no interest it may pass for a key: no colon
   // follows.
-  if (!odd_ && (depth_ == 1 || depth_ == 2) && key_at(depth_) == field::model && !text_.empty())
+  if (!odd_ && top(depth_) && key_at(depth_) == field::model && !text_.empty())
     model_ = text_;
   fresh_ = !odd_;
   if (depth_ < watched && depth_ > 0)
@@ -128,7 +130,7 @@ void usage_scan::end_number() {
   auto [end, wrong] = std::from_chars(number_.data(), number_.data() + number_.size(), value);
   const auto whole = wrong == std::errc{} && end == number_.data() + number_.size() && value <= most_tokens;
   number_.clear();
-  if (!whole || (depth_ != 2 && depth_ != 3) || key_at(depth_ - 1) != field::usage)
+  if (!whole || depth_ < 2 || !top(depth_ - 1) || key_at(depth_ - 1) != field::usage)
     return;
   switch (key_at(depth_)) {
   case field::input:

@@ -19,8 +19,8 @@ struct token_counts {
 /// Finds `usage` and `model` in JSON that comes in pieces of any size, in constant memory and without
 /// building anything. What is no JSON says nothing. Understands the objects `usage` of chat completions and
 /// embeddings (prompt_tokens, completion_tokens), and of messages and responses (input_tokens,
-/// output_tokens), at the top or one level below. Counts that come several times are the sums so far: the
-/// largest holds.
+/// output_tokens), at the top, or in `message` or `response`, where streams have it; elsewhere may be what
+/// the asker wrote. Counts that come several times are the sums so far: the largest holds.
 class usage_scan {
 public:
   void feed(std::string_view bytes);
@@ -33,7 +33,17 @@ public:
   const std::string& model() const noexcept { return model_; }
 
 private:
-  enum class field : std::uint8_t { other, usage, model, input, output, total, cache_read, cache_written };
+  enum class field : std::uint8_t {
+    other,
+    usage,
+    model,
+    answer, ///< that an event tells of
+    input,
+    output,
+    total,
+    cache_read,
+    cache_written
+  };
   static constexpr std::size_t watched = 4; ///< depths whose keys matter; the outermost object is 1
   static constexpr std::size_t most_text = 128;
 
@@ -43,6 +53,10 @@ private:
   void end_number();
   field key_at(std::size_t depth) const noexcept { return depth < watched ? keys_[depth] : field::other; }
   void in_string(char c);
+  /// An object's members that are read: of the outermost, or of the answer in an event.
+  bool top(std::size_t depth) const noexcept {
+    return depth == 1 || (depth == 2 && key_at(1) == field::answer);
+  }
 
   std::array<field, watched> keys_{};
   std::array<bool, watched> objects_{};

@@ -299,6 +299,45 @@ def test_nested_execution(api, box, services):
     until(lambda: api.get(child).status_code == 404)
 
 
+def test_code_runs_where_it_gets_what_it_is_promised(api, box):
+    made = json.loads(inside(api, box, 'say(ask("/sandbox/exec", {"command": "true"}))')["body"])
+    assert answer(api.get(made["sandbox_id"]))["network"]["mode"] == "platform"
+    came = inside(api, box, f'say(ask("/sandbox/exec", {{"code": "print(1)", "sandbox_id": "{made["sandbox_id"]}"}}))')
+    assert came["status"] == 409, came
+    code = json.loads(inside(api, box, 'say(ask("/sandbox/exec", {"code": "print(1)"}))')["body"])
+    again = inside(api, box, f'say(ask("/sandbox/exec", {{"code": "print(2)", "sandbox_id": "{code["sandbox_id"]}"}}))')
+    assert again["status"] == 200 and json.loads(again["body"])["stdout"] == "2\n"
+
+
+def test_much_output_of_nested_execution_comes_in_pieces(api, box):
+    program = """
+came = ask("/sandbox/exec", {"command": "head -c 1500000 /dev/zero; head -c 700000 /dev/zero >&2"})
+ran = json.loads(came["body"])
+say([came["status"], came["headers"].get("content-length"), len(ran["stdout"]), len(ran["stderr"]), ran["exit_code"], len(ran["sandbox_id"])])
+"""
+    assert inside(api, box, program) == [200, None, 1_500_000, 700_000, 0, 24]
+
+
+def test_nested_execution_is_within_the_tenants_limits(platform):
+    running = platform(top="platform_exec = true\ntenant_creations_per_hour = 3\ntenant_streams = 2\n")
+    with Service(running.base_url, running.api_key) as api, api.box(**SMALL) as box:
+        ask = lambda **body: inside(api, box, f'say(ask("/sandbox/exec", {body}))')
+        made = [ask(command="true") for _ in range(3)]
+        assert [each["status"] for each in made] == [200, 200, 429], made
+        child = json.loads(made[0]["body"])["sandbox_id"]
+        assert ask(command="true", sandbox_id=child)["status"] == 200  # nothing is made
+        many = inside(api, box, f"""
+import threading
+came = []
+run = lambda: came.append(ask("/sandbox/exec", {{"command": "sleep 3", "sandbox_id": "{child}"}})["status"])
+threads = [threading.Thread(target=run) for _ in range(4)]
+[each.start() for each in threads], [each.join() for each in threads]
+say(sorted(came))
+""")
+        # The command that asks for all this holds one of the two places.
+        assert many == [200, 429, 429, 429]
+
+
 def test_a_budget_that_runs_out_in_a_stream_ends_it_truthfully(platform, services):
     running = platform(top="platform_max_tokens = 20\n")
     services.paths[CHAT] = lambda handler, body: handler.events(
@@ -326,8 +365,81 @@ def test_tokens_that_nobody_tells_are_estimated(platform, services):
         assert usage(api, box)["output_tokens"] == 30
 
 
+def leaving_early(api, box, program: str) -> dict:
+    """What was used when a request was left after that."""
+    inside(api, box, f"""
+connection = http.client.HTTPConnection("platform-proxy", 8000, timeout=30)
+connection.request("POST", "{CHAT}", json.dumps({{"text": "x" * 388}}), {{"Content-Type": "application/json"}})
+answer = connection.getresponse()
+{program}
+answer.close(), connection.close()
+say(1)
+""")
+    # Whoever hung up may still be reading, for ten seconds.
+    wait_until(lambda: usage(api, box)["output_tokens"] > 0, "its output is counted", 30)
+    return usage(api, box)
+
+
+def test_leaving_early_makes_nothing_free(platform, services):
+    running = platform()
+    with Service(running.base_url, running.api_key) as api:
+        over = threading.Event()
+
+        def stream(handler, body):
+            handler.begin_events()
+            handler.send_piece(event(type="message_start", message={"model": "m", "usage": {"input_tokens": 7, "output_tokens": 1}}))
+            for _ in range(29):
+                handler.send_piece(event(type="content_block_delta", delta={"text": "x"}))
+            over.wait(20)
+
+        services.paths[CHAT] = stream
+        with api.box(**SMALL) as box:
+            used = leaving_early(api, box, "for _ in range(60): answer.readline()")
+            assert used["input_tokens"] == 7 and used["output_tokens"] == 30, used
+        over.set()
+        over = threading.Event()
+
+        def whole(handler, body):
+            handler.send_response(200)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", "4000")
+            handler.end_headers()
+            handler.wfile.write(b" " * 80)
+            over.wait(20)
+
+        services.paths[CHAT] = whole
+        with api.box(**SMALL) as box:
+            used = leaving_early(api, box, "answer.read(80)")
+            assert used["input_tokens"] == 100 and used["output_tokens"] == 1000, used
+        over.set()
+
+
+def test_the_price_is_that_of_the_model_that_is_asked(platform, services):
+    prices = "".join(f'\n[platform_prices."{name}"]\ninput = "{price}"\noutput = "0"\n' for name, price in (("small", 1), ("big", 100), ("*", 10)))
+    running = platform(top='platform_max_cost = "1000"\n', prices=prices)
+    services.paths[CHAT] = lambda handler, body: handler.json({"metadata": {"model": "small"}, "usage": {"prompt_tokens": 10_000, "completion_tokens": 0}})
+    bodies = {
+        '{"model": "big"}': 1.0,
+        '{"metadata": {"model": "small"}, "model": "big", "x": {"model": "small"}}': 1.0,
+        r'{"model": "small", "mod\\u0065l": "b\\u0069g"}': 1.0,
+        '{"model": "small", "model": "big"}': 1.0,
+        '{"model": "unknown"}': 0.1,
+        '{"metadata": {"model": "small"}}': 0.1,
+    }
+    with Service(running.base_url, running.api_key) as api, api.box(**SMALL) as box:
+        spent = 0.0
+        for body, cost in bodies.items():
+            assert inside(api, box, f"say(ask('{CHAT}', '{body}'))")["status"] == 200, body
+            spent += cost
+            until(lambda: usage(api, box)["cost"] == pytest.approx(spent))
+    with pytest.raises(NotStarted) as failed:
+        platform(top='platform_max_cost = "1"\n', prices='\n[platform_prices.small]\ninput = "1"\noutput = "1"\n')
+    assert "platform_prices" in failed.value.output
+
+
 def test_money_is_counted_and_children_spend_their_parents(platform, services):
-    running = platform(top='platform_max_cost = "0.01"\n', prices='\n[platform_prices.m]\ninput = "1"\noutput = "2"\n')
+    prices = "".join(f'\n[platform_prices."{name}"]\ninput = "1"\noutput = "2"\n' for name in ("m", "*"))
+    running = platform(top='platform_max_cost = "0.01"\n', prices=prices)
     services.paths[CHAT] = lambda handler, body: handler.json({"model": "m", "usage": {"prompt_tokens": 4000, "completion_tokens": 1000}})
     with Service(running.base_url, running.api_key) as api, api.box(**SMALL) as box:
         made = inside(api, box, """
@@ -349,13 +461,14 @@ say(json.loads(came["body"]))
 def test_a_service_that_fails_gets_a_rest(platform, services):
     running = platform(top='platform_breaker_failures = 3\nplatform_breaker_pause = "1s"\n')
     services.paths[CHAT] = lambda handler, body: handler.json({"detail": "broken"}, 500)
-    with Service(running.base_url, running.api_key) as api, api.box(**SMALL) as box:
-        ask = lambda path=CHAT: inside(api, box, f'say(ask("{path}", {{}}))')
-        assert [ask()["status"] for _ in range(3)] == [500, 500, 500]
+    with Service(running.base_url, running.api_key) as api, api.box(**SMALL) as box, api.box(**SMALL) as other:
+        ask = lambda path=CHAT, box=box: inside(api, box, f'say(ask("{path}", {{}}))')
+        assert [ask()["status"] for _ in range(5)] == [500] * 5  # one alone may be to blame for it
+        assert ask(box=other)["status"] == 500
         came = ask()
         assert came["status"] == 503 and came["headers"]["retry-after"] == "1"
         assert json.loads(came["body"])["error"]["code"] == "service_suspended"
-        assert len(services.came) == 3
+        assert len(services.came) == 6
         assert metric(api, 'sandy_platform_breaker_state{service="llm"}') == 1
         assert ask("/v1/embeddings")["status"] == 200  # each has its own
         del services.paths[CHAT]

@@ -1,5 +1,6 @@
 #include "http/platform/breaker.hpp"
 #include "http/platform/ledger.hpp"
+#include "http/platform/metering.hpp"
 #include "http/platform/nested_exec.hpp"
 #include "http/platform/proxy.hpp"
 #include "http/platform/settings.hpp"
@@ -7,6 +8,8 @@
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+
+#include <optional>
 
 using namespace sandy;
 using namespace sandy::http::platform;
@@ -25,14 +28,42 @@ service_settings service_at(const std::string& name, const std::string& target) 
 struct clock_of_the_test {
   breaker::time_point now{seconds{1000}};
   breaker guard{3, seconds{30}};
-  /// One request that ends like that. @returns whether it passed.
-  bool request(bool good) {
+  /// One request that ends like that. @param asker 0: nobody could have reached it. @returns whether it
+  /// passed.
+  bool request(bool good, std::size_t asker = 0) {
     auto pass = guard.ask(now);
     if (!pass.granted())
       return false;
-    good ? pass.succeeded() : pass.failed(now);
+    good ? pass.succeeded() : pass.failed(now, asker);
     return true;
   }
+};
+
+/// A request for a model, whose tokens are counted.
+struct counted_request {
+  counted_request() {
+    settings all;
+    all.services = {service_at("llm", "http://127.0.0.1:9/v1/chat/completions")};
+    all.prices = {{"*", {1'000'000, 2'000'000}}};
+    rules = std::move(*proxy::make(all, numbers.platform()));
+    meter.emplace(*rules, *rules->find("/v1/chat/completions"), account, "m", 400);
+    meter->sent();
+  }
+  void read(usage_reader& reader, std::string_view text) {
+    while (!text.empty()) {
+      text.remove_prefix(reader.take(text));
+      if (reader.between_events())
+        meter->note(reader);
+    }
+  }
+  token_counts counted() const {
+    auto used = account->used();
+    return {used.input_tokens, used.output_tokens};
+  }
+  metrics::registry numbers{"test", {}};
+  std::unique_ptr<proxy> rules;
+  std::shared_ptr<ledger> account = std::make_shared<ledger>(box('a'));
+  std::optional<metering> meter;
 };
 
 } // namespace
@@ -82,9 +113,82 @@ TEST_CASE("requests that began before a breaker opened do not keep it open", "[p
   for (int i = 0; i < 3; ++i)
     CHECK(at.request(false));
   at.now += seconds{20};
-  late.failed(at.now);
+  late.failed(at.now, 0);
   at.now += seconds{10};
   CHECK(at.request(true));
+}
+
+TEST_CASE("nobody suspends a service for everybody by himself", "[platform]") {
+  clock_of_the_test at;
+  for (int i = 0; i < 20; ++i)
+    CHECK(at.request(false, 7));
+  CHECK(at.guard.state(at.now) == breaker_state::closed);
+  CHECK(at.guard.rests_until(at.now) == breaker::time_point{});
+  CHECK(at.request(false, 8)); // another one sees it too
+  CHECK(at.guard.state(at.now) == breaker_state::open);
+  CHECK(at.guard.rests_until(at.now) == at.now + seconds{30});
+  at.now += seconds{30};
+  CHECK(at.request(false, 7)); // a probe
+  CHECK(at.guard.state(at.now) == breaker_state::open);
+  at.now += seconds{30};
+  CHECK(at.request(false, 7)); // who does not keep it open by trying again
+  CHECK(at.guard.state(at.now) == breaker_state::half_open);
+  CHECK(at.request(true, 8));
+  CHECK(at.guard.state(at.now) == breaker_state::closed);
+  CHECK((at.request(false, 7) && at.request(true, 8) && at.request(false, 7) && at.request(false, 8)));
+  CHECK(at.guard.state(at.now) == breaker_state::closed); // not in a row
+}
+
+TEST_CASE("whoever leaves a stream early pays for the events that came", "[platform]") {
+  counted_request request;
+  usage_reader reader{answer_form::events};
+  request.read(reader,
+               R"(data: {"type":"message_start","message":{"usage":{"input_tokens":9,"output_tokens":1}}}
+
+)");
+  CHECK(request.counted() == token_counts{9, 1});
+  for (int i = 0; i < 29; ++i)
+    request.read(reader, "data: {\"type\":\"content_block_delta\"}\n\n");
+  CHECK(request.counted() == token_counts{9, 30});
+  SECTION("left") {
+    request.meter->close(reader, false);
+    CHECK(request.counted() == token_counts{9, 30});
+  }
+  SECTION("read to its end, which says the sum") {
+    request.read(reader, "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":12}}\n\n");
+    request.meter->close(reader, true);
+    CHECK(request.counted() == token_counts{9, 12});
+  }
+  request.meter.reset(); // nothing more
+  CHECK(request.counted().input == 9);
+}
+
+TEST_CASE("whoever leaves an answer early pays for what was announced, or came", "[platform]") {
+  counted_request request;
+  usage_reader reader{answer_form::json};
+  SECTION("before it came") {
+    request.meter.reset();
+    CHECK(request.counted() == token_counts{100, 0});
+  }
+  SECTION("within it") {
+    request.read(reader, std::string(80, ' '));
+    request.meter->close(reader, false);
+    CHECK(request.counted() == token_counts{100, 20});
+  }
+  SECTION("after its head") {
+    request.meter->close(reader, false, 4000);
+    CHECK(request.counted() == token_counts{100, 1000});
+  }
+  SECTION("when it had said what it took") {
+    request.read(reader, R"({"usage":{"prompt_tokens":5,"completion_tokens":6},)");
+    request.meter->close(reader, false, 4000);
+    CHECK(request.counted() == token_counts{5, 6});
+  }
+  SECTION("it was refused") {
+    request.meter->nothing();
+    request.meter->close(reader, false, 4000);
+    CHECK(request.counted() == token_counts{0, 0});
+  }
 }
 
 TEST_CASE("what a child uses counts for its parent, and a parent's budget binds its child", "[platform]") {
@@ -101,9 +205,10 @@ TEST_CASE("what a child uses counts for its parent, and a parent's budget binds 
   CHECK(child->used() == usage{1, 100, 20, 5007, 0});
   CHECK(parent->used() == usage{1, 100, 20, 5007, 0});
   parent->add_tokens(800, 80, 0);
-  CHECK(child->admit(limits, 0) == spent_part::tokens); // the parent's are used up
-  CHECK(child->used().requests == 1);                   // what is refused is not counted
-  CHECK(child->passed(limits) == spent_part::none);     // exactly used up
+  CHECK(child->spent(limits, 0) == spent_part::tokens); // the parent's are used up
+  CHECK(child->admit(limits, 0) == spent_part::tokens);
+  CHECK(child->used().requests == 1);               // what is refused is not counted
+  CHECK(child->passed(limits) == spent_part::none); // exactly used up
   parent->add_tokens(0, 1, 0);
   CHECK(child->passed(limits) == spent_part::tokens);
   child_lease.reset();
@@ -117,7 +222,10 @@ TEST_CASE("a budget of requests and one of money refuse what would go over them"
   CHECK(requests.admit({2, 0, 0}, 0) == spent_part::none);
   CHECK(requests.admit({2, 0, 0}, 0) == spent_part::requests);
   ledger money{box('b')};
+  CHECK(money.spent({0, 0, 10}, 6) == spent_part::none); // it counts nothing
+  CHECK(money.spent({0, 0, 10}, 6) == spent_part::none);
   CHECK(money.admit({0, 0, 10}, 6) == spent_part::none);
+  CHECK(money.spent({0, 0, 10}, 6) == spent_part::cost);
   CHECK(money.admit({0, 0, 10}, 6) == spent_part::cost);
   CHECK(money.admit({0, 0, 10}, 4) == spent_part::none);
   CHECK(money.admit({0, 0, 10}, 0) == spent_part::cost);
@@ -185,6 +293,26 @@ TEST_CASE("services that cannot work are refused with a reason", "[platform]") {
   CHECK(check(all));
   all.exec = true;
   CHECK_FALSE(check(all));
+}
+
+TEST_CASE("a budget of money needs a price of every model whose tokens are counted", "[platform]") {
+  settings all;
+  all.services = {service_at("llm", "http://h/")};
+  all.limits.cost = 5;
+  all.prices = {{"small", {150'000, 600'000}}};
+  CHECK(text_of(check(all).error()).find("platform_prices") != std::string::npos);
+  SECTION("all the others") {
+    all.prices["*"] = {0, 0};
+    CHECK(check(all));
+  }
+  SECTION("nothing is counted") {
+    all.services = {service_at("search", "http://h/")};
+    CHECK(check(all));
+  }
+  SECTION("no such budget") {
+    all.limits = {1, 1, 0};
+    CHECK(check(all));
+  }
 }
 
 TEST_CASE("nested execution takes a command or code, and bounds code", "[platform]") {

@@ -109,6 +109,16 @@ TEST_CASE("usage is read from JSON, in all the forms that services have", "[plat
   CHECK(counts("prompt_tokens: 5") == std::nullopt);
 }
 
+TEST_CASE("what an asker may have written is neither the model nor the usage", "[platform]") {
+  auto read = [](std::string_view text) { return read_whole(answer_form::json, text); };
+  CHECK(read(R"({"model":"big","metadata":{"model":"small"}})").model == "big");
+  CHECK(read(R"({"metadata":{"model":"small","usage":{"prompt_tokens":5}}})") == read("{}"));
+  CHECK(read(R"({"response":{"model":"big","metadata":{"model":"small"}}})").model == "big");
+  CHECK(read(R"({"message":{"model":"big","usage":{"input_tokens":5}}})").counts == token_counts{5, 0});
+  CHECK(read(R"({"message":[{"model":"small","usage":{"input_tokens":5}}]})") == read("{}"));
+  CHECK(read(R"({"x":{"message":{"model":"small"}}})").model.empty());
+}
+
 TEST_CASE("counts that grow in a stream are sums", "[platform]") {
   auto text = R"(event: message_start
 data: {"type":"message_start","message":{"model":"m","usage":{"input_tokens":25,"output_tokens":1}}}
