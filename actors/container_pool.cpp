@@ -5,6 +5,8 @@
 #include "coro/timer.hpp"
 #include "metrics/log.hpp"
 #include "metrics/registry.hpp"
+#include "runtime/driver.hpp"
+#include "runtime/oci/sha256.hpp"
 
 #include <algorithm>
 
@@ -21,9 +23,21 @@ constexpr std::uint32_t lease_seconds = 300;
 constexpr auto question_timeout = 30s;
 /// A sandbox from nothing, its image unpacked, and the container's own time to become healthy.
 constexpr auto make_timeout = 120s;
+/// For its image, which is fetched on when nobody waits for it. All three together are shorter than a lease,
+/// which nobody renews meanwhile.
+constexpr auto image_timeout = 45s;
+/// Looks in a row that a container may leave without an answer: one may have come when its machine was busy.
+constexpr std::uint32_t most_unanswered = 1;
+/// Of the digest in a container's name.
+constexpr std::size_t digest_digits = 16;
 constexpr auto first_failure_pause = 1s;
 constexpr auto last_failure_pause = 60s;
 constexpr std::uint32_t retry_after = 5;
+
+/// It serves, or, right after a start of the server, nobody has asked it yet.
+bool serves(const container_info& one) {
+  return one.status == container_status::running && one.health != container_health::unhealthy;
+}
 
 template <class Waiter>
 coro::task<void> woken(std::shared_ptr<Waiter> who) {
@@ -156,13 +170,35 @@ std::uint32_t container_pool_state::ready() const {
   return static_cast<std::uint32_t>(std::ranges::count(members_, false, &member::retired));
 }
 
-/// Fewer than are to be ready, or none for who waits; those that still serve their last request count as long
-/// as they are there.
+/// Its time is over, or nearly all the requests that it may serve: another one is made for its place.
+bool container_pool_state::is_old(const member& which) const {
+  auto worn = what_.most_served - what_.most_served / 4;
+  return self_->clock().now() - which.made_at >= what_.max_age ||
+         (what_.most_served != 0 && which.served >= worn);
+}
+
+/// One at a time, and while as many as are wanted stay ready: those made together grow old together. Where
+/// there is no room for one more, the new one comes after it.
+void container_pool_state::retire_oldest() {
+  if (ready() <= std::min(what_.warm, what_.most - 1))
+    return;
+  auto oldest = members_.end();
+  for (auto each = members_.begin(); each != members_.end(); ++each)
+    if (!each->retired && is_old(*each) && (oldest == members_.end() || each->made_at < oldest->made_at))
+      oldest = each;
+  if (oldest != members_.end())
+    retire(oldest);
+}
+
+/// Fewer than are to be ready and stay so, or none for who waits; those that still serve their last request
+/// count as long as they are there.
 bool container_pool_state::wanted_more() const {
   auto there = members_.size();
+  auto lasting =
+      std::ranges::count_if(members_, [this](const member& each) { return !each.retired && !is_old(each); });
   auto free = std::ranges::count_if(
       members_, [this](const member& each) { return !each.retired && each.in_use < what_.at_once; });
-  return there < what_.most && (ready() < what_.warm || (free == 0 && !waiting_.empty()));
+  return there < what_.most && (lasting < what_.warm || (free == 0 && !waiting_.empty()));
 }
 
 void container_pool_state::wake() {
@@ -214,20 +250,21 @@ coro::task<void> container_pool_state::take_over() {
   auto found = co_await coro::request(worker_, question_timeout, list_sandboxes{me_, {}});
   if (!found)
     co_return caf::unit;
+  auto wanted = co_await name_of_new();
+  if (!wanted)
+    co_return std::move(wanted.error());
   for (const auto& box : *found) {
     auto inside = co_await coro::request(worker_, question_timeout, list_containers{me_, box.id});
-    // One that is not healthy any more is found out by the first look; right after a start nobody has asked
-    // it yet.
     auto usable = inside && inside->size() == 1 && inside->front().image == what_.image &&
-                  inside->front().status == container_status::running &&
-                  inside->front().health != container_health::unhealthy && members_.size() < what_.most;
+                  inside->front().name == *wanted && serves(inside->front()) && members_.size() < what_.most;
     if (!usable) {
       co_await end(box.id);
       continue;
     }
     auto now = self_->clock().now();
     auto age = std::chrono::milliseconds{std::max<unix_millis>(0, env_.wall_clock() - box.created_at)};
-    members_.push_back({box.id, inside->front().id, inside->front().port, 0, 0, false, now - age, now});
+    members_.push_back({box.id, inside->front().id, inside->front().port, 0, 0, 0, false, now - age, now});
+    serve_waiting();
   }
   co_return caf::unit;
 }
@@ -245,10 +282,38 @@ create_sandbox container_pool_state::sandbox_order() const {
   return order;
 }
 
-container_order container_pool_state::container() const {
+/// What a container made now is called: the model, and a digest of all that it is made from, so that a later
+/// server knows it from one of other settings or of an image that was replaced.
+coro::task<std::string> container_pool_state::name_of_new() {
+  auto image = env_.settings.images.resolve(what_.image);
+  auto changed = co_await coro::blocking<unix_millis>(
+      env_.kernel_calls, [&d = env_.driver, image] { return d.image_changed_at(image); });
+  runtime::oci::sha256 digest;
+  auto add = [&digest](const std::string& part) { digest.update(std::to_string(part.size()) + ":" + part); };
+  add(image);
+  add(std::to_string(changed ? *changed : 0));
+  add(what_.flavor);
+  const auto& limits = what_.limits;
+  for (auto number :
+       {limits.memory_bytes, std::uint64_t{limits.cpu_millis}, std::uint64_t{limits.pids}, limits.disk_bytes,
+        std::uint64_t{what_.port}, static_cast<std::uint64_t>(what_.timeout.count())})
+    add(std::to_string(number));
+  add(std::to_string(what_.command.size()));
+  for (const auto& each : what_.command)
+    add(each);
+  for (const auto& each : what_.env) {
+    add(each.first);
+    add(each.second);
+  }
+  add(what_.llm_api_key);
+  add(env_.settings.containers.platform_url);
+  co_return what_.model + "#" + digest.hex().substr(0, digest_digits);
+}
+
+container_order container_pool_state::container(std::string called) const {
   container_order order;
   order.image = what_.image;
-  order.name = what_.model;
+  order.name = std::move(called);
   order.env = what_.env;
   order.command = what_.command;
   order.llm_api_key = what_.llm_api_key;
@@ -260,6 +325,13 @@ container_order container_pool_state::container() const {
 
 coro::task<bool> container_pool_state::make_one() {
   auto begun = self_->clock().now();
+  auto image = co_await coro::with_timeout(image_timeout, image_for(env_, what_.image));
+  if (!image)
+    co_return fail(errc::upstream_error,
+                   "The image " + what_.image + " cannot be had: " + text_of(image.error()));
+  auto called = co_await name_of_new();
+  if (!called)
+    co_return std::move(called.error());
   // An actor of its own asks, that ends in order when it has heard: what was made for a pool lives on without
   // it.
   auto maker = self_->home_system().spawn<coro::actor<create_request_state, create_request_actor>>(
@@ -267,18 +339,20 @@ coro::task<bool> container_pool_state::make_one() {
   auto box = co_await coro::request(maker, coro::infinite, sandbox_order());
   if (!box)
     co_return std::move(box.error());
-  auto made = co_await coro::request(worker_, make_timeout, run_container{me_, box->id, container()});
+  auto made = co_await coro::request(worker_, make_timeout,
+                                     run_container{me_, box->id, container(std::move(*called))});
   if (!made) {
     co_await end(box->id);
     co_return std::move(made.error());
   }
   auto now = self_->clock().now();
-  members_.push_back({box->id, made->id, made->port, 0, 0, false, now, now});
+  members_.push_back({box->id, made->id, made->port, 0, 0, 0, false, now, now});
   env_.metrics.containers().made(what_.model, std::chrono::duration<double>(now - begun).count());
   co_return true;
 }
 
-/// Replaces what is not healthy or too old, lets go what nobody needs, and renews the leases of the rest.
+/// Retires what is not healthy, and one that is too old, lets go what nobody needs, and renews the leases of
+/// the rest.
 coro::task<void> container_pool_state::look_after() {
   next_look_ = self_->clock().now() + look_period;
   std::vector<sandbox_id> all;
@@ -291,16 +365,20 @@ coro::task<void> container_pool_state::look_after() {
     if (member == members_.end() || member->retired)
       continue;
     auto now = self_->clock().now();
-    auto well =
-        renewed && inside && inside->size() == 1 && inside->front().health == container_health::healthy;
-    auto old = now - member->made_at >= what_.max_age;
+    auto silent = (!renewed && code_of(renewed.error()) == errc::deadline_exceeded) ||
+                  (!inside && code_of(inside.error()) == errc::deadline_exceeded);
+    member->unanswered = silent ? member->unanswered + 1 : 0;
+    if (silent && member->unanswered <= most_unanswered)
+      continue;
+    auto well = renewed && inside && inside->size() == 1 && serves(inside->front());
     auto spare = ready() > what_.warm && member->in_use == 0 && now - member->used_at >= what_.spare_time;
     if (!well)
       log_event(log_level::warn, "model_container_unwell",
                 {{"model", what_.model}, {"sandbox_id", id.value}});
-    if (!well || old || spare)
+    if (!well || spare)
       retire(member);
   }
+  retire_oldest();
   co_return caf::unit;
 }
 

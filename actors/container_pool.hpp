@@ -20,8 +20,8 @@ namespace sandy {
 ///
 /// Each is in a sandbox of its own, which ends with it: the pool's tenant owns them. They have short leases
 /// that the pool renews, so that nothing stays when nobody needs it any more; a new server takes over those
-/// that it finds. One that is not healthy any more, or failed a request, is replaced; one after the other is
-/// made, with a pause after a failure that grows.
+/// that it finds, where they are what it would make. One that is not healthy any more, or failed a request,
+/// is replaced; one after the other is made, with a pause after a failure that grows.
 class container_pool_state {
 public:
   static inline const char* name = "container_pool";
@@ -37,7 +37,8 @@ private:
     std::uint16_t port = 0;
     std::uint32_t in_use = 0;
     std::uint32_t served = 0;
-    bool retired = false; ///< gets no more requests, and ends when it has none
+    std::uint32_t unanswered = 0; ///< looks in a row
+    bool retired = false;         ///< gets no more requests, and ends when it has none
     coro::time_point made_at{};
     coro::time_point used_at{};
   };
@@ -60,7 +61,10 @@ private:
   coro::task<bool> make_one();
   coro::task<void> look_after();
   coro::task<void> end(sandbox_id which);
+  coro::task<std::string> name_of_new();
   bool wanted_more() const;
+  bool is_old(const member& which) const;
+  void retire_oldest();
   members::iterator least_busy(const sandbox_id& besides = {});
   container_claim give(members::iterator to, std::uint64_t number);
   void serve_waiting();
@@ -71,7 +75,7 @@ private:
   void show() const;
   std::uint32_t ready() const;
   create_sandbox sandbox_order() const;
-  container_order container() const;
+  container_order container(std::string called) const;
 
   self_pointer self_;
   services& env_;

@@ -2,6 +2,7 @@
 
 #include "actors/container_pool.hpp"
 #include "actors/container_pool_keeper.hpp"
+#include "coro/timer.hpp"
 #include "tests/actors/machine.hpp"
 #include "tests/actors/scripted_container.hpp"
 
@@ -19,6 +20,12 @@ struct model_pool : machine {
     env.open_container = [this](std::shared_ptr<sandbox_io>, const std::string&) {
       return std::make_shared<scripted_box>(told);
     };
+    env.store_calls = [this](std::function<void()> call) {
+      if (slow_store)
+        writes.push_back(std::move(call));
+      else
+        call();
+    };
     what.model = "baseline";
     what.image = "basic";
     what.warm = 2;
@@ -30,6 +37,10 @@ struct model_pool : machine {
   ~model_pool() { end_all(); }
 
   coro::task<void> check(sandbox_id id) {
+    if (silent)
+      co_await coro::sleep_for(1h);
+    if (!only.empty() && !only.contains(id))
+      co_return fail(errc::upstream_error, "nothing listens yet");
     if (!healthy || sick.contains(id))
       co_return fail(errc::upstream_error, "nothing listens");
     co_return caf::unit;
@@ -48,13 +59,31 @@ struct model_pool : machine {
     pass(2s);
   }
   void crash() { kill(std::exchange(kept, nullptr), caf::exit_reason::unhandled_exception); }
+  /// A new server finds what is there. The containers' new actors have asked nobody yet.
+  void restart() {
+    close();
+    kill(worker);
+    worker = nullptr;
+    run();
+    start();
+  }
   void close() {
     kept = nullptr;
     kill(pool);
     pool = nullptr;
     run();
   }
+  void write_all() {
+    slow_store = false;
+    while (!writes.empty()) {
+      auto call = std::move(writes.front());
+      writes.pop_front();
+      call();
+    }
+    run();
+  }
   void end_all() {
+    write_all();
     if (pool)
       close();
     machine::end_all();
@@ -77,7 +106,11 @@ struct model_pool : machine {
 
   model_containers what;
   container_script told;
+  bool slow_store = false;
+  std::deque<std::function<void()>> writes;
   bool healthy = true;
+  bool silent = false;       ///< they do not answer how they are
+  std::set<sandbox_id> only; ///< no other becomes healthy; empty: all do
   std::set<sandbox_id> sick;
   container_pool_actor pool;
   container_pool_actor kept; ///< by the keeper that `pool` is then
@@ -192,6 +225,50 @@ TEST_CASE_METHOD(model_pool, "old ones and those that served enough are replaced
     CHECK_FALSE(boxes().contains(first));
     CHECK(health().ready == 1);
   }
+  SECTION("all at once: they are replaced one by one, and as many as are wanted stay ready") {
+    what.max_age = 60s;
+    open();
+    auto before = boxes();
+    only = before; // what is made in their place takes its time
+    pass(100s);
+    CHECK(health().ready == 2);
+    only.clear();
+    for (int i = 0; i < 600; ++i) {
+      pass(100ms);
+      CHECK(health().ready >= 2);
+    }
+    for (const auto& id : before)
+      CHECK_FALSE(boxes().contains(id));
+  }
+  SECTION("all at once, without room for one more: one is left while another is made") {
+    what.max_age = 60s;
+    what.most = 2;
+    open();
+    auto before = boxes();
+    only = before;
+    pass(80s);
+    CHECK(health().ready == 1);
+    only.clear();
+    pass(40s);
+    CHECK(health().ready == 2);
+    for (const auto& id : before)
+      CHECK_FALSE(boxes().contains(id));
+  }
+  SECTION("nearly worn") {
+    what.warm = 1;
+    what.most_served = 4;
+    open();
+    auto first = *boxes().begin();
+    for (std::uint64_t number = 1; number <= 3; ++number) {
+      CHECK(claim(number).sandbox == first);
+      give_back(number);
+    }
+    CHECK(boxes().contains(first));
+    CHECK(health().ready == 2); // the next one is there before it goes
+    pass(11s);
+    CHECK_FALSE(boxes().contains(first));
+    CHECK(health().ready == 1);
+  }
   SECTION("worn") {
     what.warm = 1;
     what.most_served = 1;
@@ -242,9 +319,31 @@ TEST_CASE_METHOD(model_pool, "a new pool takes over what an earlier one left, an
     CHECK(boxes() == before);
     CHECK(health().ready == 2);
   }
-  SECTION("another image is wanted") {
-    env.settings.images = image_names{{{"other", "basic"}}};
-    what.image = "other";
+  SECTION("they would be made of something else now") {
+    switch (GENERATE(range(0, 7))) {
+    case 0:
+      env.settings.images = image_names{{{"other", "basic"}}};
+      what.image = "other";
+      break;
+    case 1:
+      driver.image_made = 2;
+      break;
+    case 2:
+      what.env = {{"TEMPERATURE", "0"}};
+      break;
+    case 3:
+      what.command = {"--fast"};
+      break;
+    case 4:
+      what.llm_api_key = "another";
+      break;
+    case 5:
+      what.limits.memory_bytes = 2ull << 30;
+      break;
+    case 6:
+      what.port = 9000;
+      break;
+    }
     open();
     pass(2s);
     for (const auto& id : before)
@@ -339,4 +438,60 @@ TEST_CASE_METHOD(model_pool, "without a pool nothing stays", "[pool]") {
   close();
   pass(400s);
   CHECK(boxes().empty());
+}
+
+TEST_CASE_METHOD(model_pool, "who comes while a new pool looks around gets what is found", "[pool]") {
+  open();
+  auto before = boxes();
+  close();
+  pool = system.spawn<coro::actor<container_pool_state, container_pool_actor>>(&env, what, worker);
+  auto early = send(pool, claim_container{1, 60'000}); // before it heard of any container
+  pass(1s);
+  REQUIRE(early.succeeded());
+  CHECK(before.contains((**early.answer()).sandbox));
+  CHECK(boxes() == before);
+}
+
+TEST_CASE_METHOD(model_pool, "one that is found is kept until it is known how it is", "[pool]") {
+  open();
+  auto before = boxes();
+  silent = true;
+  restart();
+  open();
+  CHECK(boxes() == before);
+  CHECK(health().ready == 2);
+  pass(20s);
+  CHECK(boxes() == before);
+  SECTION("well") {
+    silent = false;
+    pass(60s);
+    CHECK(boxes() == before);
+  }
+  SECTION("not well") {
+    only = {sandbox_id{"none"}};
+    silent = false;
+    pass(60s);
+    for (const auto& id : before)
+      CHECK_FALSE(boxes().contains(id));
+  }
+}
+
+TEST_CASE_METHOD(model_pool, "a look that nobody answers is no reason to replace a container, two are",
+                 "[pool]") {
+  open();
+  auto before = boxes();
+  slow_store = true; // a lease is not renewed before it is written
+  pass(75s);
+  CHECK(health().ready == 2);
+  SECTION("it was busy for a while") {
+    write_all();
+    pass(120s);
+    CHECK(boxes() == before);
+    CHECK(health().ready == 2);
+  }
+  SECTION("it stays so") {
+    pass(70s);
+    CHECK(health().ready == 0);
+    write_all();
+  }
 }
