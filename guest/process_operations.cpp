@@ -1,5 +1,7 @@
 #include "guest/process_operations.hpp"
 
+#include "guest/process_tree.hpp"
+
 #include <signal.h>
 
 #include <algorithm>
@@ -338,8 +340,11 @@ void answer_signal(connection& link, process_table& table, const signal_request&
   auto* target = table.find(request.process_id);
   if (!target)
     return link.fail(failure_kind::unknown_process);
-  if (!target->alive())
+  if (!target->alive()) {
+    if (request.tree && request.signal == SIGKILL && kill_session(target->pid()))
+      return link.succeed(); // what it had left running
     return link.fail(failure_kind::process_ended);
+  }
   if (request.signal < 1 || request.signal > SIGRTMAX)
     return link.fail(failure_kind::invalid, EINVAL, "Unknown signal");
   if (request.tree)

@@ -108,6 +108,19 @@ void signal_tree(pid_t root, int signal) {
   std::for_each(tree.rbegin(), tree.rend(), [signal](pid_t pid) { ::kill(pid, signal); });
 }
 
+bool kill_session(pid_t leader) {
+  auto processes = all_processes();
+  auto is_leader = [leader](const process_line& line) { return line.pid == leader; };
+  auto is_member = [leader](const process_line& line) { return line.session == leader; };
+  if (std::any_of(processes.begin(), processes.end(), is_leader) ||
+      std::none_of(processes.begin(), processes.end(), is_member))
+    return false;
+  std::vector<pid_t> tree;
+  stop_all(tree, leader);
+  std::for_each(tree.rbegin(), tree.rend(), [](pid_t pid) { ::kill(pid, SIGKILL); });
+  return true;
+}
+
 void kill_descendants() {
   std::vector<pid_t> tree{::getpid()};
   stop_all(tree, ::getpid());

@@ -232,6 +232,24 @@ TEST_CASE_METHOD(guest_fixture, "a background process is signalled, alone or wit
   CHECK(gone("sleep"));
 }
 
+TEST_CASE_METHOD(guest_fixture, "what a process left running is killed after its end, with what that started",
+                 "[guest]") {
+  auto started = run(io->start(script("(sleep 66 & wait) & exit 0")));
+  auto id = started->process_id;
+  auto stream = run(io->output(id, 0, true));
+  CHECK(run(collect(std::move(*stream)))->exit.exit_code == 0);
+  while (shell("pgrep sleep | wc -l")->out != "1\n") {
+  }
+  CHECK(code_of(run(io->signal(id, SIGKILL, false)).error()) == errc::conflict);
+  CHECK(code_of(run(io->signal(id, SIGTERM, true)).error()) == errc::conflict);
+  CHECK(run(io->signal(id, SIGKILL, true)));
+  CHECK(gone("sleep"));
+  while (run(io->signal(id, SIGKILL, true))) { // until the last of them was waited for
+  }
+  CHECK(code_of(run(io->signal(id, SIGKILL, true)).error()) == errc::conflict);
+  CHECK(shell("echo fine")->out == "fine\n");
+}
+
 TEST_CASE("a guest that hears from no server ends itself and everything in it", "[guest]") {
   guest_fixture guest{"150"};
   guest.run(guest.io->start(script("sleep 1000")));
