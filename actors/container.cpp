@@ -14,8 +14,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Kept of what its program prints.
-constexpr std::uint64_t ring_bytes = 4ull << 20;
+/// Kept of what its program prints, in the sandbox's memory. The guest keeps those of programs that ended as
+/// well, up to 128 of them: together they are to stay small.
+constexpr std::uint64_t ring_bytes = 512ull << 10;
+/// Between two questions to a guest that could not say whether a program runs.
+constexpr auto ask_again = 1s;
 /// One that is asked how it is answers by then.
 constexpr auto check_timeout = 5s;
 /// Between two questions. One that starts is asked often: callers wait for it.
@@ -30,6 +33,12 @@ constexpr auto long_enough = 10s;
 constexpr auto kill_patience = 5s;
 /// For a guest to do what it is told at once.
 constexpr auto control_patience = 5s;
+
+/// No program of this id runs. Other errors are those of a guest, or a server, that has no room now.
+bool is_final(const caf::error& why) {
+  auto code = code_of(why);
+  return code == errc::sandbox_ended || code == errc::process_not_found;
+}
 
 } // namespace
 
@@ -49,6 +58,12 @@ container_actor::behavior_type container_state::make_behavior() {
       [this](describe_container) { return info_; },
       [this](end_container message) { return end(message); },
   };
+}
+
+/// Sleeps, but not for longer than until its program is started again.
+coro::task<void> container_state::rest(coro::duration time) {
+  co_await coro::with_timeout(time, started_again_.take(1));
+  co_return caf::unit;
 }
 
 coro::task<void> container_state::wait_for(coro::event& what) {
@@ -126,14 +141,23 @@ coro::task<void> container_state::launch() {
   info_.error.clear();
   failed_checks_ = 0;
   launched_ = self_->clock().now();
-  if (stopping_) // meanwhile
-    co_await box_->signal(info_.process_id, SIGKILL, true);
+  if (bool signal = true; settled_.is_set())
+    started_again_.try_push(signal);
+  if (stopping_) // while it was started: who stops it had nothing to end yet
+    co_await end_tree();
   auto stored = co_await persist();
-  if (!stored) { // nobody would know it
-    co_await box_->signal(info_.process_id, SIGKILL, true);
+  // One that serves already runs on, and is recorded later: another one would be started beside it.
+  if (!stored && !settled_.is_set()) {
+    co_await end_tree();
     co_return std::move(stored.error());
   }
   co_return caf::unit;
+}
+
+/// Kills its program and what that started; when the program has ended, what is left of its session.
+coro::task<void> container_state::end_tree() {
+  auto sent = co_await coro::with_timeout(control_patience, box_->signal(info_.process_id, SIGKILL, true));
+  co_return std::move(sent);
 }
 
 /// It runs no more, and stays so.
@@ -161,6 +185,10 @@ bool container_state::wants_restart() const {
 coro::task<void> container_state::follow() {
   for (;;) {
     auto end = co_await box_->wait(info_.process_id);
+    if (!end && !is_final(end.error())) {
+      co_await coro::sleep_for(ask_again);
+      continue;
+    }
     if (!end) { // its process 1 is gone, and all with it
       info_.ended_at = env_.wall_clock();
       settle(container_status::exited, "The container ended: " + text_of(end.error()));
@@ -174,12 +202,19 @@ coro::task<void> container_state::follow() {
       restarts_in_a_row_ = 0;
     auto how = "The container's program ended with exit code " + std::to_string(end->exit_code);
     log("container_program_ended", how);
-    if (stopping_ || !settled_.is_set() || !wants_restart()) {
-      settle(container_status::exited, stopping_ ? std::string{} : how);
+    if (!stopping_ && (!settled_.is_set() || !wants_restart())) {
+      settle(container_status::exited, how);
       break;
     }
-    info_.status = container_status::restarting;
-    info_.error = how;
+    if (!stopping_) {
+      info_.status = container_status::restarting;
+      info_.error = how;
+    }
+    co_await end_tree(); // what it left running would keep its port
+    if (stopping_) {
+      settle(container_status::exited);
+      break;
+    }
     co_await persist();
     auto again = co_await start_again();
     if (!again || !*again)
@@ -219,8 +254,10 @@ coro::task<void> container_state::watch_health() {
   while (!ended_.is_set()) {
     if (info_.status == container_status::running)
       co_await check();
+    if (!recorded_)
+      co_await persist();
     const auto starting = info_.health == container_health::starting;
-    co_await coro::sleep_for(starting ? check_pause_starting : check_pause);
+    co_await rest(starting ? check_pause_starting : check_pause);
   }
   co_return caf::unit;
 }
@@ -279,11 +316,12 @@ caf::result<container_info> container_state::end(end_container message) {
   } else {
     info_.status = container_status::stopping;
     if (message.grace_seconds > 0) {
-      co_await coro::with_timeout(control_patience, box_->signal(info_.process_id, SIGTERM, false));
+      if (!launching_) // else who starts it ends it as soon as it runs
+        co_await coro::with_timeout(control_patience, box_->signal(info_.process_id, SIGTERM, true));
       co_await coro::with_timeout(std::chrono::seconds{message.grace_seconds}, wait_for(ended_));
     }
     if (!ended_.is_set()) {
-      co_await coro::with_timeout(control_patience, box_->signal(info_.process_id, SIGKILL, true));
+      co_await end_tree();
       co_await coro::with_timeout(kill_patience, wait_for(ended_));
     }
   }
@@ -297,6 +335,7 @@ caf::result<container_info> container_state::end(end_container message) {
 coro::task<void> container_state::persist() {
   auto stored = co_await coro::blocking<void>(env_.store_calls,
                                               [&s = env_.store, r = record_] { return s.put_container(r); });
+  recorded_ = static_cast<bool>(stored);
   if (!stored)
     log("container_not_recorded", text_of(stored.error()));
   co_return std::move(stored);

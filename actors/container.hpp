@@ -35,7 +35,9 @@ private:
   coro::task<void> launch();
   coro::task<void> follow();
   coro::task<bool> start_again();
+  coro::task<void> end_tree();
   coro::task<void> watch_health();
+  coro::task<void> rest(coro::duration time);
   coro::task<void> check();
   coro::task<void> keep_guest();
   coro::task<std::string> last_words();
@@ -53,7 +55,9 @@ private:
   std::string workdir_;
   bool found_;
   bool stopping_ = false;
-  bool launching_ = false;              ///< its program is being started: it has no id yet
+  bool launching_ = false; ///< its program may be started at this moment
+  bool recorded_ = true;   ///< the store has what is known
+  coro::channel<bool> started_again_{1};
   coro::event settled_;                 ///< it was healthy, or it ended
   coro::event ended_;                   ///< it runs no more, and is not started again
   std::uint32_t failed_checks_ = 0;     ///< in a row

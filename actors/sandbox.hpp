@@ -78,13 +78,18 @@ private:
                                              found_image image);
   coro::task<std::shared_ptr<runtime::instance>> make_container(container_info info, std::string image);
   coro::task<std::uint16_t> free_port(container_id whose, std::uint16_t wanted);
-  container_actor open_container(container_record record, const runtime::instance& where, environment base,
-                                 bool found);
+  struct opened_container {
+    container_actor actor;
+    std::shared_ptr<container_box> box;
+  };
+  opened_container open_container(container_record record, const runtime::instance& where, environment base,
+                                  bool found);
   coro::task<void> name_hosts_in(std::shared_ptr<container_box> box);
   coro::task<container_info> describe(container_id id);
   coro::task<void> forget_container(container_id id);
   coro::task<void> find_containers();
   coro::task<void> find_each_container();
+  coro::task<void> find_container(container_record record);
   void let_go_of(const container_id& id);
   void let_go_of_containers();
   coro::task<std::shared_ptr<container_record>> plan_workload();

@@ -25,11 +25,17 @@ constexpr std::size_t most_containers = 4;
 constexpr auto question_timeout = 5s, stop_margin = 30s;
 /// Between two tries to remove what the kernel would not let go of.
 constexpr auto remove_again = 1s;
+/// And between two looks for one whose guest did not answer, and how often it is looked for.
+constexpr auto find_again = 1s;
+constexpr int most_looks = 20;
 /// Ports that are tried, one after the other, when the one asked for is taken.
 constexpr int most_ports_tried = 64;
 constexpr auto hosts_timeout = 5s;
-/// Between two looks whether an image is at hand, and in all.
-constexpr auto image_pause = 200ms, image_patience = 120'000ms;
+/// Whoever ordered a container waits for no longer than its image and its start may take together (the edge:
+/// 90 s). When the image alone took so long, nobody may be there to hear of what would be made.
+constexpr auto long_for_an_image = 45s;
+/// Between two looks whether a driver has it at hand.
+constexpr auto image_pause = 200ms;
 
 caf::error no_such_container() {
   return fail(errc::container_not_found, "The sandbox has no such container");
@@ -46,10 +52,13 @@ caf::result<container_info> sandbox_state_machine::run_in(run_container message)
   if (!usable)
     co_return std::move(usable.error());
   auto& order = message.order;
+  const auto asked = self_->clock().now();
   auto image = co_await image_for(env_, order.image);
   if (!image)
     co_return fail(errc::upstream_error,
                    "The image " + order.image + " cannot be had: " + text_of(image.error()));
+  if (self_->clock().now() - asked > long_for_an_image)
+    co_return fail_for_now(errc::upstream_error, "The image " + order.image + " is there now: ask again", 1);
   if (!is_image_name(*image))
     co_return fail(errc::validation_failed, "image must be the name of an image");
   auto about = co_await coro::blocking<runtime::image_program>(
@@ -104,7 +113,7 @@ coro::task<container_info> sandbox_state_machine::begin_container(container_reco
   wanted.sandbox = info.sandbox;
   wanted.image = image.name;
   auto look = [&d = env_.driver, wanted] { return d.prepare_image(wanted); };
-  const auto patient_until = self_->clock().now() + image_patience;
+  const auto patient_until = self_->clock().now() + long_for_an_image;
   auto at_hand = co_await coro::blocking<bool>(env_.kernel_calls, look);
   while (at_hand && !*at_hand && life_.state() == sandbox_state::ready) { // no thread waits for an image
     if (self_->clock().now() > patient_until)
@@ -123,8 +132,9 @@ coro::task<container_info> sandbox_state_machine::begin_container(container_reco
     co_return std::move(made.error());
   if (life_.state() != sandbox_state::ready)
     co_return no_such_sandbox();
-  auto actor = open_container(std::move(record), **made, (*made)->variables, false);
-  auto started = co_await coro::request(actor, coro::infinite, start_container{});
+  auto opened = open_container(std::move(record), **made, (*made)->variables, false);
+  co_await name_hosts_in(std::move(opened.box)); // its program may read them at once
+  auto started = co_await coro::request(opened.actor, coro::infinite, start_container{});
   if (life_.state() != sandbox_state::ready)
     co_return no_such_sandbox();
   if (!started &&
@@ -191,8 +201,9 @@ coro::task<std::uint16_t> sandbox_state_machine::free_port(container_id whose, s
 /// Makes its bytes reachable, and has somebody look after it.
 /// @param where it runs: a container of its own, or the sandbox. @param base what its program finds in its
 /// environment below what it was given
-container_actor sandbox_state_machine::open_container(container_record record, const runtime::instance& where,
-                                                      environment base, bool found) {
+sandbox_state_machine::opened_container sandbox_state_machine::open_container(container_record record,
+                                                                              const runtime::instance& where,
+                                                                              environment base, bool found) {
   auto id = record.info.id;
   auto workdir = where.workdir.empty() ? std::string{"/"} : where.workdir;
   env_.data.add(place_of(id), std::make_shared<guest::guest_io>(where.guest_socket, base, workdir, ended_),
@@ -204,13 +215,11 @@ container_actor sandbox_state_machine::open_container(container_record record, c
       std::make_shared<guest::guest_io>(where.guest_socket, std::move(base), workdir, std::move(unused));
   auto box = env_.open_container ? env_.open_container(io, where.guest_socket)
                                  : make_container_box(env_.threads, io, where.guest_socket);
-  if (!record.info.workload) // that has the sandbox's
-    coro::spawn(name_hosts_in(box));
   auto& entry = containers_.at(id);
   entry.last = record.info;
-  entry.actor = self_->spawn<coro::actor<container_state, container_actor>>(
-      &env_, std::move(record), std::move(box), std::move(workdir), found);
-  return entry.actor;
+  entry.actor = self_->spawn<coro::actor<container_state, container_actor>>(&env_, std::move(record), box,
+                                                                            std::move(workdir), found);
+  return {entry.actor, std::move(box)};
 }
 
 /// The names that the sandbox knows are known there as well; without them it still finds what is in the DNS.
@@ -386,10 +395,18 @@ coro::task<void> sandbox_state_machine::find_each_container() {
       coro::spawn(forget_container(each.info.id)); // whoever ordered it was not answered
       continue;
     }
+    co_await find_container(std::move(each));
+  }
+  co_return caf::unit;
+}
+
+/// Looks again while it is not known whether it runs.
+coro::task<void> sandbox_state_machine::find_container(container_record record) {
+  const auto id = record.info.id;
+  for (int look = 1; look <= most_looks; ++look) {
     auto found = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
         env_.kernel_calls,
-        [&d = env_.driver, of = record_.info.id,
-         id = each.info.id]() -> result<std::shared_ptr<runtime::instance>> {
+        [&d = env_.driver, of = record_.info.id, id]() -> result<std::shared_ptr<runtime::instance>> {
           auto instance = d.attach_container(of, id);
           if (!instance)
             return std::move(instance.error());
@@ -398,15 +415,21 @@ coro::task<void> sandbox_state_machine::find_each_container() {
     if (life_.state() != sandbox_state::ready)
       co_return caf::unit;
     if (found) {
-      auto actor = open_container(std::move(each), **found, (*found)->variables, true);
-      co_await coro::request(actor, question_timeout, start_container{});
-      continue;
+      auto opened = open_container(std::move(record), **found, (*found)->variables, true);
+      co_await coro::request(opened.actor, question_timeout, start_container{});
+      co_return caf::unit;
     }
-    auto& last = containers_[each.info.id].last;
-    last.status = container_status::exited;
-    last.health = container_health::none;
-    last.error = "The container ended while no server was there";
+    if (code_of(found.error()) == errc::container_not_found)
+      break;
+    log("a container cannot be found yet: " + text_of(found.error()));
+    co_await coro::sleep_for(find_again);
+    if (life_.state() != sandbox_state::ready)
+      co_return caf::unit;
   }
+  auto& last = containers_[id].last;
+  last.status = container_status::exited;
+  last.health = container_health::none;
+  last.error = "The container ended while no server was there";
   co_return caf::unit;
 }
 

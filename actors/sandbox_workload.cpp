@@ -82,7 +82,7 @@ coro::task<void> sandbox_state_machine::begin_workload(container_record record) 
     co_return caf::unit;
   const auto id = record.info.id;
   containers_.at(id).making = true;
-  auto actor = open_container(std::move(record), *instance_, variables(), false);
+  auto actor = open_container(std::move(record), *instance_, variables(), false).actor;
   auto started = co_await coro::request(actor, coro::infinite, start_container{});
   if (auto entry = containers_.find(id); entry != containers_.end())
     entry->second.making = false;
@@ -98,7 +98,7 @@ coro::task<void> sandbox_state_machine::find_workload(container_record record) {
       coro::spawn(begin_workload(std::move(record)));
     co_return caf::unit; // else it could not be
   }
-  auto actor = open_container(std::move(record), *instance_, variables(), true);
+  auto actor = open_container(std::move(record), *instance_, variables(), true).actor;
   co_await coro::request(actor, begin_timeout, start_container{});
   co_return caf::unit;
 }

@@ -89,9 +89,12 @@ result<instance> crun_driver::attach_container(const sandbox_id& sandbox, const 
   sandbox_files files{options_.data_dir, id};
   auto lock = lock_creation(files);
   auto found = lock ? find_running(sandbox, files, attach_patience) : result<instance>{lock.error()};
-  if (!found)
-    return fail(errc::container_not_found, "The container does not run");
-  return found;
+  if (found)
+    return found;
+  // Half made it is for nobody. One whose guest was too busy to answer is asked again.
+  if (auto status = read_status(files); lock && status && open_init(*status))
+    return fail(errc::sandbox_failed, "The container does not answer");
+  return fail(errc::container_not_found, "The container does not run");
 }
 
 result<void> crun_driver::destroy_container(const sandbox_id& sandbox, const container_id& id) {

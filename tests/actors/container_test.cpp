@@ -260,6 +260,98 @@ TEST_CASE_METHOD(contained, "one that is found after a restart is followed on", 
   CHECK(now().restarts == 1);
 }
 
+TEST_CASE_METHOD(contained, "one that is stopped at the moment of its start is ended when it runs",
+                 "[container]") {
+  auto first_time = GENERATE(true, false);
+  if (first_time) {
+    told.hold_start = true;
+    begin();
+  } else {
+    begin_healthy();
+    told.hold_start = true;
+    exit_with(1);
+    pass(1100ms);
+  }
+  const auto starts = told.started.size();
+  REQUIRE(told.go_on);
+  auto stopped = send(actor, end_container{10});
+  run();
+  CHECK_FALSE(stopped.answered());
+  told.cannot_start = GENERATE(false, true);
+  told.go_on();
+  run();
+  pass(100ms);
+  REQUIRE(stopped.succeeded());
+  CHECK((*stopped.answer())->status == container_status::exited);
+  CHECK(told.signals == (told.cannot_start ? std::vector<int>{} : std::vector{SIGKILL}));
+  pass(2min);
+  CHECK(now().status == container_status::exited);
+  CHECK(told.started.size() == starts);
+  CHECK(answer->answered());
+}
+
+TEST_CASE_METHOD(contained, "what a program left running ends before it is started again, and with a stop",
+                 "[container]") {
+  begin_healthy();
+  exit_with(1);
+  CHECK(told.swept == std::vector<std::uint32_t>{1});
+  pass(1100ms);
+  REQUIRE(told.started.size() == 2);
+  REQUIRE(ask(actor, end_container{10}));
+  CHECK(told.signals == std::vector{SIGTERM});
+  CHECK(told.trees == 1); // its children are asked as well
+  CHECK(told.swept == std::vector<std::uint32_t>{1, 2});
+}
+
+TEST_CASE_METHOD(contained, "a guest that cannot say whether the program runs is asked again",
+                 "[container]") {
+  begin_healthy();
+  auto why = GENERATE(errc::limit_reached, errc::capacity_exhausted, errc::sandbox_failed);
+  told.end(1, fail(why, "busy"));
+  run();
+  CHECK(now().status == container_status::running);
+  CHECK(now().health == container_health::healthy);
+  pass(1100ms);
+  exit_with(1);
+  CHECK(now().status == container_status::restarting);
+  CHECK(now().exit_code == 1);
+}
+
+TEST_CASE_METHOD(contained, "one that was started again is asked how it is at once", "[container]") {
+  begin_healthy();
+  pass(11s);
+  exit_with(1);
+  health = errc::upstream_error;
+  pass(1100ms);
+  REQUIRE(told.started.size() == 2);
+  CHECK(now().health == container_health::starting);
+  health = errc::none;
+  pass(200ms);
+  CHECK(now().health == container_health::healthy);
+}
+
+TEST_CASE_METHOD(contained, "a store that is full starts no second program beside the first", "[container]") {
+  begin_healthy();
+  exit_with(1);
+  records.full = true;
+  pass(30s);
+  CHECK(told.started.size() == 2);
+  CHECK(now().status == container_status::running);
+  CHECK(stored().info.process_id == 1);
+  records.full = false;
+  pass(11s);
+  CHECK(stored().info.process_id == 2);
+}
+
+TEST_CASE_METHOD(contained, "one that cannot be recorded is ended", "[container]") {
+  records.full = true;
+  begin();
+  REQUIRE(answer->answered());
+  CHECK_FALSE(answer->succeeded());
+  CHECK(told.signals == std::vector{SIGKILL});
+  CHECK(now().status == container_status::exited);
+}
+
 TEST_CASE_METHOD(contained, "its guest lives as long as somebody looks after it", "[container]") {
   env.settings.guest_lease = 30s;
   begin_healthy();

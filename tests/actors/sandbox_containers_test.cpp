@@ -1,5 +1,6 @@
 // Containers as their sandbox has them.
 
+#include "coro/timer.hpp"
 #include "tests/actors/machine.hpp"
 #include "tests/actors/scripted_container.hpp"
 
@@ -107,6 +108,36 @@ TEST_CASE_METHOD(pods, "a container that cannot be had leaves nothing", "[contai
   CHECK(all().empty());
   CHECK(driver.contained[home].empty());
   CHECK(records.contained.empty());
+}
+
+TEST_CASE_METHOD(pods, "an image that took long is there for the next order, and for no container",
+                 "[container]") {
+  auto takes = 50s;
+  env.provide_image = [&takes](std::string) -> coro::task<void> {
+    co_await coro::sleep_for(takes);
+    co_return caf::unit;
+  };
+  auto asked = send(worker, order());
+  run();
+  for (int i = 0; i < 60 && !asked.answered(); ++i)
+    advance(1s);
+  REQUIRE(asked.answered());
+  CHECK(code_of(asked.answer()->error()) == errc::upstream_error);
+  CHECK(retry_after_of(asked.answer()->error()) == 1);
+  CHECK(no_container());
+  takes = 10s;
+  asked = send(worker, order());
+  run();
+  for (int i = 0; i < 12; ++i)
+    advance(1s);
+  CHECK(asked.succeeded());
+  env.provide_image = nullptr;
+}
+
+TEST_CASE_METHOD(pods, "a container knows the sandbox's names before its program starts", "[container]") {
+  run_one();
+  run_one();
+  CHECK(told.hosts_before == std::vector<std::size_t>{0, 1});
 }
 
 TEST_CASE_METHOD(pods, "each container has a port of its own, and there are four at most", "[container]") {
@@ -231,6 +262,7 @@ TEST_CASE_METHOD(pods, "after a restart containers go on, and what nobody knows 
   REQUIRE(found.size() == 2);
   CHECK(told.started.size() == starts); // nothing is started again
   CHECK(ask(worker, get_container{alice, home, running.id})->status == container_status::running);
+  CHECK(told.hosts_before.size() == 2); // they have the names already
   auto gone = ask(worker, get_container{alice, home, dead.id});
   CHECK(gone->status == container_status::exited);
   CHECK_FALSE(gone->error.empty());
