@@ -52,7 +52,7 @@ std::string chat_stream::closing(const caf::error& why) const {
   std::string text;
   if (line_bytes_ != 0)
     text = "\n";
-  if (line_bytes_ != 0 && !why && is_end())
+  if (line_bytes_ != 0 && is_end()) // all of it came, whatever broke off behind it
     return "\n\n";
   if (line_bytes_ != 0 || event_open_)
     text += "\n";

@@ -9,6 +9,8 @@
 #include "http/sse.hpp"
 
 #include <array>
+#include <chrono>
+#include <optional>
 
 namespace sandy::http::routes {
 
@@ -16,6 +18,8 @@ namespace {
 
 /// A stream is silent for no longer.
 constexpr std::chrono::milliseconds ping_after{1'500};
+/// How often whoever waits for the container looks for the client.
+constexpr std::chrono::milliseconds glance{250};
 
 /// What tells the container of the request; never the credentials, which are for us.
 constexpr std::array<const char*, 7> passed_fields{
@@ -66,25 +70,47 @@ public:
 
 private:
   io_task<void> pass_bytes() {
-    for (;;) {
-      auto piece = co_await call_.next();
+    while (!call_.expired()) {
+      auto piece = call_.take();
       if (!piece)
         co_return; // cut
+      const auto last = piece->last, waits = piece->bytes.empty() && !last;
+      if (waits) {
+        auto status = co_await call_.wait(glance);
+        if (status == io_status::timed_out && is_client_gone())
+          co_return;
+        continue;
+      }
       if (!piece->bytes.empty()) {
         auto sent = co_await ex_.write(piece->bytes);
         if (!sent)
           co_return;
       }
-      if (piece->last)
-        break;
+      if (last)
+        co_return co_await ex_.end_stream();
     }
-    co_await ex_.end_stream();
+  }
+
+  /// A client that only closed its side of the connection still waits for its answer: it gets the time for
+  /// it.
+  bool is_client_gone() {
+    if (!ex_.has_hung_up())
+      return false;
+    const auto now = std::chrono::steady_clock::now();
+    if (!closed_since_)
+      closed_since_ = now;
+    return now - *closed_since_ >= ex_.server().limits.departure_grace;
   }
 
   io_task<void> pass_events() {
     codec::chat_stream stream;
     caf::error broken;
+    auto silence = std::chrono::steady_clock::now(); // since then
     while (!stream.done()) {
+      if (call_.expired()) { // also of one that never falls silent
+        broken = too_slow(container_);
+        break;
+      }
       auto piece = call_.take();
       if (!piece) {
         broken = upstream_words(container_, piece.error());
@@ -95,21 +121,21 @@ private:
         auto sent = co_await ex_.write(piece->bytes.substr(0, stream.take(piece->bytes)));
         if (!sent)
           co_return;
+        silence = std::chrono::steady_clock::now();
         if (last)
           break;
         continue;
       }
       if (piece->last)
         break;
-      auto status = co_await call_.wait(ping_after);
+      auto status = co_await call_.wait(glance);
       if (status != io_status::timed_out)
-        continue; // what a broken connection means, `take` says
-      if (call_.expired()) {
-        broken = too_slow(container_);
-        break;
-      }
-      if (!stream.between_lines())
+        continue;            // what a broken connection means, `take` says
+      if (ex_.has_hung_up()) // who reads a stream keeps the connection open
+        co_return;
+      if (!stream.between_lines() || std::chrono::steady_clock::now() - silence < ping_after)
         continue;
+      silence = std::chrono::steady_clock::now();
       auto sent = co_await ex_.write(codec::chat_ping);
       if (!sent)
         co_return;
@@ -122,6 +148,7 @@ private:
   exchange& ex_;
   const container_info& container_;
   client::call& call_;
+  std::optional<std::chrono::steady_clock::time_point> closed_since_;
 };
 
 } // namespace

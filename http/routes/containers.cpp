@@ -27,6 +27,8 @@ constexpr std::uint64_t usual_lines = 200;
 constexpr std::uint64_t most_lines = 10'000;
 /// The longest line that is shown as one.
 constexpr std::size_t longest_line = 16 * 1024;
+/// Of all lines that are shown: more than a container's log keeps.
+constexpr std::size_t most_bytes = 1024 * 1024;
 
 result<container_id> named_container(const exchange& ex) {
   auto name = ex.param("cid");
@@ -124,19 +126,28 @@ public:
 
 private:
   void finish() {
+    bytes_ += open_.size();
     lines_.push_back(std::move(open_));
     open_.clear();
-    if (lines_.size() > most_)
+    while (lines_.size() > most_ || bytes_ > most_bytes) {
+      bytes_ -= lines_.front().size();
       lines_.pop_front();
+    }
   }
   std::uint64_t most_;
   std::deque<std::string> lines_;
+  std::size_t bytes_ = 0;
   std::string open_;
 };
 
 io_task<result<nlohmann::json>> read_tail(std::shared_ptr<sandbox_io> io, std::uint32_t process,
                                           std::uint64_t most) {
   tail_text text{most};
+  // Up to what it has printed by now: a program may print faster than we read.
+  auto about = co_await io->process(process);
+  if (!about)
+    co_return std::move(about.error());
+  const auto end = about->output_bytes;
   auto stream = co_await io->output(process, 0, false);
   if (!stream)
     co_return std::move(stream.error());
@@ -144,10 +155,13 @@ io_task<result<nlohmann::json>> read_tail(std::shared_ptr<sandbox_io> io, std::u
     auto event = co_await (*stream)->next();
     if (!event)
       co_return std::move(event.error());
-    if (auto* chunk = std::get_if<output_chunk>(&*event))
+    if (auto* chunk = std::get_if<output_chunk>(&*event)) {
       text.add(chunk->bytes);
-    else if (!std::holds_alternative<output_gap>(*event))
+      if (chunk->offset + chunk->bytes.size() >= end)
+        co_return text.lines();
+    } else if (!std::holds_alternative<output_gap>(*event)) {
       co_return text.lines();
+    }
   }
 }
 

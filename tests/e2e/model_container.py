@@ -103,6 +103,19 @@ class Model(BaseHTTPRequestHandler):
         self.send(EVENT % "begin")
         time.sleep(3600)
 
+    def stream_dribble(self, _):
+        for _ in range(100):
+            self.send("x")
+            time.sleep(0.1)
+
+    def plain_dribble(self, _):
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        for _ in range(100):
+            self.wfile.write(b"x")
+            time.sleep(0.1)
+
     def stream_long(self, _):
         self.send("data: " + "x" * (10 << 20) + "\n\n")
         self.send("data: [DONE]\n\n")

@@ -103,6 +103,27 @@ def test_a_container_that_hangs_is_given_up_after_its_time(api):
         assert '"deadline_exceeded"' in text and text.endswith(DONE)
 
 
+def test_a_container_that_never_falls_silent_is_given_up_after_its_time(api):
+    with api.box() as box:
+        made = answer(run(api, box, timeout=2))
+        begun = time.monotonic()
+        text = chat(api, box, made["id"], "dribble", stream=True).text
+        assert '"deadline_exceeded"' in text and text.endswith(DONE) and 1.5 < time.monotonic() - begun < 5
+        begun = time.monotonic()
+        with pytest.raises(httpx.RemoteProtocolError):  # its length was told: it can only be cut
+            chat(api, box, made["id"], "dribble")
+        assert 1.5 < time.monotonic() - begun < 5
+
+
+def test_a_stop_ends_what_the_program_left_running(api):
+    with api.box() as box:
+        stubborn = ["sh", "-c", "(trap '' TERM; exec python3 -c \"$MODEL\") & wait"]
+        made = answer(run(api, box, command=stubborn, env={"MODEL": MODEL}))
+        answer(api.http.post(path(box, f"/{made['id']}/stop"), json={"grace": 5}))
+        assert api.output(box, "curl -s localhost:8080/health || echo nobody").strip() == "nobody"
+        assert answer(run(api, box))["health"] == "healthy"
+
+
 def test_a_container_that_dies_in_mid_stream_says_so_and_is_started_again(api):
     with api.box() as box:
         made = answer(run(api, box))
@@ -207,7 +228,8 @@ def test_a_kill_in_the_middle_of_making_one_leaves_nothing(sandyd):
             server.start()
     with Service(server.base_url, server.api_key) as api:
         for each in answer(api.http.get(path(box)))["containers"]:
-            answer(api.http.delete(path(box, f"/{each['id']}")))
+            gone = api.http.delete(path(box, f"/{each['id']}"))
+            assert gone.status_code in (200, 404), gone.text  # one that was half made is removed by the server
         wait_until(lambda: answer(api.http.get(path(box)))["containers"] == [], "all are gone")
         api.terminate(box)
         wait_until_empty(lambda: leftovers(server), "nothing is left")

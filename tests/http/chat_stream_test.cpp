@@ -71,6 +71,13 @@ TEST_CASE("a stream that breaks off says so before its end", "[container]") {
                     end);
 }
 
+TEST_CASE("a stream that breaks off behind its end has ended", "[container]") {
+  auto why = fail(errc::upstream_error, "it broke off");
+  CHECK(passed(event + "data: [DONE]", 7, why) == event + end);
+  CHECK(passed(event + "data: [DONE]\n", 7, why) == event + end);
+  CHECK(passed(event + "data: [DONE", 7, why).find("\"error\"") != std::string::npos);
+}
+
 TEST_CASE("long lines pass, and hold nothing", "[container]") {
   auto line = "data: " + std::string(10 << 20, 'x') + "\n\n";
   CHECK(passed(line, 64 * 1024) == line + end);
