@@ -462,6 +462,7 @@ TEST_CASE_METHOD(slow_registry, "what has changed when the image is there is ask
   auto waits = send(worker, distant());
   run();
   send(worker, close_worker{});
+  run();
   advance(1h);
   REQUIRE(waits.answered());
   CHECK(code_of(waits.answer()->error()) == errc::shutting_down);

@@ -417,7 +417,8 @@ def test_leaving_early_makes_nothing_free(platform, services):
 def test_the_price_is_that_of_the_model_that_is_asked(platform, services):
     prices = "".join(f'\n[platform_prices."{name}"]\ninput = "{price}"\noutput = "0"\n' for name, price in (("small", 1), ("big", 100), ("*", 10)))
     running = platform(top='platform_max_cost = "1000"\n', prices=prices)
-    services.paths[CHAT] = lambda handler, body: handler.json({"metadata": {"model": "small"}, "usage": {"prompt_tokens": 10_000, "completion_tokens": 0}})
+    said = {"metadata": {"model": "small"}, "usage": {"prompt_tokens": 10_000, "completion_tokens": 0}}
+    services.paths[CHAT] = lambda handler, body: handler.json(said)
     bodies = {
         '{"model": "big"}': 1.0,
         '{"metadata": {"model": "small"}, "model": "big", "x": {"model": "small"}}': 1.0,
