@@ -57,12 +57,12 @@ def models(tmp_path):
                 model.kill()
 
 
-def test_an_agent_works_with_a_key_that_its_sandbox_does_not_hold(models, tmp_path):
+def test_an_agent_works_with_a_key_that_its_sandbox_does_not_hold(models, tmp_path, tmp_path_factory):
     model = ('[[models]]\nid = "{0}"\napi_key = "' + KEY + '"\n'
              'agent = {{ agent = "claude-code", model = "some-lab/stand-in{1}", base_url = "https://good.example" }}\n')
     text = model.format("agent", "") + model.format("busy", "-forever") + '[flavors.agent-ready]\nimage = "agent-ready"\n'
     arguments = (*test_secrets.settings(models), "--config", config(tmp_path, text), "--end-sandboxes")
-    running = Server(tmp_path / "data", arguments).start()
+    running = Server(tmp_path_factory.mktemp("s") / "data", arguments).start()  # its path must be short
     try:
         with client_of(running) as client, Service(running.base_url, running.api_key) as api:
             assert text_of(chat(client, "Write the file.", "agent", stream=True)) == "The work is done."
