@@ -27,6 +27,10 @@ caf::error refused(const char* what, const docker::engine_answer& answer) {
               std::string{what} + ": " + text);
 }
 
+caf::error image_is_missing() {
+  return fail_for_now(errc::capacity_exhausted, "Docker's engine does not have the image yet", 5);
+}
+
 /// The control group that the kernel has a process in, by the tree of all or by that which limits memory.
 result<std::string> group_of(std::int32_t pid, const cgroup_layout& layout) {
   const auto wanted =
@@ -104,6 +108,12 @@ result<instance> docker_driver::start(const sandbox_spec& spec, const box_files&
                                       const host_paths& trees) {
   if (auto done = write_origin(files.origin, from); !done)
     return std::move(done.error());
+  // Also whether there is an engine: what one that is down was asked for cannot be removed before it is back.
+  auto there = engine_images_.provide(from, trees);
+  if (!there)
+    return std::move(there.error());
+  if (!*there)
+    return image_is_missing();
   auto deadline = std::chrono::steady_clock::now() + options_.create_timeout;
   auto listener = listen_at(files.socket);
   if (!listener)
@@ -172,7 +182,7 @@ result<std::string> docker_driver::make_container(const sandbox_spec& spec, cons
     if (!there)
       return std::move(there.error());
     if (!*there)
-      return fail_for_now(errc::capacity_exhausted, "Docker's engine does not have the image yet", 5);
+      return image_is_missing();
     made = engine_.ask("POST", target, request, deadline);
   }
   if (!made)
