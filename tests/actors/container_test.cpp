@@ -312,7 +312,9 @@ TEST_CASE_METHOD(contained, "a guest that cannot say whether the program runs is
   CHECK(now().status == container_status::running);
   CHECK(now().health == container_health::healthy);
   pass(1100ms);
+  CHECK(now().status == container_status::running);
   exit_with(1);
+  pass(1s); // it is asked again
   CHECK(now().status == container_status::restarting);
   CHECK(now().exit_code == 1);
 }
