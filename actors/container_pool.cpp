@@ -208,7 +208,6 @@ void container_pool_state::wake() {
 
 coro::task<void> container_pool_state::keep() {
   co_await take_over();
-  serve_waiting(); // who came meanwhile
   for (;;) {
     show();
     auto now = self_->clock().now();

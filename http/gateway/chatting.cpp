@@ -174,8 +174,9 @@ io_task<chatting::outcome> chatting::ask_next(backends& others) {
     one->how = co_await std::move(passed_on);
   }
   settle(*one);
-  if (one->why.full) // for whoever asks again, too
-    std::erase(others, one->where);
+  for (const auto* each : {&first, &second})
+    if (each->why.full) // for whoever asks again, too
+      std::erase(others, each->where);
   failure_ = std::move(one->why);
   co_return one->how;
 }

@@ -419,18 +419,6 @@ TEST_CASE_METHOD(model_pool,
   claim(4);
 }
 
-TEST_CASE_METHOD(model_pool, "who comes while a pool takes over is served by what it finds", "[pool]") {
-  what.warm = what.most = 1;
-  open();
-  auto before = boxes();
-  close();
-  pool = system.spawn<coro::actor<container_pool_state, container_pool_actor>>(&env, what, worker);
-  auto early = send(pool, claim_container{1, 60'000});
-  pass(1s);
-  REQUIRE(early.succeeded());
-  CHECK(before.contains((**early.answer()).sandbox));
-}
-
 TEST_CASE_METHOD(model_pool, "without a pool nothing stays", "[pool]") {
   open();
   pass(400s);
