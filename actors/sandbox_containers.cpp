@@ -152,13 +152,13 @@ result<void> sandbox_state_machine::use_key_of(const container_program& program)
 /// In turn with whatever stops, copies or ends the sandbox.
 coro::task<std::shared_ptr<runtime::instance>> sandbox_state_machine::make_container(container_info info,
                                                                                      std::string image) {
+  runtime::container_spec spec{info.id, info.sandbox, std::move(image), record_.info.limits,
+                               record_.uid_slot};
   auto turn = co_await pausing_.acquire();
   if (life_.state() != sandbox_state::ready)
     co_return no_such_sandbox();
   if (record_.info.paused != pause_cause::none)
     co_return fail(errc::sandbox_paused, "The sandbox was paused meanwhile");
-  runtime::container_spec spec{info.id, info.sandbox, std::move(image), record_.info.limits,
-                               record_.uid_slot};
   auto made = co_await coro::blocking<std::shared_ptr<runtime::instance>>(
       env_.kernel_calls, [&d = env_.driver, spec]() -> result<std::shared_ptr<runtime::instance>> {
         auto instance = d.create_container(spec);
@@ -246,7 +246,7 @@ coro::task<void> sandbox_state_machine::forget_container(container_id id) {
           return d.destroy_container(of, id);
         });
     turn = {};
-    if (removed || code_of(removed.error()) == errc::feature_unavailable)
+    if (removed)
       break;
     log("a container cannot be removed yet: " + text_of(removed.error()));
     co_await coro::sleep_for(remove_again);

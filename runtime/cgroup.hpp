@@ -63,6 +63,10 @@ public:
   /// The files through which a process with one thread joins this group, by writing "0" to each, after it was
   /// made by `make_member_group`: with v1 it joins the group above in every other tree.
   std::vector<std::string> joining_files() const;
+  /// Moves a process into this group from whatever group it is in, as if it had joined by those files; with
+  /// all of its threads. What it is charged for already stays where it is. Fails with sandbox_not_found when
+  /// the group or the process is gone.
+  result<void> take_in(pid_t pid) const;
   /// Removes the groups below this one that no process is in. The last to leave one may take a moment.
   /// @param kept whether to leave the one of that name.
   void remove_empty_below(steady_time deadline,
@@ -99,6 +103,8 @@ private:
   result<void> set_memory(std::uint64_t bytes) const;
   int ask_to_freeze() const;
   void thaw_one() const;
+  /// The file of this name in each group that a member of this one is in.
+  std::vector<std::string> member_files(const char* name) const;
   /// Names of the groups below this one.
   std::vector<std::string> names_below() const;
 

@@ -1,6 +1,7 @@
 // Groups within a sandbox's own; the rest is in cgroup.cpp.
 
 #include "runtime/cgroup.hpp"
+#include "runtime/files.hpp"
 #include "runtime/system_failure.hpp"
 
 #include <fcntl.h>
@@ -29,15 +30,27 @@ result<unique_fd> cgroup::make_member_group() const {
   return opened;
 }
 
-std::vector<std::string> cgroup::joining_files() const {
+std::vector<std::string> cgroup::member_files(const char* name) const {
+  std::vector<std::string> files{file("freezer", name)};
   if (layout_->kind() == cgroup_layout::version::v2)
-    return {file("", "cgroup.procs")};
+    return files;
   auto above = path_.substr(0, path_.rfind('/'));
-  std::vector<std::string> files{file("freezer", "tasks")};
   for (const auto& tree : layout_->trees())
     if (tree != layout_->tree("freezer"))
-      files.push_back(tree + above + "/tasks");
+      files.push_back(tree + above + "/" + name);
   return files;
+}
+
+std::vector<std::string> cgroup::joining_files() const {
+  return member_files(layout_->kind() == cgroup_layout::version::v1 ? "tasks" : "cgroup.procs");
+}
+
+result<void> cgroup::take_in(pid_t pid) const {
+  for (const auto& file : member_files("cgroup.procs"))
+    if (auto error = write_control_file(file, std::to_string(pid)); error != 0)
+      return system_failure("cannot move a process into the sandbox's control group", error,
+                            error == ENOENT || error == ESRCH ? errc::sandbox_not_found : errc::internal);
+  return caf::unit;
 }
 
 void cgroup::remove_empty_below(steady_time deadline,

@@ -119,27 +119,22 @@ public:
   /// Makes a container in a sandbox and waits until its guest answers: files and processes of its own, the
   /// network, the control group and the owners of the sandbox. It stands still with the sandbox, and ends
   /// with it at the latest. Not while the sandbox is paused, destroyed or copied. Leaves nothing behind when
-  /// it fails. Fails with image_not_found, sandbox_ended, sandbox_failed, capacity_exhausted, and with
-  /// feature_unavailable where the driver knows no containers.
-  virtual result<instance> create_container(const container_spec&) { return no_containers(); }
+  /// it fails. Fails with image_not_found, sandbox_ended, sandbox_failed, capacity_exhausted.
+  virtual result<instance> create_container(const container_spec& spec) = 0;
 
   /// Finds a container made earlier, as `attach` finds a sandbox. Fails with container_not_found.
-  virtual result<instance> attach_container(const sandbox_id&, const container_id&) {
-    return no_containers();
-  }
+  virtual result<instance> attach_container(const sandbox_id& sandbox, const container_id& id) = 0;
 
   /// Kills everything in a container and removes all that is held for it. Idempotent, in every state; as
   /// `destroy`, which does it for all containers of a sandbox. Fails with sandbox_failed where it cannot die,
   /// because its sandbox is paused.
-  virtual result<void> destroy_container(const sandbox_id&, const container_id&) { return no_containers(); }
+  virtual result<void> destroy_container(const sandbox_id& sandbox, const container_id& id) = 0;
 
   /// Every container of a sandbox that the machine knows of, also half made.
-  virtual result<std::vector<container_id>> containers(const sandbox_id&) {
-    return std::vector<container_id>{};
-  }
+  virtual result<std::vector<container_id>> containers(const sandbox_id& sandbox) = 0;
 
   /// What an image says of its program. Fails with image_not_found.
-  virtual result<image_program> program_of(const std::string&) { return no_containers(); }
+  virtual result<image_program> program_of(const std::string& image) = 0;
 
   /// How long ago a process that was asked for in a sandbox was last seen to start, write or end, unheeded
   /// ones apart; nothing while a foreground one runs. Fails with sandbox_failed when the guest does not
@@ -222,11 +217,6 @@ public:
 
   /// All that are there, also what a crash left half made.
   virtual result<std::vector<layer_id>> layers() = 0;
-
-private:
-  static caf::error no_containers() {
-    return fail(errc::feature_unavailable, "Containers cannot be run in sandboxes of this kind");
-  }
 };
 
 } // namespace sandy::runtime

@@ -3,6 +3,9 @@
 #include "runtime/guest/ping.hpp"
 #include "runtime/network_namespace.hpp"
 
+#include <algorithm>
+#include <filesystem>
+
 namespace sandy::runtime {
 
 namespace {
@@ -88,6 +91,19 @@ result<void> host_driver::remove_empty_groups(const sandbox_id& id) {
     return fail(errc::invalid_argument, "not the id of a sandbox");
   group(id).remove_empty_below(std::chrono::steady_clock::now() + leave_group_timeout, is_container_id);
   return caf::unit;
+}
+
+result<std::vector<container_id>> host_driver::containers_noted_in(const std::string& directory) {
+  std::vector<container_id> all;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at{directory, error}, end; !error && at != end;
+       at.increment(error))
+    if (auto name = at->path().filename().string(); is_container_id(name))
+      all.push_back({std::move(name)});
+  if (error && error != std::errc::no_such_file_or_directory)
+    return fail(errc::internal, "cannot look for the sandbox's containers: " + error.message());
+  std::sort(all.begin(), all.end());
+  return all;
 }
 
 result<driver::usage> host_driver::count(const sandbox_id& id) const {

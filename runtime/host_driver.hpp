@@ -51,6 +51,8 @@ protected:
   virtual cgroup group(const sandbox_id& id) const = 0;
   /// What an instance says of the image that it was made from.
   void describe(instance& made, const origin& from) const;
+  /// Containers by the names of files in a directory, in order; none when there is no directory.
+  static result<std::vector<container_id>> containers_noted_in(const std::string& directory);
   /// Counts what control groups count, so all but the disk. Fails with sandbox_not_found.
   result<usage> count(const sandbox_id& id) const;
 

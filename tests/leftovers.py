@@ -13,8 +13,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 PIDFD_GETFD = 438  # asm-generic/unistd.h
 SIOCGSKNS = 0x894C  # linux/sockios.h: a descriptor of the socket's network namespace
 
-# A sandbox's id, as it appears in names of files and control groups.
-ID = re.compile(r"[0-9a-f]{12,}")
+# The id of a sandbox, or of a container in one, as it appears in names of files and control groups.
+ID = re.compile(r"(ct-)?[0-9a-f]{12,}")
 
 
 def leftovers(server: Server) -> list:

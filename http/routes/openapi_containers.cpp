@@ -51,7 +51,7 @@ void describe_containers(std::vector<described_operation>& all) {
                  {},
                  {{json_type, "RunContainer"}},
                  container,
-                 {400, 409, 413, 422, 501, 502}});
+                 {400, 409, 413, 422, 502}});
   all.push_back({"GET",
                  "/api/sandboxes/{id}/container",
                  "list_containers",

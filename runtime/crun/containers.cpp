@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <filesystem>
 
 namespace sandy::runtime {
@@ -117,17 +116,7 @@ result<void> crun_driver::destroy_container(const sandbox_id& sandbox, const con
 result<std::vector<container_id>> crun_driver::containers(const sandbox_id& sandbox) {
   if (!is_sandbox_id(sandbox.value))
     return fail(errc::sandbox_not_found, "the sandbox does not run");
-  std::vector<container_id> all;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at{sandbox_files{options_.data_dir, sandbox}.containers, error},
-       end;
-       !error && at != end; at.increment(error))
-    if (auto name = at->path().filename().string(); is_container_id(name))
-      all.push_back({std::move(name)});
-  if (error && error != std::errc::no_such_file_or_directory)
-    return fail(errc::internal, "cannot look for the sandbox's containers: " + error.message());
-  std::sort(all.begin(), all.end());
-  return all;
+  return containers_noted_in(sandbox_files{options_.data_dir, sandbox}.containers);
 }
 
 } // namespace sandy::runtime

@@ -12,6 +12,7 @@ std::string boxes_directory(const std::string& data_dir) { return data_dir + "/s
 box_files::box_files(const std::string& data_dir, const sandbox_id& id)
     : box(boxes_directory(data_dir) + "/" + id.value)
     , asked(box + "/asked")
+    , containers(box + "/containers")
     , copying(box + "/copying")
     , hatch(box + "/d")
     , origin(box + "/origin.json")

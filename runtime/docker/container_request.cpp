@@ -1,6 +1,7 @@
 #include "runtime/docker/container_request.hpp"
 
 #include "runtime/cgroup.hpp"
+#include "runtime/crun/layout.hpp"
 #include "runtime/disk_files.hpp"
 #include "runtime/sandbox_profile.hpp"
 
@@ -48,8 +49,9 @@ json container_request(const container_options& options) {
   // As in the OCI configuration of crun_driver: a tmpfs is the sandbox's memory, and killing does not free
   // it.
   auto tmp_inodes = std::max<std::uint64_t>(1024, limits.memory_bytes / 16384);
+  const auto nested = !options.within.empty();
   json host{
-      {"NetworkMode", "none"},
+      {"NetworkMode", nested ? "container:" + options.within : "none"},
       {"IpcMode", "private"},
       {"CgroupnsMode", "private"},
       {"Memory", limits.memory_bytes},
@@ -66,12 +68,8 @@ json container_request(const container_options& options) {
       {"Ulimits",
        {{{"Name", "nofile"}, {"Soft", files.soft}, {"Hard", files.hard}},
         {{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}}},
-      {"ShmSize", std::min<std::uint64_t>(64 << 20, limits.memory_bytes / 8)},
-      {"Tmpfs",
-       {{"/tmp", "rw,exec,nosuid,nodev,mode=1777,size=" + std::to_string(limits.memory_bytes / 4) +
-                     ",nr_inodes=" + std::to_string(tmp_inodes)}}},
-      // The engine switches IPv6 off in a network without addresses; programs expect ::1.
-      {"Sysctls", {{"net.ipv6.conf.all.disable_ipv6", "0"}, {"net.ipv4.ip_unprivileged_port_start", "0"}}},
+      {"ShmSize",
+       std::min<std::uint64_t>(64 << 20, limits.memory_bytes / (nested ? 8 * most_containers : 8))},
       {"Mounts", mounts(options)},
       {"LogConfig", {{"Type", "none"}}},
       {"RestartPolicy", {{"Name", "no"}}},
@@ -80,11 +78,20 @@ json container_request(const container_options& options) {
     host["MemorySwap"] = limits.memory_bytes; // of both together: none of it is swap
   if (!options.cgroup_parent.empty())
     host["CgroupParent"] = options.cgroup_parent;
-  return {
-      {"Image", options.image}, {"Hostname", sandbox_hostname}, {"User", "0:0"},     {"Entrypoint", program},
-      {"Cmd", json::array()},   {"Env", first_environment},     {"WorkingDir", "/"}, {"Tty", false},
-      {"Labels", labels},       {"HostConfig", host},
+  json request{
+      {"Image", options.image},   {"User", "0:0"},     {"Entrypoint", program}, {"Cmd", json::array()},
+      {"Env", first_environment}, {"WorkingDir", "/"}, {"Tty", false},          {"Labels", labels},
   };
+  if (!nested) { // else it has its /tmp on its disk, and the engine takes the rest from the sandbox
+    request["Hostname"] = sandbox_hostname;
+    host["Tmpfs"] = {
+        {"/tmp", "rw,exec,nosuid,nodev,mode=1777,size=" + std::to_string(limits.memory_bytes / 4) +
+                     ",nr_inodes=" + std::to_string(tmp_inodes)}};
+    // The engine switches IPv6 off in a network without addresses; programs expect ::1.
+    host["Sysctls"] = {{"net.ipv6.conf.all.disable_ipv6", "0"}, {"net.ipv4.ip_unprivileged_port_start", "0"}};
+  }
+  request["HostConfig"] = std::move(host);
+  return request;
 }
 
 } // namespace sandy::runtime::docker

@@ -29,6 +29,7 @@ struct container_options {
   std::vector<std::pair<std::string, std::string>> labels;
   std::string engine_socket; ///< host path of what is to be /var/run/docker.sock; empty: none
   std::string workspace;     ///< host path of what is to be /workspace; empty: a part of its own disk
+  std::string within;        ///< the engine's id of the sandbox whose network it is to share; empty: none
 };
 
 /// What the engine is asked to make (POST /containers/create of the Engine API): what crun_driver makes, as

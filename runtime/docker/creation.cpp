@@ -1,5 +1,6 @@
 // How docker_driver makes a sandbox; the rest of the driver is in docker_driver.cpp.
 
+#include "runtime/crun/layout.hpp"
 #include "runtime/docker/container_request.hpp"
 #include "runtime/docker/docker_driver.hpp"
 #include "runtime/docker/inner_files.hpp"
@@ -63,7 +64,7 @@ result<instance> docker_driver::create(const sandbox_spec& spec) {
       return fail(errc::conflict, "a sandbox of this id exists");
     return system_failure("cannot create the sandbox's directory", errno, errc::sandbox_failed);
   }
-  auto made = start(spec, files, *from, *trees);
+  auto made = start(spec, files, *from, *trees, nullptr);
   if (made)
     return made;
   auto undone = destroy(spec.id);
@@ -105,7 +106,7 @@ result<unique_fd> docker_driver::open_hatch(const box_files& files) const {
 }
 
 result<instance> docker_driver::start(const sandbox_spec& spec, const box_files& files, const origin& from,
-                                      const host_paths& trees) {
+                                      const host_paths& trees, const host_sandbox* within) {
   if (auto done = write_origin(files.origin, from); !done)
     return std::move(done.error());
   // Also whether there is an engine: what one that is down was asked for cannot be removed before it is back.
@@ -121,7 +122,7 @@ result<instance> docker_driver::start(const sandbox_spec& spec, const box_files&
   auto hatch = open_hatch(files);
   if (!hatch)
     return std::move(hatch.error());
-  auto container = make_container(spec, files, from, trees, deadline);
+  auto container = make_container(spec, files, from, trees, within, deadline);
   if (!container)
     return std::move(container.error());
   auto started = engine_.ask("POST", "/containers/" + *container + "/start", nullptr, deadline);
@@ -137,13 +138,17 @@ result<instance> docker_driver::start(const sandbox_spec& spec, const box_files&
   auto init = docker::open_init(*state);
   if (!init)
     return fail(errc::sandbox_failed, "the sandbox ended while it was made");
+  if (within)
+    if (auto moved = move_into(*within, spec, *state, init.get()); !moved)
+      return std::move(moved.error());
   if (auto settled = docker::settle_files_inside(init.get()); !settled)
     return std::move(settled.error());
   std::error_code error;
   if (std::filesystem::remove_all(files.hatch, error); error)
     return fail(errc::internal, "cannot close the guest's hatch: " + error.message());
   auto root = host_uid_of_root(state->init_pid);
-  if (auto done = limit_ipc(init.get(), root.value_or(0), spec.limits.memory_bytes); !done)
+  const auto memory_bytes = spec.limits.memory_bytes / (within ? most_containers : 1);
+  if (auto done = limit_ipc(init.get(), root.value_or(0), memory_bytes); !done)
     return std::move(done.error());
   if (auto written = docker::write_state(files, *state); !written)
     return std::move(written.error());
@@ -156,7 +161,7 @@ result<instance> docker_driver::start(const sandbox_spec& spec, const box_files&
 
 result<std::string> docker_driver::make_container(const sandbox_spec& spec, const box_files& files,
                                                   const origin& from, const host_paths& trees,
-                                                  steady_time deadline) {
+                                                  const host_sandbox* within, steady_time deadline) {
   docker::container_options wanted;
   wanted.image = engine_images_.name_of(from);
   wanted.hatch = files.hatch;
@@ -166,6 +171,8 @@ result<std::string> docker_driver::make_container(const sandbox_spec& spec, cons
   wanted.guest_arguments = options_.guest_arguments;
   wanted.seccomp = seccomp_;
   wanted.labels = {{docker::server_label, server_}, {"sandy.id", spec.id.value}};
+  if (within)
+    wanted.within = within->container;
   if (spec.docker_socket) {
     if (::mkdir(files.workspace.c_str(), 0755) != 0)
       return system_failure("cannot create the sandbox's workspace");
@@ -175,7 +182,7 @@ result<std::string> docker_driver::make_container(const sandbox_spec& spec, cons
   if (auto noted = write_new_file(files.asked, ""); !noted)
     return std::move(noted.error());
   auto request = docker::container_request(wanted);
-  auto target = "/containers/create?name=" + container_name(spec.id);
+  auto target = "/containers/create?name=" + container_name(spec.id.value);
   auto made = engine_.ask("POST", target, request, deadline);
   if (made && made->status == 404) { // somebody tidied the engine's images away
     auto there = engine_images_.provide(from, trees);

@@ -160,7 +160,7 @@ result<instance> docker_driver::attach(const sandbox_id& id) {
   return find_running(files_of(id), *state, attach_patience);
 }
 
-result<void> docker_driver::remove_container(const sandbox_id& id, steady_time deadline) const {
+result<void> docker_driver::remove_from_engine(const std::string& id, steady_time deadline) const {
   for (auto pause = 10ms;; pause = std::min(pause * 2, std::chrono::milliseconds{200})) {
     auto removed =
         engine_.ask("DELETE", "/containers/" + container_name(id) + "?force=1&v=1", nullptr, deadline);
@@ -182,28 +182,45 @@ result<void> docker_driver::destroy(const sandbox_id& id) {
   auto files = files_of(id);
   if (auto done = stop_holders(files.copying, deadline); !done)
     return done;
+  // Those of its containers are in its group and die with it; what else they have is left.
+  if (auto done = kill_all_of(files, group(id), deadline); !done)
+    return done;
+  auto below = containers(id);
+  if (!below)
+    return std::move(below.error());
+  for (const auto& each : *below)
+    if (auto done = destroy_container(id, each); !done)
+      return done;
+  if (auto done = remove_all_of(id.value, files, deadline); !done)
+    return done;
+  std::lock_guard lock{sizes_mutex_};
+  sizes_.erase(id);
+  return caf::unit;
+}
+
+result<void> docker_driver::kill_all_of(const box_files& files, const cgroup& processes,
+                                        steady_time deadline) {
   // What the engine would do takes long, and it cannot end what is frozen behind its back.
-  if (auto state = docker::read_state(files)) {
-    cgroup processes{layout_, state->cgroup};
+  if (auto state = docker::read_state(files))
     if (auto init = docker::open_init(*state)) {
       kill_process(init.get());
       processes.thaw();
       wait_for_exit(init.get(), deadline);
     }
-    if (auto done = processes.kill_all(deadline); !done)
-      return done;
-    if (auto done = processes.remove(deadline); !done)
-      return done;
-  }
+  if (auto done = processes.kill_all(deadline); !done)
+    return done;
+  return processes.remove(deadline);
+}
+
+result<void> docker_driver::remove_all_of(const std::string& id, const box_files& files,
+                                          steady_time deadline) const {
   std::error_code error;
   if (std::filesystem::exists(files.asked, error))
-    if (auto done = remove_container(id, deadline); !done)
+    if (auto done = remove_from_engine(id, deadline); !done)
       return fail(code_of(done.error()), without_host_paths(text_of(done.error())));
   // Last: until then `list` finds it.
   if (auto done = remove_tree(files.box, deadline); !done)
     return fail(errc::internal, without_host_paths(text_of(done.error())));
-  std::lock_guard lock{sizes_mutex_};
-  sizes_.erase(id);
   return caf::unit;
 }
 
@@ -213,12 +230,13 @@ result<std::vector<sandbox_id>> docker_driver::list() {
       engine_.get("/containers/json?all=1&filters=" + docker::encoded(filter), within(short_patience));
   // What has no directory is nobody's: an engine made it after it was given up. One that is down holds
   // nothing that runs, and is asked again the next time.
+  std::error_code ignored;
   if (listed && listed->good() && listed->body.is_array())
     for (const auto& container : listed->body)
-      if (sandbox_id id{
-              container.is_object() ? container.value("/Labels/sandy.id"_json_pointer, std::string{}) : ""};
-          is_sandbox_id(id.value) && !knows(id))
-        static_cast<void>(remove_container(id, within(short_patience)));
+      if (auto id =
+              container.is_object() ? container.value("/Labels/sandy.id"_json_pointer, std::string{}) : "";
+          (is_sandbox_id(id) || is_container_id(id)) && !std::filesystem::exists(files_of({id}).box, ignored))
+        static_cast<void>(remove_from_engine(id, within(short_patience)));
   std::vector<sandbox_id> ids;
   for (auto& name : directories_in(docker::boxes_directory(home_)))
     if (is_sandbox_id(name))
@@ -246,7 +264,7 @@ std::uint64_t docker_driver::written_by(const sandbox_id& id) {
     if (fresh || !turn)
       return known == sizes_.end() ? 0 : known->second.bytes;
   }
-  auto about = engine_.get("/containers/" + container_name(id) + "/json?size=1", within(size_patience));
+  auto about = engine_.get("/containers/" + container_name(id.value) + "/json?size=1", within(size_patience));
   std::lock_guard lock{sizes_mutex_};
   if (!knows(id)) // it ended meanwhile
     return 0;
@@ -273,8 +291,8 @@ result<void> docker_driver::set_limits(const sandbox_id& id, const resource_limi
     changed["CpuQuota"] = cpu_quota_usec(limits.cpu_millis);
   if (limits.pids > 0)
     changed["PidsLimit"] = limits.pids;
-  static_cast<void>(
-      engine_.ask("POST", "/containers/" + container_name(id) + "/update", changed, within(short_patience)));
+  static_cast<void>(engine_.ask("POST", "/containers/" + container_name(id.value) + "/update", changed,
+                                within(short_patience)));
   return done;
 }
 

@@ -51,6 +51,10 @@ public:
   result<usage> stats(const sandbox_id& id) override;
   result<void> set_limits(const sandbox_id& id, const resource_limits& limits) override;
   result<void> sweep_images() override;
+  result<instance> create_container(const container_spec& spec) override;
+  result<instance> attach_container(const sandbox_id& sandbox, const container_id& id) override;
+  result<void> destroy_container(const sandbox_id& sandbox, const container_id& id) override;
+  result<std::vector<container_id>> containers(const sandbox_id& sandbox) override;
 
   /// Whether this driver holds anything for a sandbox.
   bool knows(const sandbox_id& id) const;
@@ -64,17 +68,35 @@ private:
   result<bool> prepare_image(const std::string& image, const layer_id& layer);
   /// Bytes that it wrote, as far as that is known.
   std::uint64_t written_by(const sandbox_id& id);
+  /// A sandbox that a container is made in.
+  struct host_sandbox {
+    sandbox_id id;
+    std::string container; ///< the engine's id
+    std::string cgroup;    ///< path within the trees
+  };
+  result<host_sandbox> open_host(const sandbox_id& id) const;
+  /// @param within set: it is a container there.
   result<instance> start(const sandbox_spec& spec, const docker::box_files& files, const origin& from,
-                         const host_paths& trees);
+                         const host_paths& trees, const host_sandbox* within);
+  /// Moves a container from the group that the engine made for it into its sandbox's.
+  result<void> move_into(const host_sandbox& host, const sandbox_spec& spec, docker::box_state& state,
+                         int init) const;
   /// Makes what the guest is given its program and its socket through; returns who listens there.
   result<unique_fd> open_hatch(const docker::box_files& files) const;
   /// @returns the engine's id.
   result<std::string> make_container(const sandbox_spec& spec, const docker::box_files& files,
-                                     const origin& from, const host_paths& trees, steady_time deadline);
+                                     const origin& from, const host_paths& trees, const host_sandbox* within,
+                                     steady_time deadline);
   result<docker::box_state> inspect(const std::string& container, steady_time deadline) const;
   result<instance> find_running(const docker::box_files& files, const docker::box_state& state,
                                 std::chrono::milliseconds patience) const;
-  result<void> remove_container(const sandbox_id& id, steady_time deadline) const;
+  /// Kills what runs in a sandbox or a container. @param processes all that it has, by their group.
+  static result<void> kill_all_of(const docker::box_files& files, const cgroup& processes,
+                                  steady_time deadline);
+  /// Removes what is left of it then. @param id of either.
+  result<void> remove_all_of(const std::string& id, const docker::box_files& files,
+                             steady_time deadline) const;
+  result<void> remove_from_engine(const std::string& id, steady_time deadline) const;
   cgroup group(const sandbox_id& id) const override;
   result<layer_source> source_of(const sandbox_id& id) override;
   std::string copying_mark(const sandbox_id& id) const override { return files_of(id).copying; }
@@ -82,7 +104,8 @@ private:
   /// The same error with more words, without paths of the host.
   caf::error for_callers(const caf::error& err, const std::string& more) const;
   docker::box_files files_of(const sandbox_id& id) const { return {home_, id}; }
-  std::string container_name(const sandbox_id& id) const { return "sandy-" + server_ + "-" + id.value; }
+  /// What the engine calls it. @param id of a sandbox or of a container in one.
+  std::string container_name(const std::string& id) const { return "sandy-" + server_ + "-" + id; }
 
   docker_options options_;
   std::string home_;    ///< `docker/` in the data directory

@@ -135,9 +135,7 @@ result<void> engine_images::import(const wish& what) {
     exported = run_child(command);
     write_end.reset(); // only now: the engine sees the end when the exporter's is known
   }};
-  auto colon = name.find(':');
-  auto target = "/images/create?fromSrc=-&repo=" + encoded(name.substr(0, colon)) +
-                "&tag=" + name.substr(colon + 1) +
+  auto target = "/images/create?fromSrc=-&repo=" + encoded(name) + // Podman ignores a tag of its own
                 "&changes=" + encoded("LABEL " + std::string{server_label} + "=" + options_.server);
   auto answer = engine_.upload(target, read_end.get(), command.deadline, [this] { return !stopping_; });
   read_end.reset(); // an exporter that is not read to the end stops

@@ -55,4 +55,28 @@ result<void> settle_files_inside(int pidfd) {
   return caf::unit;
 }
 
+result<void> show_groups_inside(int pidfd, const std::vector<visible_group>& groups) {
+  std::vector<unique_fd> views;
+  for (const auto& group : groups) {
+    unique_fd view{::open_tree(AT_FDCWD, group.directory.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)};
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    if (!view || ::mount_setattr(view.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
+      return system_failure("cannot show the sandbox's control group", errno, errc::sandbox_failed);
+    views.push_back(std::move(view));
+  }
+  int error = 0;
+  auto entered = run_in_namespaces(pidfd, CLONE_NEWNS, [&] {
+    for (std::size_t i = 0; i < groups.size() && error == 0; ++i)
+      if (::move_mount(views[i].get(), "", AT_FDCWD, groups[i].inside.c_str(),
+                       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) != 0 &&
+          errno != ENOENT)
+        error = errno;
+  });
+  if (entered != 0 || error != 0)
+    return system_failure("cannot show the sandbox's control group", entered != 0 ? entered : error,
+                          errc::sandbox_failed);
+  return caf::unit;
+}
+
 } // namespace sandy::runtime::docker

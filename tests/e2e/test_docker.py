@@ -10,6 +10,7 @@ from docker_engine import Engine
 from leftovers import leftovers
 from running_server import NotStarted, Server
 from service import Service, answer
+from test_containers import DONE, chat, path, run
 from waiting import wait_until
 
 # The first sandbox of an image waits until the engine has the image.
@@ -152,6 +153,36 @@ def test_it_outlives_a_server_that_is_killed(docked, engine):
         assert answer(again.http.get(f"/api/sandboxes/{box}/processes/{process}"))["status"] == "running"
         answer(again.terminate(box))
         assert containers(engine) == []
+
+
+def test_containers_run_in_it_as_in_any_other(docked, engine):
+    server, api = docked
+    box = api.create(upstream="docker-primary", ttl_seconds=600)["id"]
+    made = answer(run(api, box, env={"EXTRA": "1"}, timeout=20))
+    assert (made["status"], made["health"], made["port"]) == ("running", "healthy", 8080) and len(containers(engine)) == 2
+    told = answer(chat(api, box, made["id"], "hello there"))
+    assert told["choices"][0]["message"]["content"] == "hello there" and told["env"]["EXTRA"] == "1"
+    streamed = chat(api, box, made["id"], "one two", stream=True).text
+    assert streamed.count("data: ") == 3 and streamed.endswith(DONE)
+    # Its port is the sandbox's; its processes are not.
+    assert json.loads(api.output(box, "curl -s http://localhost:8080/health")) == {"status": "ok"}
+    assert api.output(box, "cat /proc/[0-9]*/comm | grep -c python3 || true") == "0\n"
+    other = answer(run(api, box, name="second"))
+    assert other["port"] == 8081 and answer(api.http.delete(path(box, f"/{other['id']}")))["status"] == "exited"
+    assert len(containers(engine)) == 2
+
+    answer(api.http.post(f"/api/sandboxes/{box}/pause"))
+    assert chat(api, box, made["id"], "hello").status_code == 409
+    answer(api.http.post(f"/api/sandboxes/{box}/resume"))
+    server.kill()
+    server.start()
+    with service_of(server) as again:
+        found = wait_until(lambda: (each := answer(again.http.get(path(box, f"/{made['id']}"))))["health"] == "healthy" and each, "found")
+        assert found["restarts"] == 0
+        assert answer(chat(again, box, made["id"], "still here"))["choices"]
+        assert "model starts" in answer(again.http.get(path(box, f"/{made['id']}/logs")))["lines"]
+        answer(again.terminate(box))
+        assert containers(engine) == [] and leftovers(server) == []
 
 
 def test_an_engine_that_is_down_refuses_for_now_and_harms_nobody_else(docked, engine):

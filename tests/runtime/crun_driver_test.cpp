@@ -1,4 +1,3 @@
-#include "tests/runtime/conformance.hpp"
 #include "tests/runtime/inside.hpp"
 #include "tests/runtime/machine.hpp"
 
@@ -20,21 +19,6 @@ namespace {
 
 const std::vector<std::string> nothing;
 
-struct crun_subject : machine {
-  conformance_subject subject() {
-    return {&driver(), [this] { return spec(); }, [this] { return traces(); },
-            [](const instance& where, const std::string& script) {
-              auto ran = run_inside(where, script);
-              INFO(script << '\n' << ran.errors);
-              REQUIRE(ran.failure == "");
-              return ran.output;
-            },
-            [](const instance& where, const std::string& script, int group) {
-              return start_inside(where, script, group).failure.empty();
-            }};
-  }
-};
-
 struct failing_crun : machine {
   /// Creates with a stand-in for crun, which must fail and leave nothing. Returns the error.
   caf::error create_with(const std::string& crun, std::chrono::milliseconds timeout = 10s) {
@@ -53,37 +37,7 @@ struct failing_crun : machine {
 
 } // namespace
 
-TEST_CASE_METHOD(crun_subject, "crun: a sandbox is made, found again and destroyed", "[privileged]") {
-  check_life_cycle(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: living sandboxes are listed", "[privileged]") {
-  check_listing(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: what cannot be made is refused", "[privileged]") {
-  check_refusals(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: neighbours see nothing of each other", "[privileged]") {
-  check_isolation_from_neighbours(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: ports are reached inside the sandbox's network", "[privileged]") {
-  check_ports(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: a socket listens inside the sandbox's network, and there alone",
-                 "[privileged]") {
-  check_listening(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: use is counted and limits can change", "[privileged]") {
-  check_stats_and_limits(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: a paused sandbox stands still, goes on, and ends", "[privileged]") {
-  check_pausing(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: a group of processes ends as one, wherever they hide", "[privileged]") {
-  check_groups(subject());
-}
-TEST_CASE_METHOD(crun_subject, "crun: many are made at once", "[privileged]") {
-  check_parallel_creation(subject());
-}
+std::unique_ptr<driver_machine> sandy::test::make_driver_machine() { return std::make_unique<machine>(); }
 
 TEST_CASE_METHOD(failing_crun, "a missing crun is an error that says so", "[privileged]") {
   auto error = create_with("/nonexistent/crun");
@@ -165,18 +119,6 @@ TEST_CASE("two servers on one machine do not see each other's sandboxes", "[priv
   auto twin = other.create(spec);
   REQUIRE(one.driver().destroy(spec.id));
   CHECK(run_inside(twin, "echo alive").output == "alive\n");
-}
-
-TEST_CASE_METHOD(machine, "sandboxes outlive the server and the next one finds them", "[privileged]") {
-  auto wanted = spec();
-  auto made = create(wanted);
-  REQUIRE(run_inside(made, "echo kept > /root/file").exit_code == 0);
-  restart();
-  CHECK(*driver().list() == std::vector<sandbox_id>{wanted.id});
-  auto found = driver().attach(wanted.id);
-  REQUIRE(found);
-  CHECK(found->init_pid == made.init_pid);
-  CHECK(run_inside(*found, "cat /root/file").output == "kept\n");
 }
 
 TEST_CASE_METHOD(machine, "the end of a sandbox shows in its process 1", "[privileged]") {

@@ -1,4 +1,3 @@
-#include "tests/runtime/conformance.hpp"
 #include "tests/runtime/docker_machine.hpp"
 #include "tests/runtime/inside.hpp"
 
@@ -13,69 +12,8 @@ using namespace sandy;
 using namespace sandy::runtime;
 using namespace sandy::test;
 
-namespace {
-
-struct docker_subject : docker_machine {
-  conformance_subject subject() {
-    return {&driver(), [this] { return spec(); }, [this] { return traces(); },
-            [](const instance& where, const std::string& script) {
-              auto ran = run_inside(where, script);
-              INFO(script << '\n' << ran.errors);
-              REQUIRE(ran.failure == "");
-              return ran.output;
-            },
-            [](const instance& where, const std::string& script, int group) {
-              return start_inside(where, script, group).failure.empty();
-            }};
-  }
-};
-
-} // namespace
-
-TEST_CASE_METHOD(docker_subject, "docker: a sandbox is made, found again and destroyed", "[privileged]") {
-  check_life_cycle(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: living sandboxes are listed", "[privileged]") {
-  check_listing(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: what cannot be made is refused", "[privileged]") {
-  check_refusals(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: neighbours see nothing of each other", "[privileged]") {
-  check_isolation_from_neighbours(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: ports are reached inside the sandbox's network", "[privileged]") {
-  check_ports(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: a socket listens inside the sandbox's network, and there alone",
-                 "[privileged]") {
-  check_listening(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: use is counted and limits can change", "[privileged]") {
-  check_stats_and_limits(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: a paused sandbox stands still, goes on, and ends", "[privileged]") {
-  check_pausing(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: a group of processes ends as one, wherever they hide",
-                 "[privileged]") {
-  check_groups(subject());
-}
-TEST_CASE_METHOD(docker_subject, "docker: many are made at once", "[privileged]") {
-  check_parallel_creation(subject());
-}
-
-TEST_CASE_METHOD(docker_machine, "docker: sandboxes outlive the server and the next one finds them",
-                 "[privileged]") {
-  auto wanted = spec();
-  auto made = create(wanted);
-  REQUIRE(run_inside(made, "echo kept > /root/file").exit_code == 0);
-  restart();
-  CHECK(*driver().list() == std::vector<sandbox_id>{wanted.id});
-  auto found = driver().attach(wanted.id);
-  REQUIRE(found);
-  CHECK(found->init_pid == made.init_pid);
-  CHECK(run_inside(*found, "cat /root/file").output == "kept\n");
+std::unique_ptr<driver_machine> sandy::test::make_driver_machine() {
+  return std::make_unique<docker_machine>();
 }
 
 TEST_CASE_METHOD(docker_machine, "docker: what a sandbox sees of its own making", "[privileged]") {

@@ -48,23 +48,8 @@ void docker_machine::restart(const docker_options& options) {
   await_image(spec()); // tests make sandboxes at once
 }
 
-void docker_machine::await_image(const sandbox_spec& wanted) {
-  for (const auto until = std::chrono::steady_clock::now() + std::chrono::minutes{5};
-       std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(std::chrono::milliseconds{20}))
-    if (auto ready = driver_->prepare_image(wanted); !ready || *ready)
-      return; // what cannot be had fails again when it is used
-}
-
-sandbox_spec docker_machine::spec() const {
+sandbox_spec docker_machine::spec() {
   return {make_sandbox_id(), "basic", {256u << 20, 1000, 64, 64u << 20}, 0, {}};
-}
-
-instance docker_machine::create(const sandbox_spec& wanted) {
-  await_image(wanted);
-  auto made = driver_->create(wanted);
-  if (!made)
-    FAIL(text_of(made.error()));
-  return std::move(*made);
 }
 
 std::vector<std::string> docker_machine::traces() const {

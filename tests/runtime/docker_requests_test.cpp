@@ -191,6 +191,24 @@ TEST_CASE("a container is asked for with every restriction that a sandbox has", 
   CHECK(docker::container_request(options).at("HostConfig").at("Mounts").size() == 3);
 }
 
+TEST_CASE("a container in a sandbox is asked for with the sandbox's network", "[docker]") {
+  docker::container_options options;
+  options.limits = {1ull << 30, 1500, 64, 1ull << 30};
+  auto alone = docker::container_request(options);
+  options.within = "0123abcd";
+  auto request = docker::container_request(options);
+  const auto& host = request.at("HostConfig");
+  CHECK(host.at("NetworkMode") == "container:0123abcd");
+  // With that an engine takes neither a name of the host nor settings of the network.
+  CHECK_FALSE(request.contains("Hostname"));
+  CHECK_FALSE(host.contains("Sysctls"));
+  CHECK_FALSE(host.contains("Tmpfs"));
+  CHECK(host.at("ShmSize") == 32u << 20); // of eighths, a quarter each
+  for (auto same : {"CapDrop", "CapAdd", "SecurityOpt", "IpcMode", "CgroupnsMode", "Memory", "PidsLimit",
+                    "CpuQuota", "MaskedPaths", "ReadonlyPaths", "Ulimits"})
+    CHECK(host.at(same) == alone.at("HostConfig").at(same));
+}
+
 TEST_CASE("an engine's profile has the rules of our filter", "[docker]") {
   auto profile = nlohmann::json::parse(seccomp_profile());
   CHECK(profile.at("defaultAction") == "SCMP_ACT_ERRNO");

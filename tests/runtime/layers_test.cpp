@@ -1,4 +1,3 @@
-#include "tests/runtime/conformance.hpp"
 #include "tests/runtime/inside.hpp"
 #include "tests/runtime/machine.hpp"
 

@@ -131,13 +131,6 @@ sandbox_spec machine::spec() {
   return {make_sandbox_id(), "basic", {256u << 20, 1000, 64, 64u << 20}, next_slot_++};
 }
 
-instance machine::create(const sandbox_spec& wanted) {
-  auto made = driver_->create(wanted);
-  if (!made)
-    FAIL(text_of(made.error()));
-  return std::move(*made);
-}
-
 std::string machine::script(const std::string& name, const std::string& body) {
   auto path = options_.data_dir + "/" + name;
   REQUIRE(write_new_file(path, "#!/bin/sh\n" + body));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/crun/crun_driver.hpp"
+#include "tests/runtime/driver_machine.hpp"
 #include "tests/runtime/temporary_directory.hpp"
 
 #include <memory>
@@ -21,26 +22,22 @@ std::string namespace_of(pid_t pid, const std::string& kind);
 
 /// A crun driver on a data directory of its own. Needs root: fails the test otherwise. On destruction every
 /// sandbox is destroyed and it is an error if anything of them is left.
-class machine {
+class machine : public driver_machine {
 public:
   machine();
   machine(const machine&) = delete;
   machine& operator=(const machine&) = delete;
-  ~machine();
+  ~machine() override;
 
-  runtime::crun_driver& driver() { return *driver_; }
-  /// Replaces the driver, as a restart of the server would; sandboxes live on.
-  void restart();
+  runtime::crun_driver& driver() override { return *driver_; }
+  void restart() override;
   void restart(const runtime::crun_options& options);
 
-  /// A specification with modest limits: 256 MiB, one core, 64 processes, 64 MiB of disk. Each has its own id
-  /// and slot.
-  runtime::sandbox_spec spec();
-  /// Creates a sandbox and requires that it works.
-  runtime::instance create(const runtime::sandbox_spec& spec);
+  runtime::sandbox_spec spec() override;
+  bool bounds_disks() const override { return true; }
 
   const runtime::crun_options& options() const { return options_; }
-  std::vector<std::string> traces() const { return traces_of(options_.data_dir, cgroup_parent_); }
+  std::vector<std::string> traces() const override { return traces_of(options_.data_dir, cgroup_parent_); }
   runtime::sandbox_files files(const sandbox_id& id) const { return {options_.data_dir, id}; }
   std::string cgroup_of(const sandbox_id& id) const { return cgroup_parent_ + "/" + id.value; }
   /// An executable shell script below the data directory, to stand in for crun.

@@ -121,3 +121,36 @@ TEST_CASE_METHOD(member_groups, "who joined a group is killed with it, wherever 
   CHECK(::write(first->get(), "0", 1) == -1); // nobody joins any more
   CHECK(code_of(one.make_member_group().error()) == errc::sandbox_not_found);
 }
+
+TEST_CASE_METHOD(member_groups, "a process is moved into a group, and into all that bounds it",
+                 "[privileged]") {
+  if (static_cast<std::size_t>(kind) >= all.size())
+    return;
+  const auto& layout = all[static_cast<std::size_t>(kind)];
+  const auto path = "/sandy-test-" + std::to_string(::getpid());
+  cgroup outer{layout, path};
+  for (const auto& tree : layout.trees()) {
+    REQUIRE(::mkdir((tree + path).c_str(), 0755) == 0);
+    for (std::string name : {"/cpuset.cpus", "/cpuset.mems"}) // v1: nobody joins one without
+      if (auto whole = read_small_file(tree + name); whole && layout.kind() == cgroup_layout::version::v1)
+        write_control_file(tree + path + name, *whole);
+  }
+  auto one = outer.below("one");
+  REQUIRE(one.make_member_group());
+  auto child = ::fork();
+  if (child == 0)
+    for (;;)
+      ::pause();
+  CHECK(one.take_in(child));
+  CHECK(one.processes() == std::vector<pid_t>{child});
+  for (const auto& tree : layout.trees()) {
+    INFO(tree);
+    auto there = tree + path + (tree == layout.tree("freezer") ? "/one" : "") + "/cgroup.procs";
+    CHECK(read_small_file(there) == std::to_string(child) + "\n");
+  }
+  CHECK(outer.kill_all(in(5s)));
+  CHECK(::waitpid(child, nullptr, 0) == child);
+  CHECK(code_of(one.take_in(child).error()) == errc::sandbox_not_found);
+  REQUIRE(outer.remove(in(5s)));
+  CHECK(code_of(one.take_in(::getpid()).error()) == errc::sandbox_not_found);
+}
