@@ -178,7 +178,7 @@ result<void> engine_images::keep_only(const std::set<std::string>& names) {
       continue;
     for (const auto& tag : *tags) {
       auto name = tag.is_string() ? tag.get<std::string>() : std::string{};
-      if (auto slash = name.rfind('/'); slash != std::string::npos) // Podman: localhost/...
+      if (auto slash = name.rfind('/'); slash != std::string::npos) // Podman: docker.io/library/...
         name.erase(0, slash + 1);
       if (name.starts_with("sandy-" + options_.server + ":") && !kept.contains(name))
         // Refused while a container is made from it: the next time then.

@@ -40,6 +40,11 @@ result<void> settle_files_inside(int pidfd) {
   int error = 0;
   auto entered = run_in_namespaces(pidfd, CLONE_NEWNS, [&] {
     error = unmount(hatch_inside);
+    // With v1 engines leave a tmpfs without a bound there, which nobody is killed out of.
+    constexpr auto fixed = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    if (error == 0 && ::mount(nullptr, "/sys/fs/cgroup", nullptr, fixed, nullptr) != 0 && errno != EINVAL &&
+        errno != ENOENT)
+      error = errno;
     for (const auto& file : disk_files) {
       if (file.content == nullptr || error != 0)
         continue;

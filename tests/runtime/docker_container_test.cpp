@@ -39,8 +39,10 @@ TEST_CASE_METHOD(with_docker_container, "docker: what a container sees of its ow
   CHECK(printed(one, limit) == std::to_string(about.limits.memory_bytes) + "\n");
   REQUIRE(driver().set_limits(about.id, {512u << 20, 0, 0, 0}));
   CHECK(printed(one, limit) == std::to_string(512u << 20) + "\n");
-  CHECK(run_inside(one, "for each in /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/cgroup.procs; do "
-                        "echo 0 > $each && exit 1; done 2>/dev/null; exit 0")
+  CHECK(run_inside(
+            one,
+            "for each in /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/new; do "
+            "echo 0 > $each && exit 1; done 2>/dev/null; exit 0")
             .exit_code == 0);
   check_nothing_left();
 }

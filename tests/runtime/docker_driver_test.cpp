@@ -32,6 +32,7 @@ TEST_CASE_METHOD(docker_machine, "docker: what a sandbox sees of its own making"
   CHECK(output("grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status") ==
         "CapEff:\t00000000000004fb\nCapBnd:\t00000000000004fb\nNoNewPrivs:\t1\nSeccomp:\t2\n");
   CHECK(run_inside(made, "mount -t tmpfs none /mnt").exit_code != 0);
+  CHECK(run_inside(made, "echo x > /sys/fs/cgroup/file").exit_code != 0);
   CHECK(run_inside(made, "unshare --user true").exit_code != 0);
   // TIOCSTI is refused, also where the upper half of the request says something else; an engine that does not
   // know what to answer says EPERM.
