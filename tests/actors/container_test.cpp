@@ -377,13 +377,27 @@ TEST_CASE_METHOD(contained, "one that is stopped while it is started again does 
   CHECK(told.started.size() == 2);
 }
 
-TEST_CASE_METHOD(contained, "a program that cannot be recorded does not run", "[container]") {
+TEST_CASE_METHOD(contained, "a first program that cannot be recorded does not run", "[container]") {
+  records.full = true;
+  begin();
+  REQUIRE(answer->answered());
+  CHECK_FALSE(answer->succeeded());
+  CHECK(told.outcomes.at(1)->exit_code == 128 + SIGKILL);
+}
+
+TEST_CASE_METHOD(contained, "a program that was started again runs on unrecorded, and is recorded later",
+                 "[container]") {
   begin_healthy();
   records.full = true;
   exit_with(1);
   pass(1200ms);
-  CHECK(told.started.size() == 2);
-  CHECK(told.outcomes.at(2)->exit_code == 128 + SIGKILL);
+  REQUIRE(told.started.size() == 2);
+  pass(1min);
+  CHECK(told.outcomes.count(2) == 0);
+  CHECK(stored().info.process_id == 1);
+  records.full = false;
+  pass(10s);
+  CHECK(stored().info.process_id == 2);
 }
 
 TEST_CASE_METHOD(contained,

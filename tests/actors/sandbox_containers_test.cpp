@@ -43,7 +43,7 @@ struct pods : machine {
     return *made;
   }
   std::vector<container_info> all() { return *ask(worker, list_containers{alice, home}); }
-  bool no_container() const { return driver.contained.at(home).empty() && records.contained.empty(); }
+  bool no_container() { return driver.contained[home].empty() && records.contained.empty(); }
 
   container_script told;
   bool healthy = true;
@@ -174,7 +174,9 @@ TEST_CASE_METHOD(pods, "a container waits for its image, and no thread does", "[
   run();
   CHECK_FALSE(asked.answered());
   CHECK(no_container());
-  advance(400ms);
+  advance(200ms);
+  CHECK_FALSE(asked.answered());
+  advance(200ms);
   CHECK(asked.succeeded());
 }
 

@@ -72,7 +72,7 @@ def test_an_agent_works_with_a_key_that_its_sandbox_does_not_hold(models, tmp_pa
                 janus = (choice["delta"]["janus"] for each in chunks for choice in each["choices"] if "janus" in choice["delta"])
                 box = next(each["payload"]["sandbox_id"] for each in janus if each["event"] == "sandbox_start")
                 next(each for each in janus if each["event"] == "tool_start")  # so the model took the key
-                seen = wait_until(lambda: (text := api.output(box, LOOK)) if "ANTHROPIC_API_KEY=sandy-secret-" in text else "", "the agent works")
+                seen = wait_until(lambda: text if "ANTHROPIC_API_KEY=sandy-secret-" in (text := api.output(box, LOOK)) else "", "the agent works")
                 assert KEY not in seen
                 assert [each["hosts"] for each in api.get(box).json()["secrets"]] == [["good.example:443"]]
                 assert KEY not in api.get(box).text
