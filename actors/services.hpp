@@ -111,6 +111,7 @@ struct worker_settings {
   agent_defaults agents;
   container_defaults containers;
   std::string data_dir; ///< whose file system is reported as the disk
+  std::string node;     ///< what the ids of its sandboxes begin with; empty: anything
   image_names images;   ///< what callers call images
   runtime_settings runtimes;
 };

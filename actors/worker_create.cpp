@@ -138,7 +138,7 @@ sandbox_record worker_state::blank(const std::string& kind) {
   const auto& settings = env_.settings.flavors.at(kind);
   sandbox_record record;
   auto& info = record.info;
-  info.id = make_sandbox_id();
+  info.id = make_sandbox_id(env_.settings.node);
   info.flavor = kind;
   info.image = settings.image;
   info.runtime = env_.settings.runtimes.usual;

@@ -227,10 +227,13 @@ struct application::parts {
   std::string authorities; ///< that the machine trusts, in PEM
   configured_models models;
   std::shared_ptr<http::client::trust> trusted;
+  node_identity node;
+  std::shared_ptr<http::nodes::credentials> credentials; ///< nullptr: it is alone
 };
 
-application::system_config::system_config(coro::pool& threads) {
+application::system_config::system_config(coro::pool& threads, const cluster_settings& cluster) {
   register_messages(*this);
+  cluster_node::prepare(*this, cluster);
   // Actors share their threads with sockets: long runs of one actor would delay them.
   set("scheduler.max-throughput", 64);
   threads.use_for(*this);
@@ -277,6 +280,18 @@ result<std::unique_ptr<application>> application::start(config settings) {
   if (!url_secret)
     return std::move(url_secret.error());
   made.url_secret = std::move(*url_secret);
+
+  auto node = node_identity::open(settings.data_dir);
+  if (!node)
+    return std::move(node.error());
+  settings.worker.node = node->id;
+  made.node = std::move(*node);
+  if (const auto& cluster = settings.cluster; cluster.listen) {
+    auto loaded = http::nodes::credentials::load(cluster.certificate, cluster.key, cluster.authority);
+    if (!loaded)
+      return std::move(loaded.error());
+    made.credentials = std::move(*loaded);
+  }
 
   auto driver = make_driver(settings, in_path(settings.crun));
   if (!driver)
@@ -370,7 +385,8 @@ application::application(config settings, parts made)
           .agent_catalog = std::move(made.agent_catalog),
           .use_platform_key = [this](const sandbox_id& inside,
                                      std::string key) { return use_platform_key(inside, std::move(key)); }}
-    , system_config_(threads_)
+    , node_(settings_, std::move(made.node), tokens_.secret(), version, threads_, server_)
+    , system_config_(threads_, settings_.cluster)
     , system_(system_config_)
     , events_(start_events())
     , importer_(import_options(settings_))
@@ -408,7 +424,9 @@ application::application(config settings, parts made)
           .images = settings_.worker.images,
           .trusted = std::move(made.trusted),
           .models = &gateway_,
-          .platform = platform_.get()}
+          .platform = platform_.get(),
+          .nodes = &node_.directory(),
+          .node_credentials = std::move(made.credentials)}
     , server_(context_, router_, edge_counter_, contexts_of(threads_)) {
   threads_.start_bridges(system_);
   start_providing();
@@ -494,6 +512,9 @@ result<void> application::start_webhooks() {
 std::optional<principal> application::known(std::string_view key) const {
   if (auto sandbox = tokens_.verify(key))
     return sandbox;
+  if (auto named = sandbox_tokens::named_in(key); !named.value.empty())
+    if (auto secret = node_.token_secret_of(named); !secret.empty())
+      return sandbox_tokens::of_node(std::move(secret)).verify(key);
   return keys_.owner(key);
 }
 
@@ -563,6 +584,26 @@ result<void> application::serve() {
     log_event(log_level::info, "gateway_listening", {{"host", also->host}, {"port", *second}});
   }
   context_.address.port = settings_.public_port.value_or(port_);
+  return join_cluster();
+}
+
+result<void> application::join_cluster() {
+  const auto& cluster = settings_.cluster;
+  std::uint16_t port = 0;
+  if (cluster.listen) {
+    auto bound = server_.listen_for_nodes(address_text(*cluster.listen));
+    if (!bound)
+      return std::move(bound.error());
+    port = *bound;
+  }
+  members_ = context_.members = node_.spawn(system_, worker_, port);
+  end_with(caf::actor_cast<caf::abstract_actor*>(members_), "membership_died");
+  if (!cluster.listen)
+    return caf::unit;
+  auto door = node_.listen(members_);
+  if (!door)
+    return std::move(door.error());
+  context_.door = std::move(*door);
   return caf::unit;
 }
 
@@ -604,6 +645,7 @@ application::~application() {
   run_on(threads_, server_.stop(std::chrono::milliseconds{0})); // sessions use what goes now
   end_container_pools();
   caf::anon_send_exit(worker_, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(members_, caf::exit_reason::user_shutdown);
   for (const auto& limiter : context_.limiters)
     caf::anon_send_exit(limiter, caf::exit_reason::user_shutdown);
   context_.limiters.clear();
@@ -615,6 +657,8 @@ application::~application() {
   events_ = nullptr;
   context_.worker = nullptr;
   worker_ = nullptr;
+  context_.members = nullptr;
+  members_ = nullptr;
   system_.await_all_actors_done();
   services_.publish = nullptr; // the last reference to the log
   threads_.stop_bridges();

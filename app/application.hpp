@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/services.hpp"
+#include "app/cluster_node.hpp"
 #include "app/config.hpp"
 #include "app/image_provider.hpp"
 #include "app/models.hpp"
@@ -61,6 +62,8 @@ private:
   struct parts; ///< what must exist before threads start
   explicit application(config settings, parts made);
   result<void> serve();
+  /// Has the other nodes know of this one, and this one of them.
+  result<void> join_cluster();
   void start_container_pools();
   void end_container_pools();
   std::vector<rate_limiter_actor> start_limiters();
@@ -99,7 +102,7 @@ private:
   };
 
   struct system_config : caf::actor_system_config {
-    explicit system_config(coro::pool& threads);
+    system_config(coro::pool& threads, const cluster_settings& cluster);
   };
 
   config settings_;
@@ -120,11 +123,13 @@ private:
   std::unique_ptr<http::platform::proxy> platform_; ///< nullptr: there are no services
   http::egress::gates gates_;
   services services_;
+  cluster_node node_;
   system_config system_config_;
   caf::actor_system system_;
   event_log_actor events_;
   std::vector<webhook_actor> webhooks_;
   worker_actor worker_;
+  membership_actor members_;
   runtime::oci::importer importer_;
   image_provider images_;
   http::router router_;

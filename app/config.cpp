@@ -114,6 +114,14 @@ result<void> check(const config& all) {
     return refuse("docker_socket is needed for what is said of Docker");
   if (auto good = http::platform::check(all.platform); !good)
     return good;
+  const auto& cluster = all.cluster;
+  if (cluster.listen && (cluster.certificate.empty() || cluster.key.empty() || cluster.authority.empty()))
+    return refuse("cluster_certificate, cluster_key and cluster_authority are needed with cluster_listen");
+  if (!cluster.listen && (!cluster.join.empty() || cluster.role != node_role::all))
+    return refuse("cluster_listen is needed for a node of a cluster");
+  if (cluster.listen && cluster.advertise.empty() &&
+      boost::asio::ip::make_address(cluster.listen->host).is_unspecified())
+    return refuse("cluster_advertise is needed when cluster_listen is every address of the machine");
   if (all.platform.active() && !all.platform_relay.empty())
     return refuse("platform_relay and the services of platform exclude each other: both answer at the "
                   "platform's names");

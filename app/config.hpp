@@ -7,6 +7,7 @@
 #include "http/gateway/agent_settings.hpp"
 #include "http/gateway/limits.hpp"
 #include "http/platform/settings.hpp"
+#include "messages/cluster.hpp"
 #include "messages/error.hpp"
 #include "messages/events.hpp"
 #include "messages/limiter.hpp"
@@ -51,6 +52,18 @@ struct model_settings {
   std::string api_key_file;
 };
 
+/// This server's part in a cluster.
+struct cluster_settings {
+  node_role role = node_role::all;
+  std::string name;                      ///< empty: the host's
+  std::vector<std::string> labels;       ///< names of `upstream` that it answers to
+  std::optional<listen_address> listen;  ///< for requests from other nodes; none: the server is alone
+  std::optional<listen_address> control; ///< for CAF's protocol; none: the host of `listen`, any port
+  std::string advertise;                 ///< IP address that others reach it at; empty: the host of `listen`
+  std::vector<std::string> join;         ///< HOST:PORT of `listen` of other nodes
+  std::string certificate, key, authority; ///< PEM files
+};
+
 /// Everything an operator can choose. The initial values are the defaults; `app/settings.hpp` names and
 /// explains each.
 struct config {
@@ -58,6 +71,7 @@ struct config {
   std::string data_dir = "/var/lib/sandy";
   std::string image_dir = "/var/lib/sandy/images";
   std::uint32_t threads = 0; ///< 0: one per core
+  cluster_settings cluster;
   std::chrono::milliseconds shutdown_grace{
       20'000};                ///< running requests may take this long; below the 30 s that supervisors wait
   bool end_sandboxes = false; ///< when told to stop, end all sandboxes too

@@ -70,6 +70,13 @@ std::string sandbox_tokens::make(const principal& whose) const {
   return std::string{prefix} + whose.sandbox.value + "." + base64url(whose.tenant.value) + "." + sign(whose);
 }
 
+sandbox_id sandbox_tokens::named_in(std::string_view token) {
+  if (!token.starts_with(prefix))
+    return {};
+  auto id = token.substr(prefix.size(), id_digits);
+  return is_sandbox_id(id) ? sandbox_id{std::string{id}} : sandbox_id{};
+}
+
 std::optional<principal> sandbox_tokens::verify(std::string_view token) const {
   if (!token.starts_with(prefix))
     return std::nullopt;

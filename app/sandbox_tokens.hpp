@@ -18,6 +18,12 @@ public:
   /// With the secret in `<data_dir>/token_secret`, made at the first start. Call it while holding the store.
   /// Blocking. Fails as `kept_secret`.
   static result<sandbox_tokens> open(const std::string& data_dir);
+  /// With the secret of another node of the cluster.
+  static sandbox_tokens of_node(std::string secret) { return sandbox_tokens{std::move(secret)}; }
+  const std::string& secret() const noexcept { return secret_; }
+
+  /// The sandbox whose token this says to be; empty when it is none. Proves nothing.
+  static sandbox_id named_in(std::string_view token);
 
   /// "sandy-sb.<sandbox id>.<tenant in base64url>.<signature in hex>".
   std::string make(const principal& whose) const;

@@ -353,6 +353,25 @@ struct image_pull_kind : word_kind<image_pull_policy, pull_words> {
   static constexpr std::string_view type = "never|missing";
 };
 
+inline constexpr std::string_view role_words[]{"all", "controller", "worker"};
+struct role_kind : word_kind<node_role, role_words> {
+  static constexpr std::string_view type = "all|controller|worker";
+};
+
+/// How a node is called: what may stand in a certificate, a label and a URL.
+struct node_name_kind : text_kind {
+  static constexpr std::string_view type = "NAME";
+  static bool is_name(std::string_view text) {
+    return !text.empty() && text.size() <= 63 &&
+           text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string_view::npos;
+  }
+  static result<std::string> parse(std::string_view text) {
+    if (!text.empty() && !is_name(text))
+      return wrong("is no name of lower-case letters, digits, dots and hyphens, at most 63 of them");
+    return std::string(text);
+  }
+};
+
 inline constexpr std::string_view level_words[]{"trace", "debug", "info", "warn", "error"};
 struct level_kind : word_kind<log_level, level_words> {
   static constexpr std::string_view type = "LEVEL";
@@ -390,6 +409,7 @@ setting make(std::string_view name, std::string_view group, Field field, std::st
 // The settings by subject, in the order of the documentation: each appends its own.
 
 void add_server_settings(std::vector<setting>& all);
+void add_cluster_settings(std::vector<setting>& all);
 void add_sandbox_settings(std::vector<setting>& all);
 void add_network_settings(std::vector<setting>& all);
 void add_service_settings(std::vector<setting>& all);

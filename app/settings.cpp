@@ -23,6 +23,7 @@ const std::vector<setting>& settings() {
   static const auto all = [] {
     std::vector<setting> made;
     add_server_settings(made);
+    add_cluster_settings(made);
     add_sandbox_settings(made);
     add_network_settings(made);
     add_service_settings(made);

@@ -15,6 +15,11 @@ pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 # Debian ships no CMake package for CAF 0.17.
 find_path(CAF_INCLUDE_DIR caf/actor_system.hpp REQUIRED)
 find_library(CAF_CORE_LIBRARY caf_core REQUIRED)
+find_library(CAF_IO_LIBRARY caf_io REQUIRED)
+find_library(CAF_OPENSSL_LIBRARY caf_openssl REQUIRED)
 add_library(sandy_caf INTERFACE)
 target_include_directories(sandy_caf SYSTEM INTERFACE ${CAF_INCLUDE_DIR})
 target_link_libraries(sandy_caf INTERFACE ${CAF_CORE_LIBRARY} Threads::Threads)
+# What nodes of a cluster speak: for the server alone.
+add_library(sandy_caf_network INTERFACE)
+target_link_libraries(sandy_caf_network INTERFACE sandy_caf ${CAF_OPENSSL_LIBRARY} ${CAF_IO_LIBRARY} OpenSSL::SSL)

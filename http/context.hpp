@@ -1,6 +1,8 @@
 #pragma once
 
 #include "http/ingress/access.hpp"
+#include "http/nodes/knocking.hpp"
+#include "messages/cluster.hpp"
 #include "messages/events.hpp"
 #include "messages/image_names.hpp"
 #include "messages/limiter.hpp"
@@ -19,6 +21,10 @@
 
 namespace caf {
 class actor_system;
+}
+
+namespace sandy {
+class node_directory;
 }
 
 namespace sandy::metrics {
@@ -107,6 +113,9 @@ struct context {
   std::shared_ptr<client::trust> trusted{}; ///< when asking hosts of the world; none: not by TLS
   gateway::gateway* models = nullptr;       ///< nullptr: there are none to chat with
   platform::proxy* platform = nullptr;      ///< nullptr: no platform services are offered to sandboxes
+  const node_directory* nodes = nullptr;    ///< of the cluster; nullptr: there is none, not even of one
+  membership_actor members{};               ///< of this node, where there is a directory
+  nodes::door door{};                       ///< of this node in its cluster
 
   /// The one that keeps this tenant's budget.
   const rate_limiter_actor& limiter_of(const tenant_id& tenant) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/limiter.hpp"
 #include "messages/sandbox_io.hpp"
 
 #include <nlohmann/json_fwd.hpp>
@@ -119,6 +120,10 @@ public:
   /// The request's head as it came.
   virtual const request_head& head() const noexcept = 0;
   virtual request_origin origin() = 0;
+  /// Whether another node of the cluster passed the request on: it is served here or nowhere.
+  virtual bool from_node() const noexcept = 0;
+  /// What the client is told of its tenant's budget; no limit: nothing.
+  virtual admission budget() const noexcept = 0;
   /// The sandbox whose host name the request bears; nullptr: it is for the API.
   virtual const ingress::addressed_sandbox* addressed() const noexcept = 0;
   /// What belongs to the thread that the exchange runs on.

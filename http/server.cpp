@@ -136,12 +136,17 @@ std::shared_ptr<void> server::serve_inside(runtime::unique_fd listener, principa
           }};
 }
 
+std::shared_ptr<shard> server::shard_of(net::io_context& home) const {
+  auto found = std::ranges::find_if(shards_, [&](const auto& each) { return &each->io_context == &home; });
+  return found == shards_.end() ? nullptr : *found;
+}
+
 std::unique_ptr<egress::platform_door> server::open_platform(net::io_context& home,
                                                              const std::string& sandbox) {
-  auto found = std::ranges::find_if(shards_, [&](const auto& each) { return &each->io_context == &home; });
-  if (found == shards_.end())
+  auto found = shard_of(home);
+  if (!found)
     return nullptr; // nobody's: the gates have the contexts that we have
-  return std::make_unique<platform::door>(common_->server, *found, sandbox_id{sandbox});
+  return std::make_unique<platform::door>(common_->server, std::move(found), sandbox_id{sandbox});
 }
 
 void server::entrance_opened(const runtime::entrance& opened) {

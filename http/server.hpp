@@ -62,6 +62,9 @@ public:
   /// has them, or the machine keeps them for itself. On any thread.
   std::vector<std::uint16_t> ports_not_served(const std::vector<std::uint16_t>& exposed) const;
 
+  /// What belongs to the thread of one of the contexts; they outlive it. @param home one of the contexts.
+  std::shared_ptr<shard> shard_of(boost::asio::io_context& home) const;
+
   /// Connections now.
   std::size_t connections() const noexcept { return common_->connections.load(std::memory_order_acquire); }
 

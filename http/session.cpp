@@ -4,6 +4,9 @@
 #include "http/auth.hpp"
 #include "http/errors.hpp"
 #include "http/ingress/serve.hpp"
+#include "http/nodes/knocking.hpp"
+#include "http/nodes/passed_on.hpp"
+#include "http/nodes/passing.hpp"
 #include "http/stream_lease.hpp"
 #include "metrics/log.hpp"
 
@@ -80,10 +83,7 @@ void session::cut() {
   kill();
 }
 
-const principal& session::inside() const noexcept {
-  static const principal outside;
-  return door_ ? door_->who() : outside;
-}
+const principal& session::inside() const noexcept { return door_ ? door_->who() : passed_inside_; }
 
 request_origin session::origin() {
   if (peer_address_.empty()) {
@@ -153,14 +153,35 @@ io_task<void> session::answer() {
 }
 
 /// Finds the handler, or the answer where there is none. Not a coroutine: its callee's frame is enough.
-io_task<void> session::dispatch() {
+io_task<void> session::dispatch() { return from_node_ ? dispatch_passed_on() : dispatch_routed(); }
+
+/// Another node has authenticated the request, and taken what it costs from its tenant's budget.
+io_task<void> session::dispatch_passed_on() {
+  auto value = head_.field(nodes::passed_on_field);
+  if (value.empty() && head_.method() == "GET" && head_.target().starts_with(nodes::door_path))
+    return nodes::answer_knock(*this);
+  auto known = nodes::read_field(value);
+  if (!known)
+    return reply_error(fail(errc::unauthorized, "Nodes say whose requests they pass on"));
+  caller_ = std::move(known->caller);
+  passed_inside_ = std::move(known->inside);
+  peer_address_ = std::move(known->address);
+  arrival_port_ = known->arrival_port;
+  request_id_ = std::move(known->request_id);
+  budget_ = known->budget;
+  return dispatch_routed();
+}
+
+io_task<void> session::dispatch_routed() {
   // A sandbox's host name owns every path, and whatever the target is.
   const auto* own_routes = door_ ? door_->routes() : nullptr;
   addressed_ =
       own_routes == nullptr ? ingress::addressed(head_, server().address.host_suffixes) : std::nullopt;
   if (addressed_) {
+    if (!from_node_)
+      caller_ = {};
     match_.found = &ingress::host_route;
-    return match_.found->handle(*this);
+    return handle();
   }
   if (arrival_port_ != 0) // the API is not there
     return reply_error(fail(errc::sandbox_not_found, "Sandbox not found"));
@@ -185,9 +206,16 @@ io_task<void> session::dispatch() {
   if (auto expect = head_.field("Expect"); !expect.empty() && !boost::beast::iequals(expect, "100-continue"))
     return reply_bytes(417, "application/json",
                        error_body(fail(errc::invalid_argument, "Expectation Failed")), {});
-  if (match_.found->is_public || server().limiters.empty())
-    return match_.found->handle(*this);
+  if (match_.found->is_public || server().limiters.empty() || from_node_)
+    return handle();
   return handle_within_budget();
+}
+
+/// Here, or at the node whose sandbox it is about.
+io_task<void> session::handle() {
+  if (auto node = nodes::elsewhere(*this, *match_.found))
+    return nodes::pass_on(*this, std::move(node));
+  return match_.found->handle(*this);
 }
 
 /// Runs the handler if the caller's tenant may have one more request of this kind.
@@ -208,11 +236,13 @@ io_task<void> session::handle_within_budget() {
     co_await reply_error(refusal);
     co_return;
   }
-  co_await match_.found->handle(*this);
+  co_await handle();
 }
 
 /// Finds out whose request this is. False: nobody's that we know.
 bool session::admit(const route& matched) {
+  if (from_node_)
+    return true;
   const auto& server = shard_->common->server;
   caller_ = {};
   auto token = bearer_token(head_.field("Authorization"));

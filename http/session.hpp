@@ -74,6 +74,8 @@ public:
     return addressed_ ? &*addressed_ : nullptr;
   }
   shard& home() override { return *shard_; }
+  bool from_node() const noexcept override { return from_node_; }
+  admission budget() const noexcept override { return budget_; }
 
 private:
   session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door,
@@ -87,6 +89,9 @@ private:
   io_task<bool> finish();
   bool admit(const route& matched);
   io_task<void> handle_within_budget();
+  io_task<void> handle();
+  io_task<void> dispatch_passed_on();
+  io_task<void> dispatch_routed();
   io_task<void> reply_preflight();
   void report() const;
 
@@ -138,6 +143,7 @@ private:
   std::optional<ingress::addressed_sandbox> addressed_; ///< whose host name the request bears
   router::match match_;
   principal caller_;
+  principal passed_inside_;  ///< of a request that another node passed on
   std::string peer_address_; ///< of the connection, once somebody asked
   std::string request_id_;
   std::string correlation_id_;

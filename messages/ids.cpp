@@ -8,7 +8,7 @@
 
 namespace sandy {
 
-sandbox_id make_sandbox_id() {
+sandbox_id make_sandbox_id(std::string_view node) {
   std::array<unsigned char, 12> random{};
   if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
     throw std::system_error(errno, std::generic_category(), "getrandom");
@@ -19,6 +19,7 @@ sandbox_id make_sandbox_id() {
     id.value += digits[byte >> 4];
     id.value += digits[byte & 15];
   }
+  id.value.replace(0, node.size(), node);
   return id;
 }
 

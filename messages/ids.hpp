@@ -10,8 +10,8 @@
 
 namespace sandy {
 
-/// Names a sandbox for ever: 24 lower-case hex digits from the kernel's random source, never reused. Legal as
-/// a host label.
+/// Names a sandbox for ever: 24 lower-case hex digits, never reused. The first six name its node (see
+/// cluster.hpp), the others are from the kernel's random source. Legal as a host label.
 struct sandbox_id {
   std::string value;
   friend auto operator<=>(const sandbox_id&, const sandbox_id&) = default;
@@ -62,8 +62,9 @@ auto inspect(Inspector& f, principal& x) {
   return f(caf::meta::type_name("principal"), x.tenant, x.sandbox, x.admin);
 }
 
-/// A new id. 96 random bits: knowing an id must be worth something, so it cannot be guessed.
-sandbox_id make_sandbox_id();
+/// A new id. At least 72 random bits: knowing an id must be worth something, so it cannot be guessed.
+/// @param node its first digits; empty: random ones.
+sandbox_id make_sandbox_id(std::string_view node = {});
 
 /// True for 24 lower-case hex digits. Anything else is unknown without looking.
 bool is_sandbox_id(std::string_view text) noexcept;

@@ -2,6 +2,7 @@
 
 // Ids follow order and cross nodes: append, never reorder.
 
+#include "messages/cluster.hpp"
 #include "messages/connection.hpp"
 #include "messages/container_pool.hpp"
 #include "messages/events.hpp"
@@ -138,6 +139,20 @@ CAF_ADD_TYPE_ID(sandy, (sandy::container_claim))
 CAF_ADD_TYPE_ID(sandy, (sandy::return_container))
 CAF_ADD_TYPE_ID(sandy, (sandy::get_container_pool))
 CAF_ADD_TYPE_ID(sandy, (sandy::container_pool_health))
+CAF_ADD_TYPE_ID(sandy, (sandy::node_role))
+CAF_ADD_TYPE_ID(sandy, (sandy::node_state))
+CAF_ADD_TYPE_ID(sandy, (sandy::node_load))
+CAF_ADD_TYPE_ID(sandy, (sandy::node_card))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::node_card>))
+CAF_ADD_TYPE_ID(sandy, (sandy::greet_node))
+CAF_ADD_TYPE_ID(sandy, (sandy::node_greeting))
+CAF_ADD_TYPE_ID(sandy, (sandy::report_node))
+CAF_ADD_TYPE_ID(sandy, (sandy::node_view))
+CAF_ADD_TYPE_ID(sandy, (std::vector<sandy::node_view>))
+CAF_ADD_TYPE_ID(sandy, (sandy::list_nodes))
+CAF_ADD_TYPE_ID(sandy, (sandy::steer_node))
+CAF_ADD_TYPE_ID(sandy, (sandy::list_cluster_sandboxes))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_cluster_stats))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

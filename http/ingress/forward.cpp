@@ -48,6 +48,8 @@ forwarding::forwarding(exchange& ex, destination where)
 }
 
 forwarding::~forwarding() {
+  if (where_.node) // it counts itself
+    return;
   auto& metrics = ex_.server().metrics.ingress();
   if (!answered_)
     metrics.answered(0, 0);
@@ -99,7 +101,7 @@ io_task<result<void>> forwarding::ask() {
 
 io_task<result<void>> forwarding::connect(bool fresh) {
   auto& pool = *ex_.home().upstreams;
-  auto place = client::address::in_sandbox(where_.guest.to, where_.port);
+  auto place = where_.node ? *where_.node : client::address::in_sandbox(where_.guest.to, where_.port);
   up_ = fresh ? nullptr : pool.reuse(place);
   reached_ = true;
   if (up_)
@@ -138,7 +140,8 @@ io_task<result<forwarding::step>> forwarding::read_head() {
 
 io_task<result<forwarding::step>> forwarding::next_head() {
   auto& link = up_->link;
-  const auto limit = ex_.server().limits.upstream_timeout;
+  // Another node keeps the deadlines of what it does.
+  const auto limit = where_.node ? milliseconds{0} : ex_.server().limits.upstream_timeout;
   for (;;) {
     if (auto size = client::head_size(link.buffer().data()); size > 0) {
       up_->parser.emplace(up_->answer, ex_.method() == "HEAD");
@@ -185,11 +188,25 @@ io_task<io_status> forwarding::readable(milliseconds limit) {
     status = co_await link.wait_readable(limit);
     co_return status;
   }
+  if (where_.node)
+    co_return co_await readable_or_leave();
   auto first = co_await (link.wait_readable(limit) || routes::long_gone(ex_));
   if (first.index() == 0)
     co_return std::get<0>(first);
   failure_ = fail(errc::cancelled, "The client is gone");
   co_return io_status::closed;
+}
+
+/// Of another node, which has to know when the client hangs up, and gives it the time that it gives its own.
+io_task<io_status> forwarding::readable_or_leave() {
+  using net::experimental::awaitable_operators::operator||;
+  auto& link = up_->link;
+  auto first = co_await (link.wait_readable(milliseconds{0}) || ex_.hang_up());
+  if (first.index() == 0)
+    co_return std::get<0>(first);
+  alone_ = false; // nobody has to look any more, and the connection is for nobody else
+  link.shutdown_send();
+  co_return co_await link.wait_readable(milliseconds{0});
 }
 
 // -- requests with bodies
@@ -260,6 +277,11 @@ io_task<void> forwarding::send_body() {
     append_piece(*piece);
   }
   co_await ex_.hang_up();
+  if (where_.node) {
+    up_->link.shutdown_send();
+    sent_whole_ = false;                            // the connection is for nobody else
+    co_await routes::pause(std::chrono::hours{24}); // it answers, or ends, by itself
+  }
   std::uint64_t before = 0;
   do { // one that only closed its side still takes its answer
     before = bytes_out_;

@@ -8,19 +8,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace sandy::http::ingress {
 
 /// Where a request goes.
 struct destination {
-  visit guest;
+  visit guest; ///< empty when it goes to another node
   std::uint16_t port = 0;
   passed_request request;
+  std::optional<client::address> node{}; ///< which serves the request in our place
 };
 
-/// One request that is passed on to an application in a sandbox, and its answer on the way back. Bytes are
-/// streamed both ways at the pace of whoever takes them. Lives in its handler's frame.
+/// One request that is passed on to an application in a sandbox, or to another node, and its answer on the
+/// way back. Bytes are streamed both ways at the pace of whoever takes them. Lives in its handler's frame.
 ///
 /// Files: forward (the request, and the head of its answer), forward_answer (the way back).
 class forwarding {
@@ -55,6 +57,7 @@ private:
   io_task<void> answer_meanwhile();
   io_task<result<void>> run_with_body();
   io_task<io_status> readable(std::chrono::milliseconds limit);
+  io_task<io_status> readable_or_leave();
   io_task<io_status> more();
   io_task<io_status> write(std::string_view bytes);
   io_task<bool> pass_sized(std::uint64_t left);

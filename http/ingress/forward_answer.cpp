@@ -28,7 +28,8 @@ io_task<void> forwarding::pass_back() {
   const auto& answer = up_->answer;
   answered_ = true;
   const auto waited = std::chrono::steady_clock::now() - begun_;
-  ex_.server().metrics.ingress().answered(answer.status, std::chrono::duration<double>(waited).count());
+  if (!where_.node)
+    ex_.server().metrics.ingress().answered(answer.status, std::chrono::duration<double>(waited).count());
   if (answer.status == 101) {
     co_await switch_over();
     co_return;

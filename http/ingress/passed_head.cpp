@@ -3,6 +3,7 @@
 #include "http/answer_head.hpp"
 #include "http/context.hpp"
 #include "http/ingress/access.hpp"
+#include "http/nodes/passed_on.hpp"
 #include "http/request_head.hpp"
 
 #include <boost/beast/core/string.hpp>
@@ -25,9 +26,9 @@ bool any_of(const std::array<std::string_view, N>& names, std::string_view name)
 constexpr std::array<std::string_view, 10> about_connection{
     "Connection", "Keep-Alive", "Proxy-Connection",    "Transfer-Encoding",  "Upgrade",
     "TE",         "Trailer",    "Proxy-Authorization", "Proxy-Authenticate", "Content-Length"};
-constexpr std::array<std::string_view, 7> ours_in_requests{
-    "Host",      "X-Sandy-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
-    "Forwarded", "Expect"};
+constexpr std::array<std::string_view, 8> ours_in_requests{
+    "Host",      "X-Sandy-Host", "X-Forwarded-For",     "X-Forwarded-Proto", "X-Forwarded-Host",
+    "Forwarded", "Expect",       nodes::passed_on_field};
 
 // What a browser takes for the whole origin, which below the API's paths is the API's.
 constexpr std::array<std::string_view, 7> origin_wide{
@@ -81,11 +82,33 @@ void append_forwarded(std::string& out, exchange& ex, const passed_request& requ
   append_with_earlier(out, "Forwarded", ex.head(), element);
 }
 
+/// What is about our own connection, and the end of the head.
+void append_last_fields(std::string& out, const request_head& head) {
+  if (wants_upgrade(head)) {
+    out.append("Connection: Upgrade\r\n");
+    append_field(out, "Upgrade", head.field("Upgrade"));
+  }
+  if (head.chunked)
+    out.append("Transfer-Encoding: chunked\r\n");
+  else if (head.content_length)
+    out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
+  out.append("\r\n");
+}
+
+/// The node serves it in our place, and so has to see what we saw.
+void append_head_for_node(std::string& out, const request_head& head, std::string_view known) {
+  out.append(head.method()).append(" ").append(head.target()).append(" HTTP/1.1\r\n");
+  append_field(out, "Host", head.field("Host"));
+  append_fields_for_node(out, head, known);
+  append_last_fields(out, head);
+}
+
 } // namespace
 
 void append_request_head(std::string& out, exchange& ex, const passed_request& request) {
+  if (!request.passed_on.empty())
+    return append_head_for_node(out, ex.head(), request.passed_on);
   const auto& head = ex.head();
-  const auto upgrade = wants_upgrade(head);
   const auto options = options_of(head).value_or(connection_options{});
   out.append(head.method()).append(" ").append(request.target).append(" HTTP/1.1\r\nHost: ");
   out.append(request.host).append("\r\n");
@@ -102,15 +125,18 @@ void append_request_head(std::string& out, exchange& ex, const passed_request& r
       append_field(out, name, rest);
   }
   append_forwarded(out, ex, request);
-  if (upgrade) {
-    out.append("Connection: Upgrade\r\n");
-    append_field(out, "Upgrade", head.field("Upgrade"));
+  append_last_fields(out, head);
+}
+
+void append_fields_for_node(std::string& out, const request_head& head, std::string_view known) {
+  const auto options = options_of(head).value_or(connection_options{});
+  for (std::size_t i = 0; i < head.field_count(); ++i) {
+    auto [name, value] = head.field_at(i);
+    if (!any_of(about_connection, name) && !options.name(name) && !same(name, "Host") &&
+        !same(name, "Expect") && !same(name, nodes::passed_on_field))
+      append_field(out, name, value);
   }
-  if (head.chunked)
-    out.append("Transfer-Encoding: chunked\r\n");
-  else if (head.content_length)
-    out.append("Content-Length: ").append(std::to_string(*head.content_length)).append("\r\n");
-  out.append("\r\n");
+  append_field(out, nodes::passed_on_field, known);
 }
 
 void append_answer_fields(std::string& out, const client::upstream_answer& answer, std::string_view date,

@@ -18,11 +18,18 @@ struct passed_request {
   /// It came below a path of the API's own address: what belongs to the API, credentials and cookies, stays
   /// here, and cookies of the application would be everybody's.
   bool below_api = false;
+  /// For another node: what it is told of the request, which it gets otherwise as it came. Empty: it is for
+  /// an application.
+  std::string passed_on{};
 };
 
 /// Appends the head of a request to an application: what is about the client's connection to us is left out
 /// (RFC 9110, section 7.6.1), what tells of the client is added.
 void append_request_head(std::string& out, exchange& ex, const passed_request& request);
+
+/// Appends the fields of a request as another node is to see them: all that are not about the connection, but
+/// Host. @param known what it is told of the request.
+void append_fields_for_node(std::string& out, const request_head& head, std::string_view known);
 
 /// Appends the fields of an application's answer, without those about its connection to us and its length.
 void append_answer_fields(std::string& out, const client::upstream_answer& answer, std::string_view date,

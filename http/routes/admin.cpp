@@ -9,12 +9,6 @@ namespace sandy::http::routes {
 
 namespace {
 
-result<void> must_be_admin(const exchange& ex) {
-  if (!ex.caller().admin)
-    return fail(errc::forbidden, "This needs an administrator's key");
-  return caf::unit;
-}
-
 tenant_id named_tenant(const exchange& ex) { return {std::string{ex.param("tenant")}}; }
 
 io_task<result<tenant_limits>> present_limits(exchange& ex) {

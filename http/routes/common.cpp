@@ -20,6 +20,12 @@ result<sandbox_id> named_sandbox(const exchange& ex) {
   return sandbox_id{std::string{id}};
 }
 
+result<void> must_be_admin(const exchange& ex) {
+  if (!ex.caller().admin)
+    return fail(errc::forbidden, "This needs an administrator's key");
+  return caf::unit;
+}
+
 io_task<result<std::shared_ptr<sandbox_io>>> open_io(exchange& ex) {
   auto id = named_sandbox(ex);
   if (!id)

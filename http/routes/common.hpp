@@ -39,6 +39,9 @@ inline result<void> answered() { return caf::unit; }
 /// The sandbox that `{id}` names. Fails with sandbox_not_found for what cannot be an id.
 result<sandbox_id> named_sandbox(const exchange& ex);
 
+/// Fails with forbidden for callers without an administrator's key.
+result<void> must_be_admin(const exchange& ex);
+
 /// The data plane of the sandbox that `{id}` names; counts as activity. Fails with sandbox_not_found and
 /// sandbox_failed.
 io_task<result<std::shared_ptr<sandbox_io>>> open_io(exchange& ex);

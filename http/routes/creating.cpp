@@ -1,5 +1,7 @@
 #include "http/routes/creating.hpp"
 
+#include "http/nodes/placing.hpp"
+
 namespace sandy::http::routes {
 
 namespace {
@@ -40,6 +42,8 @@ std::vector<sandbox_id> ids_of(const std::vector<sandbox_info>& made) {
 template <class Made, class Request>
 io_task<result<Made>> ask_request_actor(exchange& ex, Request request, std::chrono::milliseconds timeout) {
   auto& server = ex.server();
+  if (auto may = nodes::may_create(server); !may)
+    co_return std::move(may.error());
   auto caller = request.caller;
   request_guard guard{server.spawn_create_request(timeout)};
   bool gone = false;

@@ -53,7 +53,10 @@ io_task<result<void>> stats(exchange& ex) {
     }
   }
   auto& server = ex.server();
-  auto all = co_await ask(server.worker, std::move(question), server.limits.control_timeout);
+  auto asked = server.nodes != nullptr
+                   ? ask(server.members, get_cluster_stats{question}, server.limits.control_timeout)
+                   : ask(server.worker, question, server.limits.control_timeout);
+  auto all = co_await std::move(asked);
   if (!all)
     co_return all.error();
   co_await ex.reply(200, codec::to_json(*all));

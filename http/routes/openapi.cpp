@@ -85,7 +85,7 @@ json responses_of(const described_operation& operation) {
 
 json parameters_of(const described_operation& operation) {
   auto parameters = json::array();
-  for (std::string_view name : {"id", "pid", "cid", "target", "tenant"})
+  for (std::string_view name : {"id", "pid", "cid", "target", "tenant", "node"})
     if (operation.path.find("{" + std::string{name} + "}") != std::string_view::npos)
       parameters.push_back(reference("parameters", name));
   for (auto name : operation.parameters)

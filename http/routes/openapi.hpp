@@ -40,6 +40,8 @@ void describe_containers(std::vector<described_operation>& all);
 nlohmann::json container_schemas();
 void describe_dialects(std::vector<described_operation>& all);
 nlohmann::json dialect_schemas();
+void describe_cluster(std::vector<described_operation>& all);
+nlohmann::json cluster_schemas();
 /// The schemas, by name.
 nlohmann::json described_schemas();
 /// The parameters, by name.

@@ -538,6 +538,7 @@ std::vector<described_operation> described_operations() {
   describe_files(all);
   describe_server(all);
   describe_administration(all);
+  describe_cluster(all);
   return all;
 }
 

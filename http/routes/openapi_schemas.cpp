@@ -19,6 +19,7 @@ constexpr std::string_view parameters = R"json({
 "model": {"name": "model", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id or alias of a model"},
 "artifact": {"name": "artifact", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^artf_[0-9a-f]{12}$"}, "description": "Id of an artifact"},
 "tenant": {"name": "tenant", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of a tenant, as the configuration gives it to keys"},
+"node": {"name": "node", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Name of a node"},
 "ids": {"name": "ids", "in": "query", "schema": {"type": "string"}, "description": "Sandbox ids, separated by commas; without it all of the caller's"},
 "X-Sandy-Parent": {"name": "X-Sandy-Parent", "in": "header", "schema": {"type": "string"}, "description": "As parent_sandbox_id, which wins"},
 "tail": {"name": "tail", "in": "query", "schema": {"type": "integer", "minimum": 0}, "description": "At most so many of the newest lines; 0: all that are kept"},
@@ -280,6 +281,7 @@ nlohmann::json described_schemas() {
   all.update(chat_schemas());
   all.update(container_schemas());
   all.update(dialect_schemas());
+  all.update(cluster_schemas());
   return all;
 }
 

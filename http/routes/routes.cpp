@@ -26,6 +26,7 @@ std::vector<route> all_routes() {
   routes::add_arena_routes(table);
   routes::add_container_routes(table);
   routes::add_dialect_routes(table);
+  routes::add_cluster_routes(table);
   routes::add_platform_routes(table);
   return with_alias(std::move(table), "/api", "/sandboxes");
 }

@@ -37,6 +37,7 @@ void add_chat_routes(std::vector<route>& table);
 void add_arena_routes(std::vector<route>& table);
 void add_container_routes(std::vector<route>& table);
 void add_dialect_routes(std::vector<route>& table);
+void add_cluster_routes(std::vector<route>& table);
 
 } // namespace routes
 } // namespace sandy::http

@@ -4,6 +4,7 @@
 #include "http/codec/exec.hpp"
 #include "http/codec/fields.hpp"
 #include "http/codec/sandbox.hpp"
+#include "http/nodes/placing.hpp"
 #include "http/routes/common.hpp"
 #include "http/routes/creating.hpp"
 #include "http/routes/desktop.hpp"
@@ -12,13 +13,42 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 namespace sandy::http::routes {
 
 namespace {
 
+io_task<result<void>> create_here(exchange& ex, codec::create_request request) {
+  auto& message = request.message;
+  auto& server = ex.server();
+  auto with_desktop = co_await plan_desktop(ex, request);
+  auto made = co_await ask_to_create(ex, message, server.limits.create_timeout);
+  if (!made && code_of(made.error()) == errc::cancelled)
+    co_return answered();
+  if (!made)
+    co_return made.error();
+  if (with_desktop) {
+    auto problem = co_await start_desktop(ex, *made, request);
+    if (!problem.empty())
+      request.warnings.push_back(std::move(problem));
+  }
+  auto warnings = std::move(request.warnings);
+  for (auto& sentence : codec::differences(message, *made))
+    warnings.push_back(std::move(sentence));
+  if (server.ports_not_served)
+    for (auto port : server.ports_not_served(made->expose_ports))
+      warnings.push_back("Port " + std::to_string(port) + " cannot be listened on here: it is reached as " +
+                         codec::public_url(server.address, made->id, port) + " instead.");
+  co_await ex.reply(200, codec::to_json(*made, server.address, unix_now(), warnings));
+  co_return answered();
+}
+
 io_task<result<void>> create(exchange& ex) {
-  auto body = co_await read_json(ex);
+  auto text = co_await ex.read_body(ex.server().limits.json_body_bytes);
+  if (!text)
+    co_return text.error();
+  auto body = codec::parse_object(*text);
   if (!body)
     co_return body.error();
   auto request = codec::parse_create(*body);
@@ -30,34 +60,40 @@ io_task<result<void>> create(exchange& ex) {
     message.parent.value = ex.header("X-Sandy-Parent");
   if (message.parent.value.empty())
     message.parent = parent_by_default(ex);
-  auto& server = ex.server();
-  auto with_desktop = co_await plan_desktop(ex, *request);
-  auto made = co_await ask_to_create(ex, message, server.limits.create_timeout);
-  if (!made && code_of(made.error()) == errc::cancelled)
-    co_return answered();
-  if (!made)
-    co_return made.error();
-  if (with_desktop) {
-    auto problem = co_await start_desktop(ex, *made, *request);
-    if (!problem.empty())
-      request->warnings.push_back(std::move(problem));
+  auto failure =
+      fail_for_now(errc::capacity_exhausted, "All upstreams failed to create sandbox: status 503", 1);
+  auto candidates = nodes::nodes_for(ex, message);
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const auto last = i + 1 == candidates.size();
+    if (!candidates[i]) {
+      auto made = co_await create_here(ex, *request);
+      if (made || !nodes::is_worth_another(code_of(made.error())))
+        co_return made;
+      failure = std::move(made.error());
+      continue;
+    }
+    auto made = co_await nodes::make_at(ex, candidates[i], *text, last);
+    if (!made && !nodes::is_worth_another(code_of(made.error())))
+      co_return code_of(made.error()) == errc::cancelled ? answered() : std::move(made.error());
+    if (made && *made)
+      co_return answered();
+    if (!made)
+      failure = std::move(made.error());
   }
-  auto warnings = std::move(request->warnings);
-  for (auto& sentence : codec::differences(message, *made))
-    warnings.push_back(std::move(sentence));
-  if (server.ports_not_served)
-    for (auto port : server.ports_not_served(made->expose_ports))
-      warnings.push_back("Port " + std::to_string(port) + " cannot be listened on here: it is reached as " +
-                         codec::public_url(server.address, made->id, port) + " instead.");
-  co_await ex.reply(200, codec::to_json(*made, server.address, unix_now(), warnings));
-  co_return answered();
+  co_return failure;
 }
 
 io_task<result<void>> reply_list(exchange& ex, list_sandboxes question) {
   auto& server = ex.server();
-  auto all = co_await ask(server.worker, std::move(question), server.limits.control_timeout);
+  const auto everywhere = server.nodes != nullptr && !ex.from_node() && question.parent.value.empty();
+  auto asked = everywhere
+                   ? ask(server.members, list_cluster_sandboxes{question}, server.limits.control_timeout)
+                   : ask(server.worker, question, server.limits.control_timeout);
+  auto all = co_await std::move(asked);
   if (!all)
     co_return all.error();
+  if (everywhere)
+    std::ranges::sort(*all, {}, [](const sandbox_info& each) { return std::tie(each.created_at, each.id); });
   co_await ex.reply(200, codec::to_json(*all, server.address, unix_now()));
   co_return answered();
 }

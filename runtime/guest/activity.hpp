@@ -48,6 +48,7 @@ public:
   /// Makes the sandbox busy while it exists.
   class use {
   public:
+    use() = default; ///< of nothing
     explicit use(std::shared_ptr<activity> of)
         : of_(std::move(of)) {
       ++of_->uses_;

@@ -159,6 +159,11 @@ def test_every_operation_answers_as_declared(api, document):
         assert response.status_code == 403
         check_declared(document, document["paths"]["/api/admin/limits/{tenant}"][method], response)
         asked.add((method, "/api/admin/limits/{tenant}"))
+    for method, path in [("get", "/api/cluster")] + [("post", f"/api/cluster/nodes/{{node}}/{what}") for what in ("cordon", "uncordon", "drain")]:
+        response = api.http.request(method.upper(), path.replace("{node}", "nobody"))
+        assert response.status_code == 403
+        check_declared(document, document["paths"][path][method], response)
+        asked.add((method, path))
     response = api.http.post("/api/images", json={"name": "declared", "path": "/nowhere"})
     assert response.status_code == 403
     check_declared(document, document["paths"]["/api/images"]["post"], response)

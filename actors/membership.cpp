@@ -1,0 +1,308 @@
+#include "actors/membership.hpp"
+
+#include "coro/request.hpp"
+#include "coro/timer.hpp"
+#include "metrics/log.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <iterator>
+
+namespace sandy {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto beat = 1s;
+constexpr auto greeting_timeout = 10s;
+constexpr auto question_timeout = 5s;
+constexpr auto steer_timeout = 10s;
+
+caf::error unreachable_node(const std::string& name) {
+  return fail(errc::upstream_error, "The node " + name + " cannot be reached");
+}
+
+} // namespace
+
+membership_state::membership_state(self_pointer self, membership_services* env, node_card own,
+                                   std::vector<node_address> seeds, worker_actor worker)
+    : self_(self)
+    , env_(env)
+    , own_(std::move(own))
+    , seeds_(std::move(seeds))
+    , worker_(std::move(worker)) {
+  self_->set_down_handler([this](caf::scheduled_actor*, caf::down_msg& down) { lost(down.source); });
+}
+
+membership_actor::behavior_type membership_state::make_behavior() {
+  publish();
+  coro::spawn(live());
+  return {
+      [this](greet_node message) { return greeted(std::move(message)); },
+      [this](report_node message) { reported(std::move(message)); },
+      [this](list_nodes) { return views(); },
+      [this](steer_node message) { return steer(std::move(message)); },
+      [this](list_cluster_sandboxes message) { return gather<sandbox_info>(std::move(message.question)); },
+      [this](get_cluster_stats message) { return gather<sandbox_stats>(std::move(message.question)); },
+      [this](list_sandboxes question) -> caf::result<std::vector<sandbox_info>> {
+        auto all = co_await coro::request(worker_, question_timeout, std::move(question));
+        co_return std::move(all);
+      },
+      [this](get_stats question) -> caf::result<std::vector<sandbox_stats>> {
+        auto all = co_await coro::request(worker_, question_timeout, std::move(question));
+        co_return std::move(all);
+      },
+  };
+}
+
+coro::task<void> membership_state::live() {
+  for (;;) {
+    co_await look_at_worker();
+    look_after_peers();
+    publish();
+    report();
+    seek();
+    co_await coro::sleep_for(beat);
+  }
+}
+
+coro::task<void> membership_state::look_at_worker() {
+  auto left = co_await coro::request(worker_, question_timeout, get_resources{});
+  auto& load = own_.load;
+  load.can_create = left && left->can_create && own_.role != node_role::controller;
+  if (!left)
+    co_return caf::unit;
+  load.sandboxes = left->sandboxes;
+  load.max_sandboxes = left->max_sandboxes;
+  load.cpu_ratio = left->cpu_ratio;
+  load.cpu_count = left->cpu_count;
+  load.memory_total_bytes = left->memory_total_bytes;
+  load.memory_available_bytes = left->memory_available_bytes;
+  load.warm.clear();
+  for (const auto& pool : left->pools)
+    if (pool.available > 0)
+      load.warm.push_back(pool.flavor);
+  co_return caf::unit;
+}
+
+void membership_state::look_after_peers() {
+  const auto now = self_->clock().now();
+  for (auto at = peers_.begin(); at != peers_.end();) {
+    auto& [id, one] = *at;
+    const auto quiet = now - one.heard;
+    if (one.reachable && quiet >= silence) {
+      one.reachable = false;
+      log_event(log_level::warn, "node_unreachable", {{"node", one.card.name}, {"reason", "silence"}});
+    }
+    if (one.reachable || quiet < silence + absence) {
+      ++at;
+      continue;
+    }
+    log_event(log_level::warn, "node_lost", {{"node", one.card.name}});
+    at = peers_.erase(at);
+  }
+}
+
+void membership_state::report() {
+  for (const auto& each : reachable())
+    self_->send(each, report_node{own_});
+}
+
+/// Goes to every node that it should know and is not connected to.
+void membership_state::seek() {
+  auto connected = [this](const node_address& where) {
+    return std::ranges::any_of(peers_, [&](const auto& entry) {
+      const auto& card = entry.second.card;
+      return entry.second.reachable && card.host == where.host && card.port == where.port;
+    });
+  };
+  std::set<node_address> wanted{seeds_.begin(), seeds_.end()};
+  for (const auto& [id, one] : peers_)
+    wanted.insert({one.card.host, one.card.port});
+  for (const auto& each : wanted)
+    if (each != node_address{own_.host, own_.port} && !connected(each) && joining_.insert(each).second)
+      coro::spawn(join(each));
+}
+
+coro::task<void> membership_state::join(node_address where) {
+  auto done = co_await coro::with_timeout(greeting_timeout, greet(where));
+  joining_.erase(where);
+  if (done) {
+    refusals_.erase(where);
+    co_return caf::unit;
+  }
+  // Said once, not every second.
+  if (auto text = text_of(done.error()); std::exchange(refusals_[where], text) != text)
+    log_event(log_level::warn, "cluster_join_failed",
+              {{"address", where.host + ":" + std::to_string(where.port)}, {"reason", text}});
+  co_return caf::unit;
+}
+
+coro::task<void> membership_state::greet(node_address where) {
+  auto door = co_await env_->knock(where);
+  if (!door)
+    co_return std::move(door.error());
+  if (door->id == own_.id) // the way to ourselves has more names than one
+    co_return caf::unit;
+  auto handle = co_await coro::blocking<membership_actor>(
+      env_->calls, [connect = env_->connect, at = *door] { return connect(at.host, at.port); });
+  if (!handle)
+    co_return std::move(handle.error());
+  auto greeting = co_await coro::request(*handle, greeting_timeout, greet_node{own_});
+  if (!greeting)
+    co_return std::move(greeting.error());
+  if (auto known = check(greeting->card); !known)
+    co_return std::move(known.error());
+  welcome(std::move(greeting->card), std::move(*handle));
+  for (auto& other : greeting->others) {
+    node_address there{other.host, other.port};
+    if (other.id != own_.id && !peers_.contains(other.id) && joining_.insert(there).second)
+      coro::spawn(join(std::move(there)));
+  }
+  co_return caf::unit;
+}
+
+/// Whether a node may be part of this cluster.
+result<void> membership_state::check(const node_card& card) const {
+  auto taken = [&](const node_card& by) {
+    return fail(errc::conflict, "The node " + card.name + " (" + card.id + ") has the name or the id of " +
+                                    by.name + " (" + by.id + ")");
+  };
+  auto clash = [&](const node_card& other) { return (card.id == other.id) != (card.name == other.name); };
+  if (card.id == own_.id || card.name == own_.name)
+    return taken(own_);
+  for (const auto& [id, one] : peers_)
+    if (clash(one.card))
+      return taken(one.card);
+  return caf::unit;
+}
+
+void membership_state::welcome(node_card card, membership_actor handle) {
+  auto& one = peers_[card.id];
+  if (!one.reachable)
+    log_event(log_level::info, "node_joined",
+              {{"node", card.name}, {"role", to_string(card.role)}, {"version", card.version}});
+  if (one.handle)
+    self_->demonitor(one.handle.address());
+  self_->monitor(handle);
+  one.handle = std::move(handle);
+  one.card = std::move(card);
+  one.heard = self_->clock().now();
+  one.seen_at = env_->wall_clock();
+  one.reachable = true;
+  publish();
+}
+
+/// The connection to a node broke, or its process died.
+void membership_state::lost(const caf::actor_addr& whom) {
+  for (auto& [id, one] : peers_)
+    if (one.handle && one.handle.address() == whom) {
+      one.handle = nullptr;
+      if (std::exchange(one.reachable, false))
+        log_event(log_level::warn, "node_unreachable", {{"node", one.card.name}, {"reason", "disconnected"}});
+    }
+  publish();
+}
+
+caf::result<node_greeting> membership_state::greeted(greet_node message) {
+  auto from = caf::actor_cast<membership_actor>(self_->current_sender());
+  if (auto known = check(message.card); !known) {
+    log_event(log_level::warn, "node_refused",
+              {{"node", message.card.name}, {"reason", text_of(known.error())}});
+    return std::move(known.error());
+  }
+  node_greeting answer{own_, {}};
+  for (const auto& [id, one] : peers_)
+    if (one.reachable && id != message.card.id)
+      answer.others.push_back(one.card);
+  for (auto& other : answer.others)
+    other.token_secret.clear();
+  welcome(std::move(message.card), std::move(from));
+  return answer;
+}
+
+void membership_state::reported(report_node message) {
+  auto found = peers_.find(message.card.id);
+  if (found == peers_.end() || !found->second.reachable)
+    return; // it has to be greeted first
+  auto& one = found->second;
+  one.card = std::move(message.card);
+  one.heard = self_->clock().now();
+  one.seen_at = env_->wall_clock();
+}
+
+caf::result<node_view> membership_state::steer(steer_node message) {
+  if (message.name != own_.name) {
+    auto found =
+        std::ranges::find(peers_, message.name, [](const auto& entry) { return entry.second.card.name; });
+    if (found == peers_.end())
+      co_return fail(errc::route_not_found, "There is no node " + message.name);
+    if (!found->second.reachable)
+      co_return unreachable_node(message.name);
+    auto answer = co_await coro::request(found->second.handle, steer_timeout, std::move(message));
+    if (answer)
+      answer->self = false;
+    co_return std::move(answer);
+  }
+  auto kept = co_await coro::blocking<void>(
+      env_->calls, [remember = env_->remember, wish = message.wish] { return remember(wish); });
+  if (!kept)
+    co_return std::move(kept.error());
+  own_.state = message.wish;
+  log_event(log_level::info, "node_steered", {{"state", to_string(own_.state)}});
+  publish();
+  report();
+  co_return node_view{own_, true, env_->wall_clock()};
+}
+
+std::vector<membership_actor> membership_state::reachable() const {
+  std::vector<membership_actor> handles;
+  for (const auto& [id, one] : peers_)
+    if (one.reachable)
+      handles.push_back(one.handle);
+  return handles;
+}
+
+node_view membership_state::view_of(const peer& one) const {
+  node_view made{one.card, false, one.seen_at};
+  if (!one.reachable)
+    made.card.state = node_state::unreachable;
+  return made;
+}
+
+std::vector<node_view> membership_state::views() const {
+  std::vector<node_view> all{{own_, true, env_->wall_clock()}};
+  for (const auto& [id, one] : peers_)
+    all.push_back(view_of(one));
+  std::ranges::sort(all, {}, [](const node_view& each) -> const auto& { return each.card.name; });
+  return all;
+}
+
+void membership_state::publish() { env_->directory.publish({views()}); }
+
+/// Asks this node and every other the same; those that do not answer are left out.
+template <class Item, class Question>
+caf::result<std::vector<Item>> membership_state::gather(Question question) {
+  using answer = std::vector<Item>;
+  auto ask_one = [](auto whom, Question asked) -> coro::task<answer> {
+    auto all = co_await coro::request(whom, question_timeout, std::move(asked));
+    co_return std::move(all);
+  };
+  std::vector<coro::task<answer>> asked;
+  asked.push_back(ask_one(worker_, question));
+  for (auto& each : reachable())
+    asked.push_back(ask_one(std::move(each), question));
+  auto answers = co_await coro::when_all(std::move(asked));
+  if (!answers)
+    co_return std::move(answers.error());
+  answer all;
+  for (auto& each : *answers)
+    if (each)
+      std::ranges::move(*each, std::back_inserter(all));
+  co_return all;
+}
+
+} // namespace sandy

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "http/exchange.hpp"
+#include "http/nodes/passing.hpp"
+#include "messages/sandbox.hpp"
+
+#include <string_view>
+#include <vector>
+
+namespace sandy::http::nodes {
+
+/// The nodes that may make this sandbox, in the order in which they are to be asked; nullptr stands for this
+/// one. Alone, or when another node chose it, it is this one; a child is made where its parent is.
+std::vector<node_handle> nodes_for(exchange& ex, const create_sandbox& wanted);
+
+/// Whether the next node is to be asked, after one that could not make a sandbox.
+bool is_worth_another(errc why) noexcept;
+
+/// Has another node make it, and passes its answer back, unless another one is worth asking: then nothing was
+/// answered.
+/// @param body of the request, which was read. @returns whether it answered. Fails with upstream_error when
+/// the node did not answer.
+io_task<result<bool>> make_at(exchange& ex, node_handle to, std::string_view body, bool last);
+
+/// Why this node makes no sandboxes, whoever asks.
+result<void> may_create(const context& server);
+
+} // namespace sandy::http::nodes
