@@ -93,6 +93,8 @@ public:
   const http::request_head& head() const noexcept override { return head_; }
   http::request_origin origin() override { return {"192.0.2.7", 0}; }
   const http::ingress::addressed_sandbox* addressed() const noexcept override { return nullptr; }
+  bool from_node() const noexcept override { return false; }
+  admission budget() const noexcept override { return {}; }
   http::shard& home() override;
 
 private:
