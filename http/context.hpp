@@ -38,6 +38,10 @@ namespace sandy::http::gateway {
 class gateway;
 }
 
+namespace sandy::http::nodes {
+class credentials;
+}
+
 namespace sandy::http {
 
 namespace platform {
@@ -107,6 +111,8 @@ struct context {
   std::shared_ptr<client::trust> trusted{}; ///< when asking hosts of the world; none: not by TLS
   gateway::gateway* models = nullptr;       ///< nullptr: there are none to chat with
   platform::proxy* platform = nullptr;      ///< nullptr: no platform services are offered to sandboxes
+  /// What other nodes know this one by, and it them; nullptr: this server is alone.
+  std::shared_ptr<nodes::credentials> node_credentials{};
 
   /// The one that keeps this tenant's budget.
   const rate_limiter_actor& limiter_of(const tenant_id& tenant) const {

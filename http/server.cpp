@@ -84,7 +84,7 @@ server::~server() {
 }
 
 /// Listens on an address, and accepts.
-result<tcp::endpoint> server::open(std::string_view address) {
+result<tcp::endpoint> server::open(std::string_view address, bool for_nodes) {
   auto endpoint = parse_endpoint(address);
   if (!endpoint)
     return std::move(endpoint.error());
@@ -96,7 +96,7 @@ result<tcp::endpoint> server::open(std::string_view address) {
   if (ec)
     return fail(errc::conflict, "Cannot listen on " + std::string{address} + ": " + ec.message());
   acceptors_.push_back(made);
-  net::co_spawn(shards_.front()->io_context, accept_clients(std::move(made), common_, shards_, 0),
+  net::co_spawn(shards_.front()->io_context, accept_clients(std::move(made), common_, shards_, 0, for_nodes),
                 accepting_ended);
   return bound;
 }
@@ -116,6 +116,15 @@ result<std::uint16_t> server::start(std::string_view address) {
 
 result<std::uint16_t> server::listen_also(std::string_view address) {
   auto bound = open(address);
+  if (!bound)
+    return std::move(bound.error());
+  return bound->port();
+}
+
+result<std::uint16_t> server::listen_for_nodes(std::string_view address) {
+  if (!common_->server.node_credentials)
+    return fail(errc::feature_unavailable, "This server has no certificate that other nodes know it by");
+  auto bound = open(address, true);
   if (!bound)
     return std::move(bound.error());
   return bound->port();

@@ -27,14 +27,18 @@ public:
   /// Starts the session's coroutine, which owns it. Called on the shard's thread.
   /// @param refuse answer "too many connections" and close. @param door through which it came from inside a
   /// sandbox. @param arrival_port the exposed port of sandboxes that it came to; 0: it came to the API.
+  /// @param from_node it came to the listener for other nodes, and has to show first that it is one.
   static void start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
-                    std::shared_ptr<inside_listener> door = nullptr, std::uint16_t arrival_port = 0);
+                    std::shared_ptr<inside_listener> door = nullptr, std::uint16_t arrival_port = 0,
+                    bool from_node = false);
   ~session() override;
 
   /// Closes after the request that runs now; at once when there is none.
   void drain() noexcept;
   /// Ends everything now: the handler is cancelled, the connection closed.
   void kill();
+  /// Whether its client is another node of the cluster, and has shown it.
+  bool from_node() const noexcept { return from_node_; }
   /// Whether a handler has the connection, and its ways to end it.
   bool taken() const noexcept { return answered_ == answer_state::taken; }
   /// The same, and the kernel forgets the connection at once, with what was not sent yet.
@@ -77,11 +81,12 @@ public:
 
 private:
   session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door,
-          std::uint16_t arrival_port);
+          std::uint16_t arrival_port, bool from_node);
 
   // session.cpp: one request after the other
   io_task<void> run();
   io_task<void> refuse();
+  io_task<bool> greet_node(); // session_node.cpp
   io_task<void> answer();
   io_task<void> dispatch();
   io_task<bool> finish();
@@ -128,6 +133,7 @@ private:
   std::shared_ptr<shard> shard_;
   std::shared_ptr<inside_listener> door_; ///< nullptr: from outside
   std::uint16_t arrival_port_;
+  bool from_node_;
   connection connection_;
   boost::asio::cancellation_signal cancel_;
 
