@@ -573,6 +573,8 @@ result<void> application::serve() {
   if (!recovered || !*recovered)
     return fail(errc::internal, "The sandboxes of the previous run cannot be recovered; the log says why");
   start_container_pools();
+  if (auto joined = join_cluster(); !joined)
+    return joined;
   auto port = server_.start(address_text(settings_.listen));
   if (!port)
     return std::move(port.error());
@@ -584,7 +586,7 @@ result<void> application::serve() {
     log_event(log_level::info, "gateway_listening", {{"host", also->host}, {"port", *second}});
   }
   context_.address.port = settings_.public_port.value_or(port_);
-  return join_cluster();
+  return caf::unit;
 }
 
 result<void> application::join_cluster() {

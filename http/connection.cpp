@@ -1,6 +1,7 @@
 #include "http/connection.hpp"
 
 #include "http/timed.hpp"
+#include "http/tls_stream.hpp"
 
 #include <boost/asio/this_coro.hpp>
 
@@ -29,6 +30,43 @@ constexpr std::chrono::milliseconds hang_up_poll{250};
 // What a client may still send after its last answer; more, and it gets the reset. Many clients send their
 // whole body before they look for an answer: twice the largest JSON body reaches them all.
 constexpr std::size_t farewell_bytes = 128 * 1024 * 1024;
+
+/// At least a millisecond: 0 would be for ever.
+std::chrono::milliseconds left_until(std::chrono::steady_clock::time_point end) {
+  auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+  return std::max(std::chrono::milliseconds{1}, left);
+}
+
+bool any_left(const connection::pieces& bytes) {
+  return std::ranges::any_of(bytes, [](std::string_view piece) { return !piece.empty(); });
+}
+
+void drop_front(connection::pieces& bytes, std::size_t count) {
+  for (auto& piece : bytes) {
+    auto taken = std::min(count, piece.size());
+    piece.remove_prefix(taken);
+    count -= taken;
+  }
+}
+
+/// One system call. @returns what it says.
+ssize_t send_once(int socket, const connection::pieces& bytes) {
+  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  std::array<iovec, std::tuple_size_v<connection::pieces>> vectors{};
+  std::size_t used = 0;
+  for (auto piece : bytes)
+    if (!piece.empty())
+      vectors[used++] = {const_cast<char*>(piece.data()), piece.size()}; // sendmsg does not write to it
+  // One piece is the usual case, and without a message around it the kernel has less to copy and check.
+  if (used == 1)
+    return ::send(socket, vectors[0].iov_base, vectors[0].iov_len, flags);
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = used;
+  return ::sendmsg(socket, &message, flags);
+}
+
+io_task<io_status> at_once(io_status outcome) { co_return outcome; }
 
 } // namespace
 
@@ -62,17 +100,32 @@ void connection::tune() noexcept {
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
 }
 
-void connection::shutdown_send() noexcept {
-  boost::system::error_code ignored; // fails on broken sockets only
-  socket_.shutdown(net::socket_base::shutdown_send, ignored);
-}
-
 connection::~connection() { shard_->buffers.release(buffer_); }
+
+io_task<result<void>> connection::greet(std::unique_ptr<tls_stream> side, std::chrono::milliseconds timeout) {
+  const auto give_up = std::chrono::steady_clock::now() + timeout;
+  tls_ = std::move(side);
+  for (;;) {
+    auto met = tls_->handshake(socket_.native_handle());
+    auto status = co_await send({}, left_until(give_up)); // an alert, too
+    if (met == io_status::closed)
+      co_return fail(errc::upstream_error, tls_->refusal());
+    if (met == io_status::ok && status == io_status::ok)
+      co_return caf::unit;
+    if (status == io_status::ok)
+      status = co_await wait(net::socket_base::wait_read, read_deadline_, read_expired_, left_until(give_up));
+    if (status != io_status::ok)
+      co_return fail(errc::upstream_error,
+                     status == io_status::timed_out ? "did not answer in time" : "broke the connection off");
+  }
+}
 
 io_status connection::receive(char* into, std::size_t size, std::size_t& count) {
   count = 0;
   if (end_seen_)
     return io_status::closed;
+  if (tls_)
+    return receive_sealed(into, size, count);
   for (;;) {
     auto got = ::recv(socket_.native_handle(), into, size, MSG_DONTWAIT);
     if (got > 0) {
@@ -87,6 +140,16 @@ io_status connection::receive(char* into, std::size_t size, std::size_t& count) 
     end_seen_ = true;
     return io_status::closed;
   }
+}
+
+io_status connection::receive_sealed(char* into, std::size_t size, std::size_t& count) {
+  auto status = tls_->receive(socket_.native_handle(), into, size, count);
+  send_sealed(); // what TLS itself answers; what does not fit goes with the next that is sent
+  if (status == io_status::closed) {
+    end_seen_ = true;
+    broken_ = !tls_->ended();
+  }
+  return status;
 }
 
 io_status connection::receive(std::size_t most) {
@@ -120,50 +183,80 @@ io_task<io_status> connection::wait(wait_type what, deadline& until, bool& expir
   }
 }
 
+io_task<io_status> connection::wait_for_bytes(deadline& until, bool& expired,
+                                              std::chrono::milliseconds timeout) {
+  if (tls_ && tls_->at_hand() && !interrupted_ && socket_.is_open())
+    return at_once(io_status::ok);
+  return wait(net::socket_base::wait_read, until, expired, timeout);
+}
+
 io_task<io_status> connection::wait_readable(std::chrono::milliseconds timeout) {
   if (buffer_.empty())
     shard_->buffers.release(buffer_);
-  return wait(net::socket_base::wait_read, read_deadline_, read_expired_, timeout);
+  return wait_for_bytes(read_deadline_, read_expired_, timeout);
+}
+
+bool connection::has_unread() const noexcept { return !buffer_.empty() || (tls_ && tls_->has_unread()); }
+
+io_status connection::send_some(pieces& rest) {
+  return tls_ ? send_some_sealed(rest) : send_some_plain(rest);
+}
+
+io_status connection::send_some_plain(pieces& rest) {
+  while (any_left(rest)) {
+    auto sent = send_once(socket_.native_handle(), rest);
+    if (sent >= 0)
+      drop_front(rest, static_cast<std::size_t>(sent));
+    else if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return io_status::would_block;
+    else if (errno != EINTR)
+      return io_status::closed;
+  }
+  return io_status::ok;
+}
+
+io_status connection::send_some_sealed(pieces& rest) {
+  auto status = io_status::ok;
+  do
+    status = tls_->seal(rest) ? send_sealed() : io_status::closed;
+  while (status == io_status::ok && any_left(rest));
+  return status;
+}
+
+io_status connection::send_sealed() {
+  while (!tls_->sealed().empty()) {
+    auto bytes = tls_->sealed();
+    auto sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0)
+      tls_->sent(static_cast<std::size_t>(sent));
+    else if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return io_status::would_block;
+    else if (errno != EINTR)
+      return io_status::closed;
+  }
+  return io_status::ok;
 }
 
 io_task<io_status> connection::send(pieces bytes, std::chrono::milliseconds stall_timeout) {
-  std::array<iovec, std::tuple_size_v<pieces>> vectors{};
-  std::size_t used = 0;
-  for (auto piece : bytes)
-    if (!piece.empty())
-      vectors[used++] = {const_cast<char*>(piece.data()), piece.size()}; // sendmsg does not write to it
-  msghdr message{};
-  message.msg_iov = vectors.data();
-  message.msg_iovlen = used;
-  while (message.msg_iovlen > 0) {
-    // One piece is the usual case, and without a message around it the kernel has less to copy and check.
-    constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    auto sent = message.msg_iovlen == 1 ? ::send(socket_.native_handle(), message.msg_iov->iov_base,
-                                                 message.msg_iov->iov_len, flags)
-                                        : ::sendmsg(socket_.native_handle(), &message, flags);
-    if (sent < 0) {
-      if (errno == EINTR)
-        continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK)
-        co_return io_status::closed;
-      auto status =
-          co_await wait(net::socket_base::wait_write, write_deadline_, write_expired_, stall_timeout);
-      if (status != io_status::ok)
-        co_return status;
-      continue;
-    }
-    for (auto left = static_cast<std::size_t>(sent); message.msg_iovlen > 0;) {
-      auto taken = std::min(left, message.msg_iov->iov_len);
-      message.msg_iov->iov_base = static_cast<char*>(message.msg_iov->iov_base) + taken;
-      message.msg_iov->iov_len -= taken;
-      left -= taken;
-      if (message.msg_iov->iov_len > 0)
-        break;
-      ++message.msg_iov;
-      --message.msg_iovlen;
-    }
+  for (;;) {
+    auto status = send_some(bytes);
+    if (status != io_status::would_block)
+      co_return status;
+    status = co_await wait(net::socket_base::wait_write, write_deadline_, write_expired_, stall_timeout);
+    if (status != io_status::ok)
+      co_return status;
   }
-  co_return io_status::ok;
+}
+
+io_task<io_status> connection::shutdown_send(std::chrono::milliseconds stall_timeout) {
+  auto status = io_status::ok;
+  if (tls_) {
+    tls_->seal_end();
+    status = co_await send({}, stall_timeout);
+  }
+  boost::system::error_code ignored; // fails on broken sockets only
+  socket_.shutdown(net::socket_base::shutdown_send, ignored);
+  co_return status;
 }
 
 io_task<void> connection::peer_closed(std::size_t most) {
@@ -171,8 +264,7 @@ io_task<void> connection::peer_closed(std::size_t most) {
   deadline unused{*shard_->wheel, [](void*) {}, nullptr};
   while (!end_seen_) {
     if (buffer_.size() < most) {
-      auto status =
-          co_await wait(net::socket_base::wait_read, unused, no_deadline, std::chrono::milliseconds{0});
+      auto status = co_await wait_for_bytes(unused, no_deadline, std::chrono::milliseconds{0});
       if (status != io_status::ok)
         co_return;
       receive(most);
@@ -195,10 +287,10 @@ bool connection::has_peer_closed() noexcept {
 }
 
 io_task<void> connection::close_gently(std::chrono::milliseconds patience) {
-  boost::system::error_code ec;
-  socket_.shutdown(net::socket_base::shutdown_send, ec);
-  auto give_up = std::chrono::steady_clock::now() + patience;
-  for (std::size_t forgotten = 0; !ec && forgotten < farewell_bytes;) {
+  const auto give_up = std::chrono::steady_clock::now() + patience;
+  auto told = co_await shutdown_send(patience);
+  tls_.reset(); // what is forgotten need not be understood
+  for (std::size_t forgotten = 0; told == io_status::ok && forgotten < farewell_bytes;) {
     buffer_.consume(buffer_.size());
     auto status = receive(buffer_pool::usual_bytes);
     forgotten += buffer_.size();
@@ -211,7 +303,8 @@ io_task<void> connection::close_gently(std::chrono::milliseconds patience) {
     if (status != io_status::ok)
       break;
   }
-  socket_.close(ec);
+  boost::system::error_code ignored; // closed it is in any case
+  socket_.close(ignored);
 }
 
 void connection::abort() noexcept {

@@ -44,6 +44,10 @@ namespace sandy::http::gateway {
 class gateway;
 }
 
+namespace sandy::http::nodes {
+class credentials;
+}
+
 namespace sandy::http {
 
 namespace platform {
@@ -116,6 +120,8 @@ struct context {
   const node_directory* nodes = nullptr;    ///< of the cluster; nullptr: there is none, not even of one
   membership_actor members{};               ///< of this node, where there is a directory
   nodes::door door{};                       ///< of this node in its cluster
+  /// What other nodes know this one by, and it them; nullptr: this server is alone.
+  std::shared_ptr<nodes::credentials> node_credentials{};
 
   /// The one that keeps this tenant's budget.
   const rate_limiter_actor& limiter_of(const tenant_id& tenant) const {

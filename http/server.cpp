@@ -83,8 +83,8 @@ server::~server() {
     common_->server.entrances->observe(nullptr);
 }
 
-/// Listens on an address, and accepts.
-result<tcp::endpoint> server::open(std::string_view address) {
+/// Listens on an address.
+result<tcp::endpoint> server::open(std::string_view address, bool for_nodes) {
   auto endpoint = parse_endpoint(address);
   if (!endpoint)
     return std::move(endpoint.error());
@@ -96,9 +96,16 @@ result<tcp::endpoint> server::open(std::string_view address) {
   if (ec)
     return fail(errc::conflict, "Cannot listen on " + std::string{address} + ": " + ec.message());
   acceptors_.push_back(made);
-  net::co_spawn(shards_.front()->io_context, accept_clients(std::move(made), common_, shards_, 0),
-                accepting_ended);
+  if (for_nodes)
+    node_acceptor_ = std::move(made);
+  else
+    accept(std::move(made), false);
   return bound;
+}
+
+void server::accept(std::shared_ptr<client_acceptor> listening, bool from_nodes) {
+  net::co_spawn(shards_.front()->io_context,
+                accept_clients(std::move(listening), common_, shards_, 0, from_nodes), accepting_ended);
 }
 
 result<std::uint16_t> server::start(std::string_view address) {
@@ -106,6 +113,8 @@ result<std::uint16_t> server::start(std::string_view address) {
   if (!bound)
     return std::move(bound.error());
   ports_->begin(bound->address());
+  if (node_acceptor_)
+    accept(std::move(node_acceptor_), true);
   for (const auto& each : shards_)
     net::post(each->io_context, [each] {
       each->accepting = true;
@@ -116,6 +125,15 @@ result<std::uint16_t> server::start(std::string_view address) {
 
 result<std::uint16_t> server::listen_also(std::string_view address) {
   auto bound = open(address);
+  if (!bound)
+    return std::move(bound.error());
+  return bound->port();
+}
+
+result<std::uint16_t> server::listen_for_nodes(std::string_view address) {
+  if (!common_->server.node_credentials)
+    return fail(errc::feature_unavailable, "This server has no certificate that other nodes know it by");
+  auto bound = open(address, true);
   if (!bound)
     return std::move(bound.error());
   return bound->port();

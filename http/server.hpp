@@ -40,6 +40,10 @@ public:
   result<std::uint16_t> start(std::string_view address);
   /// Accepts on another address, too. After `start`. @returns and fails as it does.
   result<std::uint16_t> listen_also(std::string_view address);
+  /// Accepts other nodes of the cluster on another address, from `start` on: who cannot show a certificate of
+  /// its authority (`context::node_credentials`) is refused, and logged as node_refused. Call before `start`.
+  /// @returns and fails as it does; fails with feature_unavailable when this server is alone.
+  result<std::uint16_t> listen_for_nodes(std::string_view address);
 
   /// Also serves connections from inside a sandbox, at most 64 of them at a time, from the moment the server
   /// is started. On any thread. @param listener a TCP socket that listens in the sandbox's network namespace.
@@ -74,13 +78,15 @@ private:
   io_task<void> wait_until_empty(std::chrono::milliseconds patience);
   template <class F>
   void on_each_shard(F call);
-  result<boost::asio::ip::tcp::endpoint> open(std::string_view address);
+  result<boost::asio::ip::tcp::endpoint> open(std::string_view address, bool for_nodes = false);
+  void accept(std::shared_ptr<client_acceptor> listening, bool from_nodes);
 
   std::shared_ptr<edge> common_;
   std::vector<std::shared_ptr<shard>> shards_;
   std::atomic<std::size_t> next_home_{0}; ///< of a sandbox's listener
   /// Shared with their accept loops; used on the first context's thread.
   std::vector<std::shared_ptr<client_acceptor>> acceptors_;
+  std::shared_ptr<client_acceptor> node_acceptor_; ///< until it accepts
   std::shared_ptr<port_listeners> ports_;
 };
 

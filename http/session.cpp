@@ -28,10 +28,11 @@ constexpr std::chrono::milliseconds farewell{2'000};
 } // namespace
 
 session::session(connection::socket socket, std::shared_ptr<shard> home,
-                 std::shared_ptr<inside_listener> door, std::uint16_t arrival_port)
+                 std::shared_ptr<inside_listener> door, std::uint16_t arrival_port, bool from_node)
     : shard_(std::move(home))
     , door_(std::move(door))
     , arrival_port_(arrival_port)
+    , from_node_(from_node)
     , connection_(std::move(socket), shard_) {
   insert_before(door_ ? door_->sessions() : shard_->sessions);
   shard_->common->observer.connection_opened();
@@ -42,14 +43,16 @@ session::~session() {
   release_body();
   if (door_)
     door_->session_ended();
+  if (from_node_)
+    shard_->common->nodes.fetch_sub(1, std::memory_order_relaxed);
   shard_->common->connections.fetch_sub(1, std::memory_order_release);
 }
 
 void session::start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
-                    std::shared_ptr<inside_listener> door, std::uint16_t arrival_port) {
+                    std::shared_ptr<inside_listener> door, std::uint16_t arrival_port, bool from_node) {
   auto& io = home->io_context;
   std::shared_ptr<session> self{
-      new session(std::move(socket), std::move(home), std::move(door), arrival_port)};
+      new session(std::move(socket), std::move(home), std::move(door), arrival_port, from_node)};
   // The completion handler owns the session: its coroutine and its cancellation signal need it to the last.
   auto ended = [self](const std::exception_ptr& what) {
     if (!what || self->killed_)
@@ -102,6 +105,11 @@ std::string_view session::param(std::string_view name) const {
 }
 
 io_task<void> session::run() {
+  if (from_node_) {
+    auto known = co_await greet_node();
+    if (!known)
+      co_return;
+  }
   for (auto more = true; more;) {
     auto ready = co_await read_head();
     if (!ready)

@@ -27,8 +27,10 @@ public:
   /// Starts the session's coroutine, which owns it. Called on the shard's thread.
   /// @param refuse answer "too many connections" and close. @param door through which it came from inside a
   /// sandbox. @param arrival_port the exposed port of sandboxes that it came to; 0: it came to the API.
+  /// @param from_node it came to the listener for other nodes, and has to show first that it is one.
   static void start(connection::socket socket, std::shared_ptr<shard> home, bool refuse,
-                    std::shared_ptr<inside_listener> door = nullptr, std::uint16_t arrival_port = 0);
+                    std::shared_ptr<inside_listener> door = nullptr, std::uint16_t arrival_port = 0,
+                    bool from_node = false);
   ~session() override;
 
   /// Closes after the request that runs now; at once when there is none.
@@ -79,11 +81,12 @@ public:
 
 private:
   session(connection::socket socket, std::shared_ptr<shard> home, std::shared_ptr<inside_listener> door,
-          std::uint16_t arrival_port);
+          std::uint16_t arrival_port, bool from_node);
 
   // session.cpp: one request after the other
   io_task<void> run();
   io_task<void> refuse();
+  io_task<bool> greet_node(); // session_node.cpp
   io_task<void> answer();
   io_task<void> dispatch();
   io_task<bool> finish();
@@ -133,6 +136,7 @@ private:
   std::shared_ptr<shard> shard_;
   std::shared_ptr<inside_listener> door_; ///< nullptr: from outside
   std::uint16_t arrival_port_;
+  bool from_node_;
   connection connection_;
   boost::asio::cancellation_signal cancel_;
 

@@ -1,5 +1,7 @@
 #include "http/session.hpp"
 
+#include "http/nodes/idle_times.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/error.hpp>
 
@@ -65,7 +67,7 @@ io_task<bool> session::read_head() {
                                     : io_status::would_block;
     served_ = false;
     if (status == io_status::would_block) {
-      auto timeout = limits().idle_timeout;
+      auto timeout = from_node_ ? std::max(limits().idle_timeout, nodes::served_idle) : limits().idle_timeout;
       if (begun)
         timeout = std::max(std::chrono::milliseconds{1}, std::chrono::ceil<std::chrono::milliseconds>(
                                                              give_up - std::chrono::steady_clock::now()));

@@ -3,6 +3,7 @@
 #include "coro/intrusive_list.hpp"
 #include "http/context.hpp"
 #include "http/deadline_wheel.hpp"
+#include "http/nodes/refusals.hpp"
 #include "http/observer.hpp"
 #include "http/router.hpp"
 #include "http/timed.hpp"
@@ -33,7 +34,9 @@ struct edge {
   std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> inside{
       0}; ///< those of them that came from inside sandboxes: they have limits of their own
+  std::atomic<std::size_t> nodes{0}; ///< and those that came from other nodes
   std::atomic<bool> draining{false};
+  nodes::refusals refused_nodes;
 };
 
 /// Bytes read and not yet used; contiguous. Its memory comes from the shard's pool and goes back when the

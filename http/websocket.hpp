@@ -1,6 +1,6 @@
 #pragma once
 
-#include "http/connection.hpp"
+#include "http/connection_stream.hpp"
 #include "http/exchange.hpp"
 #include "http/timed.hpp"
 
@@ -14,7 +14,7 @@ namespace sandy::http {
 
 /// The server's end of a WebSocket (RFC 6455) on a connection that a handler took over. Its deadlines are the
 /// handler's.
-using websocket = boost::beast::websocket::stream<connection::socket&>;
+using websocket = boost::beast::websocket::stream<connection_stream>;
 
 /// Answers a request that cannot become a WebSocket: 426 for what is no upgrade or another version, 400 for a
 /// handshake without its key, 403 for a page of an origin that may not call us. @return true when it

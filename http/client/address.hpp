@@ -7,20 +7,27 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sandy::http::client {
 
-/// Where a server is: a host of the world, or a port of a sandbox.
+/// Where a server is: a host of the world, a port of a sandbox, or another node.
 struct address {
   /// @param inside the way into the sandbox
   static address in_sandbox(std::shared_ptr<const runtime::entrance> inside, std::uint16_t port) {
     return {{}, port, false, std::move(inside)};
+  }
+  /// @param host, port where the node listens for the others. It is spoken to within TLS, as a node: see
+  /// `context::node_credentials`.
+  static address of_node(std::string host, std::uint16_t port) {
+    return {std::move(host), port, false, nullptr, true};
   }
 
   std::string host; ///< a name or an IP address, without brackets; empty: in a sandbox
   std::uint16_t port = 0;
   bool tls = false;
   std::shared_ptr<const runtime::entrance> inside; ///< nullptr: in the world
+  bool node = false;                               ///< of our cluster, whatever `tls` says
 
   friend bool operator==(const address&, const address&) = default;
 };

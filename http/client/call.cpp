@@ -27,7 +27,7 @@ call::call(shard& home, address to, patience limits)
 call::~call() {
   if (!up_ || !ended_)
     return;
-  up_->consume(given_);
+  up_->link.buffer().consume(given_);
   const auto& head = up_->answer;
   auto framed = head_only_ || head.length || head.chunked;
   if (framed && head.keep_alive && body_left_ == 0 && !body_chunked_)
@@ -73,7 +73,7 @@ void call::write_head(const request& what, std::string_view length_line) {
 
 /// One that takes no more of a request may have said why: that is for who reads its answer.
 io_task<result<void>> call::send_out(std::string_view body) {
-  auto sent = co_await up_->send({up_->out, body}, within_total(limits_.stall));
+  auto sent = co_await up_->link.send({up_->out, body}, within_total(limits_.stall));
   up_->out.clear();
   if (sent == io_status::timed_out)
     co_return failed("the server does not read its requests");
@@ -136,7 +136,7 @@ io_task<result<void>> call::send(std::string_view bytes) {
       co_return fail(errc::internal, "More of a request was sent than announced");
     body_left_ -= bytes.size();
   }
-  auto sent = co_await up_->send(pieces, within_total(limits_.stall));
+  auto sent = co_await up_->link.send(pieces, within_total(limits_.stall));
   out.clear();
   if (sent == io_status::ok)
     co_return caf::unit;
@@ -163,11 +163,11 @@ io_task<result<void>> call::answer_head() {
 result<call::head_state> call::take_head() {
   auto& head = up_->answer;
   for (;;) {
-    if (auto size = head_size(up_->unread()); size > 0) {
+    if (auto size = head_size(up_->link.buffer().data()); size > 0) {
       up_->parser.emplace(head, head_only_);
-      auto valid =
-          size <= upstream_answer::max_bytes && up_->parser->take_head(up_->unread().substr(0, size));
-      up_->consume(size);
+      auto valid = size <= upstream_answer::max_bytes &&
+                   up_->parser->take_head(up_->link.buffer().data().substr(0, size));
+      up_->link.buffer().consume(size);
       if (!valid || head.status == 101 || (head.status < 200 && ++interim_ > most_interim))
         return failed("the answer is not valid HTTP");
       if (head.status < 200)
@@ -176,14 +176,14 @@ result<call::head_state> call::take_head() {
       answer_left_ = head.length.value_or(0);
       return head_state::there;
     }
-    if (up_->unread().size() > upstream_answer::max_bytes)
+    if (up_->link.buffer().size() > upstream_answer::max_bytes)
       return failed("the head of the answer is too large");
-    auto status = up_->receive(upstream_answer::max_bytes + 1);
+    auto status = up_->link.receive(upstream_answer::max_bytes + 1);
     if (status == io_status::would_block)
       return head_state::not_yet;
     if (status == io_status::ok)
       continue;
-    if (up_->unread().empty() && interim_ == 0)
+    if (up_->link.buffer().empty() && interim_ == 0)
       return head_state::died;
     return failed("the answer ended within its head");
   }
@@ -208,7 +208,7 @@ result<call::piece> call::broke_off() { return failed("the answer broke off"); }
 
 result<call::piece> call::take() {
   const auto& head = up_->answer;
-  up_->consume(given_);
+  up_->link.buffer().consume(given_);
   given_ = 0;
   if (ended_ || head_only_ || (head.length && answer_left_ == 0)) {
     ended_ = true;
@@ -218,16 +218,16 @@ result<call::piece> call::take() {
     return too_slow();
   if (head.chunked)
     return take_chunks();
-  if (up_->unread().empty()) {
-    auto status = up_->receive(piece_bytes);
+  if (up_->link.buffer().empty()) {
+    auto status = up_->link.receive(piece_bytes);
     if (status == io_status::would_block)
       return piece{};
     if (status == io_status::closed) {
-      ended_ = !head.length && up_->ended();
+      ended_ = !head.length && up_->link.ended();
       return ended_ ? result<piece>{piece{{}, true}} : broke_off();
     }
   }
-  auto bytes = up_->unread();
+  auto bytes = up_->link.buffer().data();
   if (head.length) {
     bytes = bytes.substr(0, answer_left_);
     answer_left_ -= bytes.size();
@@ -241,16 +241,16 @@ result<call::piece> call::take_chunks() {
   auto& bytes = up_->back;
   bytes.clear();
   for (;;) {
-    auto used = up_->parser->take_chunks(up_->unread(), bytes);
+    auto used = up_->parser->take_chunks(up_->link.buffer().data(), bytes);
     if (!used)
       return failed("the answer is not valid HTTP");
-    up_->consume(*used);
+    up_->link.buffer().consume(*used);
     ended_ = up_->parser->is_done();
     if (ended_ || !bytes.empty())
       return piece{bytes, ended_};
-    if (*used > 0 && !up_->unread().empty())
+    if (*used > 0 && !up_->link.buffer().empty())
       continue;
-    auto status = up_->receive(piece_bytes);
+    auto status = up_->link.receive(piece_bytes);
     if (status == io_status::would_block)
       return piece{};
     if (status == io_status::closed)
@@ -258,7 +258,7 @@ result<call::piece> call::take_chunks() {
   }
 }
 
-io_task<io_status> call::wait(milliseconds limit) { return up_->wait_readable(within_total(limit)); }
+io_task<io_status> call::wait(milliseconds limit) { return up_->link.wait_readable(within_total(limit)); }
 
 io_task<result<call::piece>> call::next() {
   for (;;) {

@@ -1,7 +1,10 @@
 #include "http/client/upstream.hpp"
 
 #include "http/client/trust.hpp"
+#include "http/nodes/credentials.hpp"
+#include "http/nodes/idle_times.hpp"
 #include "http/timed.hpp"
+#include "http/tls_stream.hpp"
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/address_v4.hpp>
@@ -20,8 +23,8 @@ namespace {
 constexpr std::size_t most_idle = 256;
 // Node closes a connection that idles for 5 s: one that is reused shortly before would lose a request.
 constexpr std::chrono::milliseconds idle_time{4'000};
-// For each step of a greeting; all of them are within the time of the whole connection.
-constexpr std::chrono::milliseconds greeting_stall{10'000};
+// Of TLS; it is within the time of the whole connection.
+constexpr std::chrono::milliseconds greeting_patience{10'000};
 
 /// The pool is a part of the shard: what it owns must not keep the shard.
 std::shared_ptr<shard> borrowed(shard& home) { return {std::shared_ptr<void>{}, &home}; }
@@ -31,8 +34,24 @@ caf::error nothing_listens(std::uint16_t port) {
               "Upstream error: nothing listens on port " + std::to_string(port) + " of the sandbox");
 }
 
-caf::error unreachable(const std::string& why) {
-  return fail(errc::upstream_error, "Upstream error: the host cannot be reached: " + why);
+/// "Upstream error: the host did not answer"
+caf::error failed(errc code, const address& to, const std::string& what) {
+  return fail(code, std::string{"Upstream error: the "} + (to.node ? "node " : "host ") + what);
+}
+
+caf::error unreachable(const address& to, const std::string& why) {
+  return failed(errc::upstream_error, to, "cannot be reached: " + why);
+}
+
+/// Our side of the TLS that is spoken there.
+tls_stream::made tls_for(const address& to, const context& server) {
+  if (to.node && server.node_credentials)
+    return tls_stream::client(server.node_credentials->client());
+  if (to.node)
+    return fail(errc::feature_unavailable, "This server is no node of a cluster");
+  if (server.trusted)
+    return tls_stream::to_host(server.trusted->context(), to.host);
+  return fail(errc::feature_unavailable, "This server asks no host by TLS");
 }
 
 } // namespace
@@ -45,23 +64,6 @@ upstream::upstream(upstream_pool& pool, shard& home, address to)
           *home.wheel,
           [](void* self) { static_cast<upstream*>(self)->pool_.forget(*static_cast<upstream*>(self)); },
           this) {}
-
-void upstream::consume(std::size_t count) noexcept {
-  if (tls_)
-    tls_->consume(count);
-  else
-    link.buffer().consume(count);
-}
-
-io_task<io_status> upstream::wait_readable(std::chrono::milliseconds timeout) {
-  if (tls_ && tls_->more_at_hand())
-    return [](io_status now) -> io_task<io_status> { co_return now; }(io_status::ok);
-  return link.wait_readable(timeout);
-}
-
-io_task<io_status> upstream::send(connection::pieces bytes, std::chrono::milliseconds stall_timeout) {
-  return tls_ ? tls_->send(link, bytes, stall_timeout) : link.send(bytes, stall_timeout);
-}
 
 upstream_pool::~upstream_pool() { close(); }
 
@@ -79,7 +81,7 @@ upstream_pool::handle upstream_pool::reuse(const address& to) {
     // It must have nothing to say: the end, or bytes that nobody asked for.
     std::size_t count = 0;
     char byte = 0;
-    if (found.link.receive(&byte, 1, count) != io_status::would_block) {
+    if (found.link.receive(&byte, 1, count) != io_status::would_block || found.link.has_unread()) {
       forget(found);
       continue;
     }
@@ -100,7 +102,7 @@ io_task<result<upstream_pool::handle>> upstream_pool::connect(address to, std::c
   if (!outcome && made->to_.inside) // loopback: only a listener with a full queue lets one wait
     co_return nothing_listens(made->to_.port);
   if (!outcome)
-    co_return fail(errc::deadline_exceeded, "Upstream error: the host did not answer in time");
+    co_return failed(errc::deadline_exceeded, made->to_, "did not answer in time");
   if (!*outcome)
     co_return std::move(outcome->error());
   co_return made;
@@ -139,21 +141,18 @@ io_task<result<void>> upstream_pool::enter(upstream& made) {
   co_return nothing_listens(port);
 }
 
-/// Connects to a host of the world.
+/// Connects to a host of the world, or to another node.
 io_task<result<void>> upstream_pool::reach(upstream& made) {
+  const auto& to = made.to_;
   auto reached = co_await reach_first(made);
-  if (!reached || !made.to_.tls)
+  if (!reached || !(to.tls || to.node))
     co_return reached;
-  const auto& trusted = home_.common->server.trusted;
-  if (!trusted)
-    co_return fail(errc::feature_unavailable, "This server asks no host by TLS");
-  auto side = tls_side::make(trusted->context(), made.to_.host);
+  auto side = tls_for(to, home_.common->server);
   if (!side)
     co_return std::move(side.error());
-  made.tls_ = std::move(*side);
-  auto met = co_await made.tls_->greet(made.link, greeting_stall);
+  auto met = co_await made.link.greet(std::move(*side), greeting_patience);
   if (!met)
-    co_return fail(code_of(met.error()), "Upstream error: the host " + text_of(met.error()));
+    co_return failed(code_of(met.error()), to, text_of(met.error()));
   co_return caf::unit;
 }
 
@@ -161,35 +160,34 @@ io_task<result<void>> upstream_pool::reach(upstream& made) {
 io_task<result<void>> upstream_pool::reach_first(upstream& made) {
   auto found = co_await names_.find(made.to_.host);
   if (!found)
-    co_return unreachable(text_of(found.error()));
-  boost::system::error_code failed;
+    co_return unreachable(made.to_, text_of(found.error()));
+  boost::system::error_code refusal;
   auto& socket = made.link.raw();
   for (const auto& each : *found) {
     boost::system::error_code ignored;
     socket.close(ignored);
     const tcp::endpoint place{each, made.to_.port};
     auto [refused] = co_await socket.async_connect(place, as_values);
-    failed = refused;
-    if (failed)
+    refusal = refused;
+    if (refusal)
       continue;
     made.link.tune();
     co_return caf::unit;
   }
-  co_return unreachable(failed.message());
+  co_return unreachable(made.to_, refusal.message());
 }
 
 void upstream_pool::keep(handle used) {
   // Bytes behind an answer belong to no request of ours.
   const auto& inside = used->to_.inside;
-  if (closed_ || !used->link.buffer().empty() || (used->tls_ && !used->tls_->is_empty()) ||
-      (inside && inside->state != runtime::entrance_state::open))
+  if (closed_ || used->link.has_unread() || (inside && inside->state != runtime::entrance_state::open))
     return;
   if (idle_count_ == most_idle)
     forget(static_cast<upstream&>(*idle_.prev()));
   ++idle_count_;
   used->used_before = true;
   used->parser.reset();
-  used->idle_.set(idle_time);
+  used->idle_.set(used->to_.node ? nodes::kept_idle : idle_time);
   used->insert_before(*idle_.next());
   [[maybe_unused]] auto* owned_by_the_list = used.release();
 }

@@ -3,7 +3,6 @@
 #include "http/client/address.hpp"
 #include "http/client/answer.hpp"
 #include "http/client/name_lookup.hpp"
-#include "http/client/tls_side.hpp"
 #include "http/connection.hpp"
 
 #include <chrono>
@@ -22,16 +21,7 @@ class upstream : public coro::list_hook {
 public:
   upstream(upstream_pool& pool, shard& home, address to);
 
-  /// The socket. Whoever knows that there is no TLS on it may use it as it is.
-  connection link;
-
-  // As of `connection`, through TLS where that is spoken.
-  std::string_view unread() noexcept { return tls_ ? tls_->unread() : link.buffer().data(); }
-  void consume(std::size_t count) noexcept;
-  io_status receive(std::size_t most) { return tls_ ? tls_->receive(link, most) : link.receive(most); }
-  io_task<io_status> wait_readable(std::chrono::milliseconds timeout);
-  io_task<io_status> send(connection::pieces bytes, std::chrono::milliseconds stall_timeout);
-  bool ended() const noexcept { return tls_ ? tls_->ended() : link.ended(); }
+  connection link; ///< speaks TLS by itself where it is spoken
 
   std::string out;  ///< what is to be sent to the server
   std::string back; ///< what is to be sent to its client
@@ -42,7 +32,6 @@ public:
 private:
   friend class upstream_pool;
   address to_;
-  std::unique_ptr<tls_side> tls_; ///< nullptr: none
   upstream_pool& pool_;
   deadline idle_; ///< runs while nobody uses it
 };

@@ -65,7 +65,9 @@ io_task<void> move_all(tunnel_state& state, connection& from, connection& to) {
       continue;
     if (!from.ended())
       co_return state.cut();
-    to.shutdown_send();
+    auto told = co_await to.shutdown_send(stall_timeout);
+    if (told != io_status::ok)
+      co_return state.cut();
     state.one_ended = true;
     state.half_closed.set(half_closed_timeout);
     co_return;

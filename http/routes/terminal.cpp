@@ -85,7 +85,7 @@ io_task<result<void>> open(exchange& ex) {
     co_return terminal.error();
   auto id = terminal->about.process.process_id;
   auto& taken = ex.take_over();
-  websocket socket{taken.raw()};
+  websocket socket{taken};
   auto accepted = co_await accept_upgrade(ex, socket, taken, subprotocol);
   if (!accepted) {
     // Nobody knows of it.

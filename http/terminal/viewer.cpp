@@ -38,7 +38,7 @@ viewer::viewer(websocket& socket, std::shared_ptr<sandbox_io> io, std::unique_pt
   socket_.control_callback([this](beast_ws::frame_type, boost::beast::string_view) { sign_of_life(); });
   // A viewer that vanished while output trickles into the kernel's buffer: pings alone would not tell.
   auto patience = static_cast<unsigned>(3 * pings_.count());
-  ::setsockopt(socket_.next_layer().native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience,
+  ::setsockopt(socket_.next_layer().link().raw().native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience,
                sizeof patience);
 }
 
@@ -133,7 +133,7 @@ io_task<void> viewer::end_good_bye() {
   co_await timer.async_wait(as_values);
   boost::system::error_code ignored; // fails on broken sockets only
   if (!said_)
-    socket_.next_layer().shutdown(boost::asio::socket_base::shutdown_both, ignored);
+    socket_.next_layer().link().raw().shutdown(boost::asio::socket_base::shutdown_both, ignored);
 }
 
 io_task<void> viewer::listen() {

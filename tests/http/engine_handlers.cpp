@@ -2,6 +2,7 @@
 
 #include "http/connection.hpp"
 #include "http/sse.hpp"
+#include "http/websocket.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -199,7 +200,7 @@ io_task<void> websocket(exchange& ex) {
     auto value = ex.header(name);
     request.set(name, boost::beast::string_view{value.data(), value.size()});
   }
-  beast::websocket::stream<http::connection::socket&> socket{ex.take_over().raw()};
+  http::websocket socket{ex.take_over()};
   auto accepted = co_await socket.async_accept(request, as_values);
   for (auto ec = std::get<0>(accepted); !ec;) {
     beast::flat_buffer message;

@@ -66,6 +66,8 @@ public:
   };
   door open_door(principal inside);
   http::server& server() { return *server_; }
+  /// What its handlers work with. To be changed before somebody needs it.
+  http::context& shared() { return context_; }
   /// From now on the server listens on the ports that sandboxes expose.
   void listen_on_ports() { context_.port_listeners = true; }
 
