@@ -1,6 +1,7 @@
 #include "http/nodes/credentials.hpp"
 #include "http/session.hpp"
 #include "http/tls_stream.hpp"
+#include "http/watch_peer.hpp"
 
 namespace sandy::http {
 
@@ -13,6 +14,7 @@ constexpr std::chrono::milliseconds farewell{2'000};
 
 /// Before the first request of a connection to the nodes' listener. False: whoever it is, it is no node.
 io_task<bool> session::greet_node() {
+  watch_peer(connection_.raw().native_handle()); // a machine may be gone without a word
   auto side = tls_stream::server(server().node_credentials->server());
   if (!side) {
     shard_->common->refused_nodes.tell(origin().address, text_of(side.error()));

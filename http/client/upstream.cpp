@@ -5,6 +5,7 @@
 #include "http/nodes/idle_times.hpp"
 #include "http/timed.hpp"
 #include "http/tls_stream.hpp"
+#include "http/watch_peer.hpp"
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/address_v4.hpp>
@@ -147,6 +148,8 @@ io_task<result<void>> upstream_pool::reach(upstream& made) {
   auto reached = co_await reach_first(made);
   if (!reached || !(to.tls || to.node))
     co_return reached;
+  if (to.node) // its machine may be gone without a word, while an answer is waited for as long as it takes
+    watch_peer(made.link.raw().native_handle());
   auto side = tls_for(to, home_.common->server);
   if (!side)
     co_return std::move(side.error());

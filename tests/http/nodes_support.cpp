@@ -22,11 +22,13 @@ void require(bool promise, const char* what) {
 }
 
 /// Not signed yet.
-X509* make_certificate(const std::string& name, EVP_PKEY* key, X509* issuer, long valid_seconds) {
-  static long serial = 1;
+X509* make_certificate(const std::string& subject, EVP_PKEY* key, X509* issuer, long valid_seconds) {
+  static long serial = 0;
+  ++serial;
+  const auto name = issuer != nullptr ? subject : subject + " " + std::to_string(serial); // two are two
   auto* made = X509_new();
   X509_set_version(made, X509_VERSION_3);
-  ASN1_INTEGER_set(X509_get_serialNumber(made), serial++);
+  ASN1_INTEGER_set(X509_get_serialNumber(made), serial);
   X509_gmtime_adj(X509_getm_notBefore(made), -3600);
   X509_gmtime_adj(X509_getm_notAfter(made), valid_seconds);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(made), "CN", MBSTRING_UTF8,

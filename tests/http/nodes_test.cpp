@@ -6,10 +6,11 @@
 #include "http/websocket.hpp"
 
 #include <catch2/catch.hpp>
-#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
-#include <sstream>
+#include <mutex>
+#include <thread>
 
 using namespace sandy;
 using namespace sandy::tests;
@@ -18,22 +19,36 @@ using http::client::call;
 
 namespace {
 
+/// Keeps what is logged. On any thread.
+class remembering_sink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+  std::string text() {
+    std::scoped_lock lock{mutex_};
+    return text_;
+  }
+
+private:
+  void sink_it_(const spdlog::details::log_msg& line) override {
+    text_.append(line.payload.data(), line.payload.size()).append("\n");
+  }
+  void flush_() override {}
+  std::string text_;
+};
+
 /// Catches warnings while it lives: longer than who writes them.
 class captured_log {
 public:
   captured_log()
       : before_(spdlog::default_logger()) {
-    auto logger =
-        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out_));
-    logger->set_pattern("%v");
+    auto logger = std::make_shared<spdlog::logger>("test", sink_);
     logger->set_level(spdlog::level::warn);
     spdlog::set_default_logger(logger);
   }
   ~captured_log() { spdlog::set_default_logger(before_); }
-  std::string text() const { return out_.str(); }
+  std::string text() const { return sink_->text(); }
 
 private:
-  std::ostringstream out_;
+  std::shared_ptr<remembering_sink> sink_ = std::make_shared<remembering_sink>();
   std::shared_ptr<spdlog::logger> before_;
 };
 

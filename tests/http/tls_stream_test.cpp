@@ -268,6 +268,17 @@ TEST_CASE("only who has a certificate of the same authority is met", "[tls]") {
   }
 }
 
+TEST_CASE("a host is known by its name, where it is asked for by name", "[tls]") {
+  node_authority cluster;
+  auto host = cluster.node("host.example");
+  auto meet = [&](const char* name) {
+    return strangers(tls_stream::to_host(host->client(), name), tls_stream::server(host->server()));
+  };
+  CHECK(meet("host.example").near);
+  CHECK(says(meet("other.example").near, "has no TLS that can be trusted: hostname mismatch"));
+  CHECK(says(meet("127.0.0.1").near, "has no TLS that can be trusted: IP address mismatch"));
+}
+
 TEST_CASE("a greeting has its time, and says how it failed", "[tls]") {
   node_authority cluster;
   auto node = cluster.node();
@@ -285,7 +296,8 @@ TEST_CASE("a greeting has its time, and says how it failed", "[tls]") {
     CHECK(says(gone.world.run(gone.far->greet(std::move(*side()), 5s)), "broke the connection off"));
 
     linked_pair plain;
-    REQUIRE(send_all(plain.near->raw().native_handle(), "GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    const auto* said = as_server ? "GET / HTTP/1.1\r\nHost: x\r\n\r\n" : "HTTP/1.1 400 Bad Request\r\n\r\n";
+    REQUIRE(send_all(plain.near->raw().native_handle(), said));
     CHECK(says(plain.world.run(plain.far->greet(std::move(*side()), 5s)),
                as_server ? "http request" : "wrong version number"));
   }
