@@ -1,5 +1,6 @@
 // `sandy cluster certs`: what it writes, judged by OpenSSL.
 
+#include "app/cli/private_files.hpp"
 #include "certificates/cluster_authority.hpp"
 #include "tests/app/client_program.hpp"
 
@@ -177,6 +178,16 @@ TEST_CASE("a link in the place of a file is not followed", "[cli][certs]") {
   std::filesystem::create_symlink(elsewhere.path() + "/stolen", directory.path() + "/w1-key.pem");
   CHECK(certs({directory.path(), "w1"}).exit_code == 1);
   CHECK(names_in(elsewhere.path()).empty());
+}
+
+TEST_CASE("of files that belong together all are written or none", "[cli][certs]") {
+  temporary_directory directory;
+  auto first = directory.path() + "/first", second = directory.write("second", "mine");
+  auto refused = cli::write_private_files({{first, "key"}, {second, "certificate"}});
+  REQUIRE_FALSE(refused);
+  CHECK(code_of(refused.error()) == errc::file_exists);
+  CHECK(text_of(second) == "mine");
+  CHECK(names_in(directory.path()) == std::set<std::string>{"second"});
 }
 
 TEST_CASE("all that is written is for its owner alone", "[cli][certs]") {
