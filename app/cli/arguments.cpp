@@ -1,5 +1,6 @@
 #include "app/cli/arguments.hpp"
 
+#include "app/cli/cluster_arguments.hpp"
 #include "app/cli/text.hpp"
 #include "app/units.hpp"
 #include "sandy_version.hpp"
@@ -192,10 +193,14 @@ parsed parse_arguments(const std::vector<std::string>& words,
 
   auto* on_health = app.add_subcommand("health", "Ask whether the server serves");
 
+  cluster_arguments cluster(app);
+
   try {
     app.parse(std::vector<std::string>(ours.rbegin(), ours.rend())); // CLI11 takes them from the back
     if (app.get_subcommands().empty())
       refuse("Say what to do; sandy --help lists the commands");
+    if (cluster.parsed() && !cluster.chosen())
+      refuse("Say what to do; sandy cluster --help lists the commands");
     if (split != words.end() && !on_exec->parsed() && !on_run->parsed() && !on_shell->parsed())
       refuse("Only exec, run and shell take a command after --");
     for (auto* given : {&exec_words, &run_words, &shell_words})
@@ -238,6 +243,8 @@ parsed parse_arguments(const std::vector<std::string>& words,
     all->what = resume;
   else if (on_health->parsed())
     all->what = health_command{};
+  else if (auto chosen = cluster.chosen())
+    all->what = std::move(*chosen);
   return {std::move(*all), 0, {}};
 }
 

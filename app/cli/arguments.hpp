@@ -85,10 +85,26 @@ struct resume_command {
   std::vector<std::string> ids;
 };
 struct health_command {};
+struct cluster_status_command {
+  bool json = false;
+};
+enum class node_order { cordon, uncordon, drain };
+/// What becomes of a node of the cluster.
+struct cluster_node_command {
+  node_order order = node_order::cordon;
+  std::string name;
+};
+/// Keys and certificates for nodes, made without a server.
+struct cluster_certs_command {
+  std::string directory;
+  std::vector<std::string> names;
+  int days = 0;
+};
 
 using command =
     std::variant<create_command, list_command, get_command, exec_command, run_command, shell_command,
-                 copy_command, logs_command, remove_command, pause_command, resume_command, health_command>;
+                 copy_command, logs_command, remove_command, pause_command, resume_command, health_command,
+                 cluster_status_command, cluster_node_command, cluster_certs_command>;
 
 struct arguments {
   connection_options where;

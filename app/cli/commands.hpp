@@ -27,6 +27,10 @@ result<int> execute(api_client& server, const remove_command& what);
 result<int> execute(api_client& server, const pause_command& what);
 result<int> execute(api_client& server, const resume_command& what);
 result<int> execute(api_client& server, const health_command& what);
+result<int> execute(api_client& server, const cluster_status_command& what);
+result<int> execute(api_client& server, const cluster_node_command& what);
+/// Asks nothing of a server.
+result<int> execute(api_client&, const cluster_certs_command& what);
 
 /// The bodies of create and exec.
 nlohmann::json to_json(const create_options& options);
@@ -41,8 +45,5 @@ std::string sandbox_path(const std::string& id, std::string_view rest = {});
 
 /// The field as text whatever its type; empty when absent.
 std::string field(const nlohmann::json& object, const char* name);
-
-/// Writes everything. Fails with cancelled when nobody reads any more, with internal otherwise.
-result<void> write_all(int fd, std::string_view bytes);
 
 } // namespace sandy::cli

@@ -1,4 +1,5 @@
 #include "app/cli/commands.hpp"
+#include "app/cli/output.hpp"
 #include "app/cli/text.hpp"
 #include "messages/ids.hpp"
 #include "runtime/unique_fd.hpp"
@@ -136,19 +137,6 @@ result<int> download(api_client& server, const remote_path& from, std::string to
 }
 
 } // namespace
-
-result<void> write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    auto count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR)
-      continue;
-    if (count < 0)
-      return fail(errno == EPIPE ? errc::cancelled : errc::internal,
-                  std::string("Cannot write the output: ") + std::strerror(errno));
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return caf::unit;
-}
 
 result<int> execute(api_client& server, const copy_command& what) {
   auto from = as_remote(what.from), to = as_remote(what.to);

@@ -1,5 +1,6 @@
 #include "app/cli/commands.hpp"
 #include "app/cli/interrupt.hpp"
+#include "app/cli/output.hpp"
 #include "app/cli/text.hpp"
 
 #include <nlohmann/json.hpp>

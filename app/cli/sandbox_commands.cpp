@@ -1,33 +1,14 @@
 #include "app/cli/commands.hpp"
+#include "app/cli/output.hpp"
 #include "app/cli/text.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <iomanip>
-#include <sstream>
 #include <vector>
 
 namespace sandy::cli {
-
-namespace {
-
-result<int> print(const std::string& text) {
-  if (auto written = write_all(STDOUT_FILENO, text); !written)
-    return std::move(written.error());
-  return 0;
-}
-
-result<int> print_json(result<nlohmann::json> answer) {
-  if (!answer)
-    return std::move(answer.error());
-  return print(answer->dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-}
-
-} // namespace
 
 std::string sandbox_path(const std::string& id, std::string_view rest) {
   return "/api/sandboxes/" + percent_encoded(id) + std::string(rest);
@@ -128,21 +109,11 @@ result<int> execute(api_client& server, const list_command& what) {
   auto answer = server.call("GET", "/api/sandboxes");
   if (what.json || !answer)
     return print_json(std::move(answer));
-  std::vector<std::array<std::string, 5>> rows{{"ID", "STATUS", "FLAVOR", "CREATED", "SECONDS LEFT"}};
+  std::vector<std::vector<std::string>> rows{{"ID", "STATUS", "FLAVOR", "CREATED", "SECONDS LEFT"}};
   for (const auto& one : answer->value("sandboxes", nlohmann::json::array()))
     rows.push_back({field(one, "id"), field(one, "status"), field(one, "flavor"), field(one, "createdAt"),
                     field(one, "ttl_remaining")});
-  std::array<std::size_t, 5> widths{};
-  for (const auto& row : rows)
-    for (std::size_t i = 0; i < row.size(); ++i)
-      widths[i] = std::max(widths[i], row[i].size());
-  std::ostringstream table;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i + 1 < row.size(); ++i)
-      table << std::left << std::setw(static_cast<int>(widths[i]) + 2) << row[i];
-    table << row.back() << '\n';
-  }
-  return print(table.str());
+  return print(table(rows));
 }
 
 result<int> execute(api_client& server, const get_command& what) {

@@ -1,4 +1,5 @@
 #include "app/cli/commands.hpp"
+#include "app/cli/output.hpp"
 #include "app/cli/raw_keyboard.hpp"
 #include "app/cli/text.hpp"
 

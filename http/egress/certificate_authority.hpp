@@ -1,24 +1,17 @@
 #pragma once
 
+#include "certificates/x509.hpp"
 #include "http/egress/host_pattern.hpp"
 #include "messages/secrets.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace sandy::http::egress {
 
-struct openssl_deleter {
-  void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
-  void operator()(X509* certificate) const noexcept { X509_free(certificate); }
-};
-using key_owner = std::unique_ptr<EVP_PKEY, openssl_deleter>;
-using certificate_owner = std::unique_ptr<X509, openssl_deleter>;
+using certificates::certificate_owner;
+using certificates::key_owner;
 
 /// Makes an authority that can vouch for these hosts and, by its name constraints (RFC 5280, section
 /// 4.2.1.10), for no others: whoever got hold of its key could not pose as anybody else. A key on the curve

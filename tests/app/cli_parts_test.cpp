@@ -1,9 +1,9 @@
-#include "app/cli/arguments.hpp"
 #include "app/cli/base_url.hpp"
 #include "app/cli/commands.hpp"
 #include "app/cli/local_key.hpp"
 #include "app/cli/sse_reader.hpp"
 #include "app/cli/text.hpp"
+#include "tests/app/command_line.hpp"
 #include "tests/app/temporary_directory.hpp"
 
 #include <nlohmann/json.hpp>
@@ -11,27 +11,6 @@
 using namespace sandy;
 using namespace sandy::cli;
 using Catch::Matchers::Contains;
-
-namespace {
-
-template <class Command>
-Command accepted(const std::vector<std::string>& words) {
-  auto read = parse_arguments(words, {});
-  INFO(read.text);
-  REQUIRE(read.value);
-  REQUIRE(std::holds_alternative<Command>(read.value->what));
-  return std::get<Command>(read.value->what);
-}
-
-std::string refused(const std::vector<std::string>& words) {
-  auto read = parse_arguments(words, {});
-  REQUIRE_FALSE(read.value);
-  CHECK(read.exit_code == 2);
-  CHECK(read.text.starts_with("sandy: "));
-  return read.text;
-}
-
-} // namespace
 
 TEST_CASE("a command after -- is passed on word by word", "[cli]") {
   CHECK(accepted<exec_command>({"exec", "ab12", "--", "ls", "-l", "--help", "a b", "it's", ""}).exec.script ==
