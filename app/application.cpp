@@ -19,6 +19,7 @@
 #include "http/codec/sandbox.hpp"
 #include "http/egress/interception.hpp"
 #include "http/health_check.hpp"
+#include "http/nodes/credentials.hpp"
 #include "http/outbound/webhook_client.hpp"
 #include "http/routes/routes.hpp"
 #include "messages/type_ids.hpp"

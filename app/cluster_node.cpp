@@ -2,6 +2,7 @@
 
 #include "app/secret_file.hpp"
 #include "coro/io.hpp"
+#include "coro/pool.hpp"
 #include "http/nodes/knocking.hpp"
 #include "metrics/log.hpp"
 

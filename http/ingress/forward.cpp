@@ -205,7 +205,7 @@ io_task<io_status> forwarding::readable_or_leave() {
   if (first.index() == 0)
     co_return std::get<0>(first);
   alone_ = false; // nobody has to look any more, and the connection is for nobody else
-  link.shutdown_send();
+  co_await link.shutdown_send(ex_.server().limits.write_timeout);
   co_return co_await link.wait_readable(milliseconds{0});
 }
 
@@ -278,7 +278,7 @@ io_task<void> forwarding::send_body() {
   }
   co_await ex_.hang_up();
   if (where_.node) {
-    up_->link.shutdown_send();
+    co_await up_->link.shutdown_send(patience);
     sent_whole_ = false;                            // the connection is for nobody else
     co_await routes::pause(std::chrono::hours{24}); // it answers, or ends, by itself
   }

@@ -3,7 +3,7 @@
 #include "http/client/call.hpp"
 #include "http/context.hpp"
 #include "http/exchange.hpp"
-#include "http/nodes/passed_on.hpp"
+#include "http/request_head.hpp"
 #include "http/target.hpp"
 #include "messages/cluster.hpp"
 #include "metrics/log.hpp"

@@ -56,7 +56,7 @@ public:
     told_.started.push_back(std::move(spec));
     const auto id = static_cast<std::uint32_t>(told_.started.size());
     if (told_.hold_start) {
-      coro::offload later = [this](std::function<void()> call) { told_.go_on = std::move(call); };
+      coro::offload later = [&told = told_](std::function<void()> call) { told.go_on = std::move(call); };
       co_await coro::blocking<bool>(later, [] { return result<bool>{true}; });
     }
     if (told_.cannot_start)
@@ -65,16 +65,17 @@ public:
       co_await coro::sleep_for(told_.start_takes);
     co_return id;
   }
+  /// Programs may end when their box is gone.
   coro::task<process_exit> wait(std::uint32_t id) override {
     if (auto known = told_.outcomes.find(id); known != told_.outcomes.end())
       co_return known->second;
-    coro::offload later = [this, id](std::function<void()> call) {
-      if (told_.ended.contains(id))
+    coro::offload later = [&told = told_, id](std::function<void()> call) {
+      if (told.ended.contains(id))
         call();
       else
-        told_.waiting.insert_or_assign(id, std::move(call));
+        told.waiting.insert_or_assign(id, std::move(call));
     };
-    auto end = co_await coro::blocking<process_exit>(later, [this, id] { return told_.outcomes.at(id); });
+    auto end = co_await coro::blocking<process_exit>(later, [&told = told_, id] { return told.outcomes.at(id); });
     co_return std::move(end);
   }
   coro::task<void> signal(std::uint32_t id, int number, bool tree) override {
