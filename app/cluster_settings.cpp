@@ -55,7 +55,7 @@ void add_cluster_settings(std::vector<setting>& all) {
                                 "The authority (PEM) whose certificates make a node one of the cluster"));
   all.push_back(make<role_kind>(
       "role", group, FIELD(cluster.role),
-      "Whether sandboxes live here: a controller has none; every node answers every request"));
+      "What lives on this node: all, controller or worker. A controller has no sandboxes; every node answers every request"));
   all.push_back(make<node_name_kind>("node_name", group, FIELD(cluster.name),
                                      "How this node is called; empty means the host's name"));
   all.push_back(make<list_kind>("node_labels", group, FIELD(cluster.labels),

@@ -355,7 +355,7 @@ struct image_pull_kind : word_kind<image_pull_policy, pull_words> {
 
 inline constexpr std::string_view role_words[]{"all", "controller", "worker"};
 struct role_kind : word_kind<node_role, role_words> {
-  static constexpr std::string_view type = "all|controller|worker";
+  static constexpr std::string_view type = "ROLE";
 };
 
 /// How a node is called: what may stand in a certificate, a label and a URL.
