@@ -229,9 +229,12 @@ void membership_state::reported(report_node message) {
   if (found == peers_.end() || !found->second.reachable)
     return; // it has to be greeted first
   auto& one = found->second;
+  const auto steered = one.card.state != message.card.state;
   one.card = std::move(message.card);
   one.heard = self_->clock().now();
   one.seen_at = env_->wall_clock();
+  if (steered)
+    publish(); // the rest is told with the next beat
 }
 
 caf::result<node_view> membership_state::steer(steer_node message) {

@@ -6,6 +6,7 @@ namespace {
 
 /// Nodes, as HOST:PORT.
 struct nodes_kind : list_kind {
+  static constexpr std::string_view type = "NODES";
   static result<std::vector<std::string>> parse(std::string_view text) {
     auto all = list_kind::parse(text);
     for (const auto& each : *all) {
@@ -53,9 +54,9 @@ void add_cluster_settings(std::vector<setting>& all) {
   all.push_back(make<path_kind>("cluster_key", group, FIELD(cluster.key), "Its key (PEM)"));
   all.push_back(make<path_kind>("cluster_authority", group, FIELD(cluster.authority),
                                 "The authority (PEM) whose certificates make a node one of the cluster"));
-  all.push_back(make<role_kind>(
-      "role", group, FIELD(cluster.role),
-      "What lives on this node: all, controller or worker. A controller has no sandboxes; every node answers every request"));
+  all.push_back(make<role_kind>("role", group, FIELD(cluster.role),
+                                "What lives on this node: all, controller or worker. A controller has no "
+                                "sandboxes; every node answers every request"));
   all.push_back(make<node_name_kind>("node_name", group, FIELD(cluster.name),
                                      "How this node is called; empty means the host's name"));
   all.push_back(make<list_kind>("node_labels", group, FIELD(cluster.labels),

@@ -96,10 +96,10 @@ result<tcp::endpoint> server::open(std::string_view address, bool for_nodes) {
   if (ec)
     return fail(errc::conflict, "Cannot listen on " + std::string{address} + ": " + ec.message());
   acceptors_.push_back(made);
-  if (for_nodes)
+  if (for_nodes && !started_)
     node_acceptor_ = std::move(made);
   else
-    accept(std::move(made), false);
+    accept(std::move(made), for_nodes);
   return bound;
 }
 
@@ -113,6 +113,7 @@ result<std::uint16_t> server::start(std::string_view address) {
   if (!bound)
     return std::move(bound.error());
   ports_->begin(bound->address());
+  started_ = true;
   if (node_acceptor_)
     accept(std::move(node_acceptor_), true);
   for (const auto& each : shards_)

@@ -41,7 +41,7 @@ public:
   /// Accepts on another address, too. After `start`. @returns and fails as it does.
   result<std::uint16_t> listen_also(std::string_view address);
   /// Accepts other nodes of the cluster on another address, from `start` on: who cannot show a certificate of
-  /// its authority (`context::node_credentials`) is refused, and logged as node_refused. Call before `start`.
+  /// its authority (`context::node_credentials`) is refused, and logged as node_refused. Before or after it.
   /// @returns and fails as it does; fails with feature_unavailable when this server is alone.
   result<std::uint16_t> listen_for_nodes(std::string_view address);
 
@@ -87,6 +87,7 @@ private:
   /// Shared with their accept loops; used on the first context's thread.
   std::vector<std::shared_ptr<client_acceptor>> acceptors_;
   std::shared_ptr<client_acceptor> node_acceptor_; ///< until it accepts
+  bool started_ = false;
   std::shared_ptr<port_listeners> ports_;
 };
 

@@ -77,7 +77,11 @@ TEST_CASE("every setting is a flag, a variable and a key of the file, with the s
                                {"AMOUNT", "2.5"},
                                {"MODE", "platform"},
                                {"ADDRESSES", "10.1.2.3,10.2.3.4"},
-                               {"never|missing", "missing"}};
+                               {"never|missing", "missing"},
+                               {"NODES", "a.example:7332,10.0.0.1:7332"},
+                               {"ROLE", "worker"},
+                               {"NAME", "node-1"},
+                               {"ADDRESS", "10.0.0.9"}};
   for (const auto& one : settings()) {
     INFO(one.name);
     auto text = other_values.at(std::string(one.type));
@@ -93,6 +97,15 @@ TEST_CASE("every setting is a flag, a variable and a key of the file, with the s
       text = "docker";
     if (one.name == "runtime" || one.name == "docker_socket_in_sandboxes")
       companions = {{"SANDY_DOCKER_SOCKET", "/run/engine.sock"}};
+    if (one.group == "Cluster") {
+      companions = {{"SANDY_CLUSTER_LISTEN", "127.0.0.1:0"},
+                    {"SANDY_CLUSTER_CERTIFICATE", "node.pem"},
+                    {"SANDY_CLUSTER_KEY", "node-key.pem"},
+                    {"SANDY_CLUSTER_AUTHORITY", "ca.pem"}};
+      companions.erase(one.variable());
+      if (one.name == "cluster_certificate" || one.name == "cluster_key" || one.name == "cluster_authority")
+        companions.erase("SANDY_CLUSTER_LISTEN");
+    }
     if (one.name == "port_listeners") // true is its default
       text = "false";
     if (one.name == "max_ttl")
@@ -324,6 +337,28 @@ TEST_CASE("values at the edge of their range", "[config]") {
   auto file = directory.write("sandy.toml", "cors_origins = [\"https://a.example\", \"https://b.example\"]");
   CHECK(accepted(read({"--config", file})).cors_origins ==
         std::vector<std::string>{"https://a.example", "https://b.example"});
+}
+
+TEST_CASE("a node of a cluster says where it listens and who it is", "[config]") {
+  CHECK_THAT(refused(read({"--cluster-listen", "10.0.0.1:7332"})), Contains("cluster_certificate"));
+  CHECK_THAT(refused(read({"--role", "worker"})), Contains("cluster_listen is needed"));
+  CHECK_THAT(refused(read({"--cluster-join", "10.0.0.1:7332"})), Contains("cluster_listen is needed"));
+  const std::vector<std::string> known{"--cluster-certificate", "a.pem", "--cluster-key", "k.pem",
+                                       "--cluster-authority",   "ca.pem"};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), known.begin(), known.end());
+    return read(more);
+  };
+  CHECK_THAT(refused(with({"--cluster-listen", "0.0.0.0:7332"})), Contains("cluster_advertise"));
+  auto all = accepted(with({"--cluster-listen", "0.0.0.0:7332", "--cluster-advertise", "10.0.0.1", "--role",
+                            "controller", "--node-labels", "primary,gpu"}));
+  CHECK(all.cluster.role == node_role::controller);
+  CHECK(all.cluster.labels == std::vector<std::string>{"primary", "gpu"});
+  for (auto wrong : {"nowhere", ":1", "host:0", "host:70000"})
+    CHECK_THAT(refused(with({"--cluster-listen", "10.0.0.1:7332", "--cluster-join", wrong})),
+               Contains("host and port"));
+  CHECK_THAT(refused(with({"--cluster-listen", "10.0.0.1:7332", "--node-name", "Node_1"})),
+             Contains("no name"));
 }
 
 TEST_CASE("help, version and the printed configuration end well and start nothing", "[config]") {

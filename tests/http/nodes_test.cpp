@@ -2,6 +2,7 @@
 
 #include "http/client/call.hpp"
 #include "http/engine_support.hpp"
+#include "http/nodes/passed_on.hpp"
 #include "http/nodes_support.hpp"
 #include "http/websocket.hpp"
 
@@ -52,6 +53,14 @@ private:
   std::shared_ptr<spdlog::logger> before_;
 };
 
+/// What a node says of a request that it passes on.
+std::string_view passed_on_line() {
+  static const auto line = std::string{http::nodes::passed_on_field} + ": " +
+                           http::nodes::to_field({tenant_id{"alice"}, {}, "192.0.2.7", 0, "r-1", {}}) +
+                           "\r\n";
+  return line;
+}
+
 /// A server that is a node of a cluster, and another node that asks it.
 struct two_nodes {
   explicit two_nodes(http::edge_limits limits = quick_limits())
@@ -101,7 +110,7 @@ private:
   static io_task<result<answered>> fetch(http::shard& home, address to, std::string_view method,
                                          std::string_view target, std::string_view body) {
     call one{home, std::move(to), {}};
-    auto asked = co_await one.ask({method, target, {}, true}, body);
+    auto asked = co_await one.ask({method, target, passed_on_line(), true}, body);
     if (!asked)
       co_return std::move(asked.error());
     auto text = co_await one.read_all(100'000'000);
@@ -227,7 +236,8 @@ TEST_CASE("nodes and clients are counted apart", "[nodes]") {
     auto made = pair.connect();
     REQUIRE(made);
     many.push_back(std::move(*made));
-    REQUIRE(pair.send(*many.back(), "GET /tiny HTTP/1.1\r\nHost: x\r\n\r\n"));
+    REQUIRE(pair.send(*many.back(),
+                      "GET /tiny HTTP/1.1\r\nHost: x\r\n" + std::string{passed_on_line()} + "\r\n"));
     CHECK(pair.read(*many.back(), 12) == "HTTP/1.1 200");
   }
   client.reset();
@@ -244,7 +254,7 @@ TEST_CASE("a server that stops ends the connections of nodes as it ends clients'
   REQUIRE(idle);
   auto busy = pair.connect();
   REQUIRE(busy);
-  REQUIRE(pair.send(**busy, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"));
+  REQUIRE(pair.send(**busy, "GET /wait HTTP/1.1\r\nHost: x\r\n" + std::string{passed_on_line()} + "\r\n"));
   REQUIRE(eventually([] { return trace().entered == 1; }));
   std::thread release{[&] {
     pair.asking.run(read_to_end(**idle)); // ends while the other still waits
@@ -265,8 +275,9 @@ TEST_CASE("tunnels and WebSockets run within the TLS of nodes", "[nodes]") {
   REQUIRE(link);
   auto& there = **link;
   SECTION("a tunnel, to its proper end") {
-    REQUIRE(pair.send(there, "GET /tunnel HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
-                             "behind the head"));
+    REQUIRE(pair.send(there, "GET /tunnel HTTP/1.1\r\nHost: x\r\n" + std::string{passed_on_line()} +
+                                 "Connection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+                                 "behind the head"));
     const std::string head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n";
     CHECK(pair.read(there, head.size() + 15) == head + "behind the head");
     REQUIRE(pair.send(there, "more"));
@@ -278,6 +289,13 @@ TEST_CASE("tunnels and WebSockets run within the TLS of nodes", "[nodes]") {
   SECTION("a WebSocket, closed by its client") {
     auto talk = [](http::connection& raw) -> io_task<std::string> {
       http::websocket socket{raw};
+      socket.set_option(
+          boost::beast::websocket::stream_base::decorator{[](boost::beast::websocket::request_type& request) {
+            auto line = passed_on_line();
+            auto value = line.substr(line.find(' ') + 1);
+            request.set(std::string{http::nodes::passed_on_field},
+                        std::string{value.substr(0, value.size() - 2)});
+          }});
       auto greeted = co_await socket.async_handshake("x", "/websocket", http::as_values);
       if (std::get<0>(greeted))
         co_return std::get<0>(greeted).message();
