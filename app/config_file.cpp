@@ -73,7 +73,7 @@ private:
   }
 
   std::string text_of_value(const setting& known, std::string_view name, const toml::node& node) const {
-    const auto is_list = known.type == "LIST" || known.type == "ADDRESSES";
+    const auto is_list = known.type == "LIST" || known.type == "ADDRESSES" || known.type == "NODES";
     return is_list ? text_of_list(std::string(name), node) : scalar(name, node);
   }
 
