@@ -102,6 +102,7 @@ void membership_state::look_after_peers() {
       continue;
     }
     log_event(log_level::warn, "node_lost", {{"node", one.card.name}});
+    env_->abandon(one.card);
     at = peers_.erase(at);
   }
 }

@@ -42,6 +42,8 @@ struct membership_services {
   std::function<result<void>(node_state wish)> remember;
   coro::offload calls;
   node_directory& directory;
+  /// A node is lost: nothing that is asked of it will be answered.
+  std::function<void(const node_card& lost)> abandon = [](const node_card&) {};
   std::function<unix_millis()> wall_clock = unix_now;
 };
 

@@ -97,7 +97,8 @@ cluster_node::cluster_node(const config& settings, node_identity identity, std::
                 .connect = {},
                 .remember = [dir = settings.data_dir](node_state wish) { return keep_wish(dir, wish); },
                 .calls = coro::on_pool(threads.blocking()),
-                .directory = directory_} {
+                .directory = directory_,
+                .abandon = [&server](const node_card& lost) { server.abandon_node(lost.host, lost.port); }} {
   const auto& cluster = settings.cluster;
   own_.id = std::move(identity.id);
   own_.state = identity.wish;

@@ -160,6 +160,12 @@ std::shared_ptr<shard> server::shard_of(net::io_context& home) const {
   return found == shards_.end() ? nullptr : *found;
 }
 
+void server::abandon_node(const std::string& host, std::uint16_t port) const {
+  for (const auto& each : shards_)
+    net::post(each->io_context,
+              [each, lost = client::address::of_node(host, port)] { each->upstreams->abandon(lost); });
+}
+
 std::unique_ptr<egress::platform_door> server::open_platform(net::io_context& home,
                                                              const std::string& sandbox) {
   auto found = shard_of(home);

@@ -66,6 +66,9 @@ public:
   /// has them, or the machine keeps them for itself. On any thread.
   std::vector<std::uint16_t> ports_not_served(const std::vector<std::uint16_t>& exposed) const;
 
+  /// Breaks off what another node is asked, on any thread: it is lost, and its kernel would keep us waiting.
+  void abandon_node(const std::string& host, std::uint16_t port) const;
+
   /// What belongs to the thread of one of the contexts; they outlive it. @param home one of the contexts.
   std::shared_ptr<shard> shard_of(boost::asio::io_context& home) const;
 

@@ -210,6 +210,18 @@ void upstream_pool::look_again() {
   }
 }
 
+void upstream_pool::abandon(const address& lost) {
+  for (auto* hook = idle_.next(); hook != &idle_;) {
+    auto& each = static_cast<upstream&>(*hook);
+    hook = hook->next();
+    if (each.to_ == lost)
+      forget(each);
+  }
+  for (auto* hook = busy_.next(); hook != &busy_; hook = hook->next())
+    if (auto& each = static_cast<upstream&>(*hook); each.to_ == lost)
+      each.link.abort();
+}
+
 void upstream_pool::close() {
   closed_ = true;
   while (idle_.linked())

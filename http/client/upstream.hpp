@@ -59,6 +59,8 @@ public:
 
   /// Some entrance's state is another: see runtime::entrance_observer.
   void look_again();
+  /// Nothing comes from there any more: aborts every connection to it.
+  void abandon(const address& lost);
   /// The server stops: closes those that wait, and keeps no more.
   void close();
 

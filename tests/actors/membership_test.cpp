@@ -21,7 +21,6 @@ struct town : machine {
     membership_actor members;
     node_card card;
     node_state remembered = node_state::ready;
-    std::string seen; ///< what its directory says
   };
 
   town() { start(); }
@@ -52,13 +51,16 @@ struct town : machine {
     auto& made = nodes[name];
     made.card = card;
     made.env.reset(new membership_services{
-        [this, name](node_address where) { return knock(name, where); },
-        [this](const std::string&, std::uint16_t port) { return connect(port); },
-        [&made](node_state wish) -> result<void> {
+        .knock = [this, name](node_address where) { return knock(name, where); },
+        .connect = [this](const std::string&, std::uint16_t port) { return connect(port); },
+        .remember = [&made](node_state wish) -> result<void> {
           made.remembered = wish;
           return caf::unit;
         },
-        [](std::function<void()> call) { call(); }, made.directory, [this] { return wall(); }});
+        .calls = [](std::function<void()> call) { call(); },
+        .directory = made.directory,
+        .abandon = [this](const node_card& lost) { abandoned.push_back(lost.name); },
+        .wall_clock = [this] { return wall(); }});
     std::vector<node_address> all;
     for (auto port : seeds)
       all.push_back({"10.0.0.1", port});
@@ -98,6 +100,7 @@ struct town : machine {
   std::map<std::string, node> nodes;
   std::map<std::string, node_card> cards;
   std::set<std::pair<std::string, std::string>> cut;
+  std::vector<std::string> abandoned;
 };
 
 constexpr std::uint16_t port_of_a = 7000 + 'a';
@@ -138,8 +141,10 @@ TEST_CASE_METHOD(town, "a node that dies is unreachable at once, and forgotten l
   CHECK(known_by("a") == "node-a:ready node-b:unreachable");
   pass(10s);
   CHECK(known_by("a") == "node-a:ready node-b:unreachable");
+  CHECK(abandoned.empty());
   pass(6s);
   CHECK(known_by("a") == "node-a:ready");
+  CHECK(abandoned == std::vector<std::string>{"node-b"});
   begin("b", {port_of_a});
   pass(2s);
   CHECK(known_by("a") == "node-a:ready node-b:ready");
