@@ -199,4 +199,24 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(return_container{1ull << 40, true});
   same_after_round_trip(get_container_pool{});
   same_after_round_trip(container_pool_health{"model", "img", 1, 2, 3, 4, 5, 6, "why"});
+
+  const node_card card{"a1b2c3",
+                       "w1",
+                       "1.2.3",
+                       node_role::worker,
+                       {"primary"},
+                       "10.0.0.1",
+                       7332,
+                       node_state::draining,
+                       {true, 1, 2, 0.5, 4, 1ull << 40, 1ull << 39, {"basic"}},
+                       "secret"};
+  same_after_round_trip(greet_node{card});
+  same_after_round_trip(node_greeting{card, {card, card}});
+  same_after_round_trip(report_node{card});
+  same_after_round_trip(node_view{card, true, 1'700'000'000'000});
+  same_after_round_trip(std::vector<node_view>{{card, false, 1}});
+  same_after_round_trip(list_nodes{});
+  same_after_round_trip(steer_node{"w1", node_state::cordoned});
+  same_after_round_trip(list_cluster_sandboxes{{alice, id}});
+  same_after_round_trip(get_cluster_stats{{alice, {id}}});
 }
