@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 constexpr auto beat = 1s;
 constexpr auto greeting_timeout = 10s;
 constexpr auto question_timeout = 5s;
+constexpr auto peer_timeout = 2s; // one that dies just now would be waited for
 constexpr auto steer_timeout = 10s;
 
 caf::error unreachable_node(const std::string& name) {
@@ -63,6 +64,7 @@ coro::task<void> membership_state::live() {
     co_await look_at_worker();
     look_after_peers();
     publish();
+    env_->directory.forget_sent();
     report();
     seek();
     co_await coro::sleep_for(beat);
@@ -97,12 +99,13 @@ void membership_state::look_after_peers() {
       one.reachable = false;
       log_event(log_level::warn, "node_unreachable", {{"node", one.card.name}, {"reason", "silence"}});
     }
-    if (one.reachable || quiet < silence + absence) {
+    if (quiet >= silence && !std::exchange(one.abandoned, true))
+      env_->abandon(one.card);
+    if (quiet < silence + absence) {
       ++at;
       continue;
     }
     log_event(log_level::warn, "node_lost", {{"node", one.card.name}});
-    env_->abandon(one.card);
     at = peers_.erase(at);
   }
 }
@@ -194,6 +197,7 @@ void membership_state::welcome(node_card card, membership_actor handle) {
   one.heard = self_->clock().now();
   one.seen_at = env_->wall_clock();
   one.reachable = true;
+  one.abandoned = false;
   publish();
 }
 
@@ -291,14 +295,14 @@ void membership_state::publish() { env_->directory.publish({views()}); }
 template <class Item, class Question>
 caf::result<std::vector<Item>> membership_state::gather(Question question) {
   using answer = std::vector<Item>;
-  auto ask_one = [](auto whom, Question asked) -> coro::task<answer> {
-    auto all = co_await coro::request(whom, question_timeout, std::move(asked));
+  auto ask_one = [](auto whom, Question asked, coro::duration timeout) -> coro::task<answer> {
+    auto all = co_await coro::request(whom, timeout, std::move(asked));
     co_return std::move(all);
   };
   std::vector<coro::task<answer>> asked;
-  asked.push_back(ask_one(worker_, question));
+  asked.push_back(ask_one(worker_, question, question_timeout));
   for (auto& each : reachable())
-    asked.push_back(ask_one(std::move(each), question));
+    asked.push_back(ask_one(std::move(each), question, peer_timeout));
   auto answers = co_await coro::when_all(std::move(asked));
   if (!answers)
     co_return std::move(answers.error());

@@ -42,8 +42,8 @@ struct membership_services {
   std::function<result<void>(node_state wish)> remember;
   coro::offload calls;
   node_directory& directory;
-  /// A node is lost: nothing that is asked of it will be answered.
-  std::function<void(const node_card& lost)> abandon = [](const node_card&) {};
+  /// A node is silent: what is being asked of it is not waited for.
+  std::function<void(const node_card& silent)> abandon = [](const node_card&) {};
   std::function<unix_millis()> wall_clock = unix_now;
 };
 
@@ -76,6 +76,7 @@ private:
     time_point heard;
     unix_millis seen_at = 0;
     bool reachable = false;
+    bool abandoned = false;
   };
 
   coro::task<void> live();

@@ -32,7 +32,7 @@ public:
   cluster_node(const config& settings, node_identity identity, std::string token_secret,
                std::string_view version, coro::pool& threads, const http::server& server);
 
-  const node_directory& directory() const noexcept { return directory_; }
+  node_directory& directory() noexcept { return directory_; }
   const std::string& id() const noexcept { return own_.id; }
 
   /// Has CAF speak with other nodes. Before the actor system is made.

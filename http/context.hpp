@@ -117,7 +117,7 @@ struct context {
   std::shared_ptr<client::trust> trusted{}; ///< when asking hosts of the world; none: not by TLS
   gateway::gateway* models = nullptr;       ///< nullptr: there are none to chat with
   platform::proxy* platform = nullptr;      ///< nullptr: no platform services are offered to sandboxes
-  const node_directory* nodes = nullptr;    ///< of the cluster; nullptr: there is none, not even of one
+  node_directory* nodes = nullptr;          ///< of the cluster; nullptr: there is none, not even of one
   membership_actor members{};               ///< of this node, where there is a directory
   nodes::door door{};                       ///< of this node in its cluster
   /// What other nodes know this one by, and it them; nullptr: this server is alone.

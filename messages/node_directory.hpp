@@ -5,8 +5,11 @@
 #include "messages/cluster.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -40,9 +43,30 @@ public:
     std::lock_guard lock{mutex_};
     table_ = std::move(next);
   }
+  /// The table with the sandboxes that were sent to nodes since they last said how they do.
+  std::shared_ptr<const node_table> with_sent() const {
+    std::lock_guard lock{mutex_};
+    if (sent_.empty())
+      return table_;
+    auto counted = std::make_shared<node_table>(*table_);
+    for (auto& each : counted->nodes)
+      if (auto found = sent_.find(each.card.id); found != sent_.end())
+        each.card.load.sandboxes += found->second;
+    return counted;
+  }
+  void sent(const std::string& node) {
+    std::lock_guard lock{mutex_};
+    ++sent_[node];
+  }
+  /// A second has passed: what was sent before is in what nodes say.
+  void forget_sent() {
+    std::lock_guard lock{mutex_};
+    sent_.clear();
+  }
 
 private:
   mutable std::mutex mutex_;
+  std::map<std::string, std::uint32_t> sent_; ///< by node
   std::shared_ptr<const node_table> table_ = std::make_shared<const node_table>();
 };
 

@@ -218,8 +218,10 @@ void upstream_pool::abandon(const address& lost) {
       forget(each);
   }
   for (auto* hook = busy_.next(); hook != &busy_; hook = hook->next())
-    if (auto& each = static_cast<upstream&>(*hook); each.to_ == lost)
+    if (auto& each = static_cast<upstream&>(*hook); each.to_ == lost) {
+      each.abandoned = true;
       each.link.abort();
+    }
 }
 
 void upstream_pool::close() {

@@ -28,6 +28,7 @@ public:
   upstream_answer answer;
   std::optional<answer_parser> parser;
   bool used_before = false; ///< it may have died unseen meanwhile
+  bool abandoned = false;   ///< who it leads to is not waited for
 
 private:
   friend class upstream_pool;
@@ -41,6 +42,7 @@ private:
 class upstream_pool {
 public:
   using handle = std::unique_ptr<upstream>;
+  static constexpr std::chrono::milliseconds usual_timeout{10'000}; ///< of a connection that is made
   /// @param home outlives the pool.
   explicit upstream_pool(shard& home, name_lookup names = {})
       : home_(home)
@@ -66,7 +68,6 @@ public:
 
 private:
   friend class upstream;
-  static constexpr std::chrono::milliseconds usual_timeout{10'000};
   io_task<result<void>> enter(upstream& made);
   io_task<result<void>> reach(upstream& made);
   io_task<result<void>> reach_first(upstream& made);

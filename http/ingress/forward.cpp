@@ -21,6 +21,8 @@ namespace {
 
 // Most answers come within this time. Watching the client as well costs more than such an answer does.
 constexpr milliseconds unwatched{50};
+// To a node of the cluster, which is near.
+constexpr milliseconds node_timeout{3'000};
 // Interim answers (100, 103) that an application may give before its answer.
 constexpr int most_interim = 64;
 
@@ -94,7 +96,7 @@ io_task<result<void>> forwarding::ask() {
       co_return std::move(outcome.error());
     if (*outcome == step::done)
       co_return caf::unit;
-    if (!up_->used_before)
+    if (!up_->used_before || up_->abandoned)
       co_return upstream_failure("the application closed the connection without an answer");
   }
 }
@@ -106,7 +108,8 @@ io_task<result<void>> forwarding::connect(bool fresh) {
   reached_ = true;
   if (up_)
     co_return caf::unit;
-  auto made = co_await pool.connect(std::move(place));
+  const auto timeout = where_.node ? node_timeout : client::upstream_pool::usual_timeout;
+  auto made = co_await pool.connect(std::move(place), timeout);
   reached_ = made.engaged();
   if (!made)
     co_return std::move(made.error());

@@ -47,9 +47,11 @@ std::string known_of(exchange& ex) {
 
 io_task<void> pass_on(exchange& ex, node_handle to) {
   const auto& card = to->card;
+  auto not_reached = [] {
+    return fail(errc::upstream_error, "Upstream error: the node of the sandbox cannot be reached");
+  };
   if (card.state == node_state::unreachable) {
-    co_await ex.reply_error(
-        fail(errc::upstream_error, "Upstream error: the node of the sandbox cannot be reached"));
+    co_await ex.reply_error(not_reached());
     co_return;
   }
   ingress::passed_request request;
@@ -57,7 +59,7 @@ io_task<void> pass_on(exchange& ex, node_handle to) {
   ingress::destination where{{}, 0, std::move(request), client::address::of_node(card.host, card.port)};
   auto done = co_await ingress::forward(ex, std::move(where));
   if (!done)
-    co_await ex.reply_error(done.error());
+    co_await ex.reply_error(code_of(done.error()) == errc::upstream_error ? not_reached() : done.error());
 }
 
 } // namespace sandy::http::nodes

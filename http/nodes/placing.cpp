@@ -34,10 +34,10 @@ node_handle here_or(node_handle node) { return node->self ? nullptr : std::move(
 } // namespace
 
 std::vector<node_handle> nodes_for(exchange& ex, const create_sandbox& wanted) {
-  const auto* directory = ex.server().nodes;
+  auto* directory = ex.server().nodes;
   if (directory == nullptr || ex.from_node())
     return {nullptr};
-  auto table = directory->now();
+  auto table = directory->with_sent();
   const auto& parent = wanted.parent.value.empty() ? wanted.caller.sandbox : wanted.parent;
   if (!parent.value.empty()) {
     const auto* node = is_sandbox_id(parent.value) ? table->find(node_of(parent)) : nullptr;
@@ -47,6 +47,11 @@ std::vector<node_handle> nodes_for(exchange& ex, const create_sandbox& wanted) {
   for (auto& each : placement(table, {wanted.upstream, wanted.flavor}, random_below))
     if (all.size() < most_asked)
       all.push_back(here_or(std::move(each)));
+  if (!all.empty()) { // the first takes nearly every one
+    const auto* own = table->self();
+    if (const auto* chosen = all.front() ? all.front().get() : own; chosen != nullptr)
+      directory->sent(chosen->card.id);
+  }
   return all;
 }
 
@@ -91,13 +96,15 @@ io_task<result<bool>> make_at(exchange& ex, node_handle to, std::string_view bod
   co_return true;
 }
 
-result<void> may_create(const context& server) {
+result<void> may_create(const context& server, const sandbox_id& beside) {
   if (server.nodes == nullptr)
     return caf::unit;
   auto table = server.nodes->now();
   const auto* self = table->self();
   if (self == nullptr)
     return caf::unit;
+  if (self->card.role == node_role::controller && !beside.value.empty())
+    return no_such_sandbox(); // none is here
   if (self->card.role == node_role::controller)
     return fail(errc::capacity_exhausted, "This node is a controller, and holds no sandboxes");
   if (self->card.state == node_state::draining)

@@ -22,7 +22,8 @@ bool is_worth_another(errc why) noexcept;
 /// the node did not answer.
 io_task<result<bool>> make_at(exchange& ex, node_handle to, std::string_view body, bool last);
 
-/// Why this node makes no sandboxes, whoever asks.
-result<void> may_create(const context& server);
+/// Why this node makes no sandboxes, whoever asks. @param beside the parent, or the one that is forked;
+/// empty: none.
+result<void> may_create(const context& server, const sandbox_id& beside);
 
 } // namespace sandy::http::nodes

@@ -39,10 +39,13 @@ std::vector<sandbox_id> ids_of(const std::vector<sandbox_info>& made) {
   return ids;
 }
 
+const sandbox_id& beside(const create_sandbox& request) { return request.parent; }
+const sandbox_id& beside(const fork_sandbox& request) { return request.id; }
+
 template <class Made, class Request>
 io_task<result<Made>> ask_request_actor(exchange& ex, Request request, std::chrono::milliseconds timeout) {
   auto& server = ex.server();
-  if (auto may = nodes::may_create(server); !may)
+  if (auto may = nodes::may_create(server, beside(request)); !may)
     co_return std::move(may.error());
   auto caller = request.caller;
   request_guard guard{server.spawn_create_request(timeout)};
