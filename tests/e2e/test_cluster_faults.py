@@ -13,8 +13,8 @@ import httpx
 import pytest
 from cluster import KNOWN_SECONDS, LOST_SECONDS, SMALL, members, node_of
 from events import stream
-from service import Service, answer
-from waiting import wait_until
+from service import answer
+from waiting import wait_until, wait_until_empty
 
 CUT_SECONDS = 20
 CLIENTS = 4
@@ -37,11 +37,15 @@ def whole(cluster):
     cluster.is_whole()
 
 
+TEXTS = {200: "", 502: "Upstream error", 404: "Sandbox not found"}
+
+
 class Asked:
-    """A sandbox that is asked for through a node, again and again: the statuses, each with the time of its answer."""
+    """A sandbox that is asked for through a node, again and again, for the time of a block."""
 
     def __init__(self, through, box: str):
         self.statuses = []  # without repetitions
+        self.wrong = []
         self._through, self._box = through, box
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._ask)
@@ -53,6 +57,7 @@ class Asked:
     def __exit__(self, *_):
         self._ended.set()
         self._thread.join()
+        assert self.wrong == []
 
     def becomes(self, status: int, seconds: float) -> None:
         wait_until(lambda: self.statuses[-1:] == [status], f"it answers {status}", seconds)
@@ -60,12 +65,19 @@ class Asked:
     def _ask(self) -> None:
         with self._through.api() as api:
             while not self._ended.wait(0.1):
-                response = api.get(self._box)
-                if response.status_code != 200:
-                    expected = {502: "Upstream error", 404: "Sandbox not found"}[response.status_code]
-                    assert response.json()["detail"].startswith(expected), response.text
+                try:
+                    response = api.get(self._box)
+                except httpx.TransportError as error:
+                    self.wrong.append(repr(error))
+                    continue
+                if TEXTS.get(response.status_code, "no answer at all") not in response.text:
+                    self.wrong.append((response.status_code, response.text))
                 if self.statuses[-1:] != [response.status_code]:
                     self.statuses.append(response.status_code)
+
+
+def state_of(name: str, asked) -> str:
+    return members(asked).get(name, {}).get("state", "gone")
 
 
 def created_while(condition, node) -> tuple:
@@ -128,7 +140,7 @@ def test_what_runs_through_another_node_ends_with_the_worker_that_is_killed(clus
             pieces = response.iter_raw()
             assert b"begun" in next(pieces)
             cluster.west.server.kill()
-            with pytest.raises(httpx.RemoteProtocolError):  # cut, never as if it had ended in order
+            with pytest.raises(httpx.TransportError):  # cut, never as if it had ended in order
                 collections.deque(pieces, maxlen=0)
         cluster.west.server.start()
         cluster.is_whole()
@@ -145,8 +157,7 @@ def test_creations_go_to_the_worker_that_is_left(cluster):
 def test_a_killed_worker_is_told_of_as_unreachable_or_no_more(cluster):
     cluster.west.server.kill()
     for node in (cluster.controller, cluster.east):
-        state = lambda: members(node).get("west", {}).get("state", "gone")
-        wait_until(lambda: state() in ("unreachable", "gone"), f"{node.name} misses it", LOST_SECONDS)
+        wait_until(lambda: state_of("west", node) in ("unreachable", "gone"), f"{node.name} misses it", LOST_SECONDS)
         assert {name: each["state"] for name, each in members(node).items() if name != "west"} == {"controller": "ready", "east": "ready"}
     cluster.west.server.start()
     cluster.is_whole()
@@ -190,7 +201,7 @@ def test_sandboxes_of_a_worker_that_is_cut_off_live_on_and_are_reached_again(clu
             with alone.host.inside(), alone.api() as own:
                 while time.monotonic() < cut + CUT_SECONDS:
                     assert own.output(box, "echo fine", timeout=10) == "fine\n"
-                assert members(alone)["controller"]["state"] == "unreachable" if "controller" in members(alone) else True
+                assert state_of("controller", alone) in ("unreachable", "gone")
             assert asked.statuses in ([200, 502, 404], [200, 404])
             alone.host.heal()
             asked.becomes(200, KNOWN_SECONDS)
@@ -207,24 +218,24 @@ def test_creations_go_elsewhere_while_a_worker_is_cut_off(cluster):
     cluster.west.host.heal()
     cluster.is_whole()
     with cluster.controller.api() as api:  # nobody was told of a sandbox there, so there is none
-        assert answer(api.http.get("/api/sandboxes"))["sandboxes"] == []
+        wait_until_empty(lambda: answer(api.http.get("/api/sandboxes"))["sandboxes"], "sandboxes of nobody")
 
 
 def test_a_moment_without_a_line_is_only_a_delay(cluster):
     with cluster.box(cluster.west) as box, cluster.controller.api() as api:
         for _ in range(3):
             cluster.west.host.cut()
-            asked = threading.Timer(0.5, cluster.west.host.heal)
-            asked.start()
+            healing = threading.Timer(0.5, cluster.west.host.heal)
+            healing.start()
             assert api.output(box, "echo fine") == "fine\n"
-            asked.join()
+            healing.join()
 
 
 def test_a_slow_line_that_loses_frames_loses_nothing_that_is_said(cluster):
     cluster.west.host.slow(delay_seconds=0.02, loss=0.01)
-    sent = os.urandom(2 * MEBIBYTE)
+    sent = os.urandom(MEBIBYTE)
     with cluster.box(cluster.west, cluster.controller) as box, cluster.controller.api() as api:
-        for _ in range(3):
+        for _ in range(2):
             answer(api.http.put(f"/api/sandboxes/{box}/files?path=f", content=sent))
             assert hashlib.sha256(api.http.get(f"/api/sandboxes/{box}/files?path=f").content).digest() == hashlib.sha256(sent).digest()
         assert {each["state"] for each in members(cluster.controller).values()} == {"ready"}
@@ -272,7 +283,7 @@ class Traffic:
                 self._exec(chance)
 
     def _create(self, chance) -> None:
-        response = self._ask(chance, "create", (200, 502, 503), "", SMALL)
+        response = self._ask(chance, "create", (200, 503), "", SMALL)
         if response is not None and response.status_code == 200:
             with self._lock:
                 self.alive.add(response.json()["id"])
@@ -295,14 +306,13 @@ class Traffic:
         with self._lock:
             box = self.alive.pop() if self.alive else None
         if box is not None:
-            # Whoever hears 404 was not the first to ask.
-            self._ask(chance, "terminate", (200, 502, 503, 404), f"/{box}/terminate", {})
+            self._ask(chance, "terminate", (200, 502, 503), f"/{box}/terminate", {})
 
     def _ask(self, chance, kind, good, path, body):
         """The answer; None when there was none because the node was leaving."""
         node = chance.choice([each for each in self._cluster.nodes.values() if each is not self.leaving])
         try:
-            with Service(node.server.base_url, clusters.KEY) as api:
+            with node.api() as api:
                 response = api.http.post(f"/api/sandboxes{path}", json=body)
         except httpx.TransportError as error:
             if node is not self.leaving:

@@ -239,16 +239,18 @@ def test_answers_have_the_same_fields_and_none_twice(api, own, box):
 
 def test_a_request_counts_once_where_it_is_entered_and_its_answer_says_so_once(cluster):
     limits = lambda reply: {name: reply.all(name) for name in ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")}
-    with cluster.east.api(SLOW) as slow, slow.box(**SMALL, upstream=cluster.east.labels[0]) as box:
-        for node in (cluster.west, cluster.controller):
-            with Wire(node.server.base_url) as wire:
-                replies = [wire.call("GET", f"/api/sandboxes/{box}", {"Host": "x", "Authorization": f"Bearer {SLOW}"}) for _ in range(4)]
-            assert [each.status for each in replies] == [200, 200, 200, 429]
-            assert all(len(values) == 1 for each in replies for values in limits(each).values())
-            assert [limits(each)["RateLimit-Remaining"] for each in replies] == [["2"], ["1"], ["0"], ["0"]]
-            assert len(replies[3].all("Retry-After")) == 1
-        # Until its own budget lets it end the sandbox.
-        wait_until(lambda: slow.terminate(box).status_code == 200, "the sandbox ends")
+    with cluster.east.api(SLOW) as slow:
+        box = slow.create(**SMALL, upstream=cluster.east.labels[0])["id"]
+        try:
+            for node in (cluster.west, cluster.controller):
+                with Wire(node.server.base_url) as wire:
+                    replies = [wire.call("GET", f"/api/sandboxes/{box}", {"Host": "x", "Authorization": f"Bearer {SLOW}"}) for _ in range(4)]
+                assert [each.status for each in replies] == [200, 200, 200, 429]
+                assert all(len(values) == 1 for each in replies for values in limits(each).values())
+                assert [limits(each)["RateLimit-Remaining"] for each in replies] == [["2"], ["1"], ["0"], ["0"]]
+                assert len(replies[3].all("Retry-After")) == 1
+        finally:
+            wait_until(lambda: slow.terminate(box).status_code == 200, "its budget lets it end the sandbox")
 
 
 # -- who may ---------------------------------------------------------------------------------------------------
