@@ -129,7 +129,8 @@ class Cluster:
 
     def _make(self, name: str, role: str, labels, certificate: Optional[Certificate]) -> Node:
         self._hosts.append(hosts.Host(len(self._hosts) + 1))
-        return Node(name, role, list(labels), self._hosts[-1], certificate, getattr(self, "controller", None), self._folder / name)
+        folder = self._folder / str(len(self._hosts))
+        return Node(name, role, list(labels), self._hosts[-1], certificate, getattr(self, "controller", None), folder)
 
     def start(self) -> None:
         for node in self.nodes.values():

@@ -1,4 +1,4 @@
-"""Several hosts on one machine: a network namespace each, all at one switch, which is in a namespace of the test's own. No way leads out of it."""
+"""Several hosts on one machine: a network namespace each, at a switch that is in a namespace of the test's own. No way leads out of it."""
 
 import contextlib
 import os

@@ -149,6 +149,21 @@ def test_a_worker_that_is_taken_out_gets_nothing_new_and_keeps_what_it_has(clust
         assert places("controller", 1, upstream="in-the-east") == [cluster.east.id]
 
 
+@pytest.mark.parametrize("what, state, status", [("cordon", "cordoned", 200), ("drain", "draining", 503)])
+def test_children_stay_with_their_parent_but_for_a_worker_that_is_drained(cluster, change, what, state, status):
+    with cluster.box(cluster.east) as parent, cluster.controller.api() as api:
+        change("controller", "east", what, state)
+        response = api.http.post("/api/sandboxes", json={**SMALL, "parent_sandbox_id": parent})
+        assert response.status_code == status and (status != 200 or node_of(response.json()["id"]) == cluster.east.id)
+
+
+def test_a_worker_that_was_taken_out_is_out_when_it_was_restarted(cluster, change):
+    change("controller", "east", "cordon", "cordoned")
+    assert cluster.east.server.stop() == 0
+    cluster.east.server.start()
+    cluster.all_say({"controller": "ready", "east": "cordoned", "west": "ready"})
+
+
 def test_without_a_worker_that_takes_it_a_creation_is_refused_and_may_be_repeated(cluster, places, change):
     for name in ("east", "west"):
         change("controller", name, "cordon", "cordoned")
@@ -179,6 +194,16 @@ def test_a_node_with_a_certificate_of_another_authority_is_refused(cluster, tmp_
         assert node.host.address in str(cluster.controller.said("node_refused")[-1])
         assert set(members(cluster.controller)) == set(NODES)
         assert set(members(node)) == {"north"}
+    cluster.is_whole()
+
+
+def test_a_second_node_of_a_name_is_refused(cluster):
+    before, ids = refusals(cluster), {name: entry["id"] for name, entry in members(cluster.controller).items()}
+    with cluster.beside("east", cluster.certificate("another-east")) as node:
+        node.server.start()
+        wait_until(lambda: node.said("cluster_join_failed"), "it says that it cannot join", KNOWN_SECONDS)
+        wait_until(lambda: refusals(cluster) > before, "the controller says that it refused it")
+        assert {name: entry["id"] for name, entry in members(cluster.controller).items()} == ids
     cluster.is_whole()
 
 
