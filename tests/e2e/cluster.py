@@ -13,7 +13,7 @@ from running_server import Server
 from service import Service, answer
 from waiting import wait_until
 
-API_PORT, CONTROL_PORT, DATA_PORT = 7330, 7332, 7333
+API_PORT, NODE_PORT, CONTROL_PORT = 7330, 7332, 7333
 
 # Every node knows the same keys. That of tests themselves is no administrator's.
 KEY, ADMINISTRATOR, STRANGER, SLOW = "sk-of-tests", "sk-of-operations", "sk-of-strangers", "sk-of-the-slow"
@@ -79,8 +79,8 @@ class Node:
     def _settings(self) -> dict:
         settings = {
             "role": self.role, "node_name": self.name, "node_labels": self.labels, "uid_base": UIDS + UIDS_OF_A_NODE * self._number,
-            "cluster_listen": f"{self.host.address}:{CONTROL_PORT}", "cluster_data_listen": f"{self.host.address}:{DATA_PORT}",
-            "cluster_join": [f"{self.joins.host.address}:{CONTROL_PORT}"] if self.joins else [],
+            "cluster_listen": f"{self.host.address}:{NODE_PORT}", "cluster_control_listen": f"{self.host.address}:{CONTROL_PORT}",
+            "cluster_join": [f"{self.joins.host.address}:{NODE_PORT}"] if self.joins else [],
         }
         if self.certificate:
             settings |= {f"cluster_{what}": str(getattr(self.certificate, what)) for what in ("certificate", "key", "authority")}

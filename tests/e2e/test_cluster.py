@@ -7,7 +7,7 @@ import ssl
 import cluster as clusters
 import pytest
 from certificates import Authority
-from cluster import ADMINISTRATOR, CONTROL_PORT, DATA_PORT, KNOWN_SECONDS, SMALL, members, node_of
+from cluster import ADMINISTRATOR, CONTROL_PORT, KNOWN_SECONDS, NODE_PORT, SMALL, members, node_of
 from contract import timestamp
 from running_server import NotStarted
 from service import answer, refusal
@@ -49,7 +49,7 @@ def test_every_node_tells_of_all_of_them(cluster, asked):
     for name, node in cluster.nodes.items():
         entry = told[name]
         assert (entry["role"], entry["labels"], entry["state"]) == (node.role, node.labels, "ready")
-        assert entry["data_address"] == f"{node.host.address}:{DATA_PORT}"
+        assert entry["data_address"] == f"{node.host.address}:{NODE_PORT}"
         assert entry["self"] is (name == asked)
         assert re.fullmatch("[0-9a-f]{6}", entry["id"])
         timestamp(entry["last_seen_at"])
@@ -228,7 +228,7 @@ def answer_to(node, port: int, sent: bytes, tls=None) -> bytes:
 REQUEST = b"GET /api/sandboxes HTTP/1.1\r\nHost: east\r\n\r\n"
 
 
-@pytest.mark.parametrize("port", [CONTROL_PORT, DATA_PORT])
+@pytest.mark.parametrize("port", [CONTROL_PORT, NODE_PORT])
 def test_without_tls_nobody_is_heard(cluster, port):
     before = refusals(cluster)
     try:
@@ -249,7 +249,7 @@ def shown(certificate=None, version=ssl.TLSVersion.TLSv1_3):
     return context
 
 
-@pytest.mark.parametrize("port", [CONTROL_PORT, DATA_PORT])
+@pytest.mark.parametrize("port", [CONTROL_PORT, NODE_PORT])
 @pytest.mark.parametrize("shows", ["no certificate", "one of another authority"])
 def test_who_shows_no_certificate_of_the_cluster_is_not_heard(cluster, tmp_path, port, shows):
     context = shown() if shows == "no certificate" else shown(Authority(tmp_path / "elsewhere").certificate("east"))
@@ -261,4 +261,4 @@ def test_who_shows_no_certificate_of_the_cluster_is_not_heard(cluster, tmp_path,
 
 def test_nothing_older_than_tls_1_3_is_spoken_between_nodes(cluster):
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
-        answer_to(cluster.controller, DATA_PORT, REQUEST, shown(cluster.certificate("client"), ssl.TLSVersion.TLSv1_2))
+        answer_to(cluster.controller, NODE_PORT, REQUEST, shown(cluster.certificate("client"), ssl.TLSVersion.TLSv1_2))
