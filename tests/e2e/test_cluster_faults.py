@@ -1,22 +1,26 @@
 """Workers that are killed, cut off, slow or restarted: what is told of their sandboxes is true, and nothing that lives is lost."""
 
 import collections
+import contextlib
 import hashlib
 import itertools
 import os
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cluster as clusters
 import httpx
 import pytest
 from cluster import KNOWN_SECONDS, LOST_SECONDS, SMALL, members, node_of
 from events import stream
-from service import answer
+from service import answer, refusal
 from waiting import wait_until, wait_until_empty
 
 CUT_SECONDS = 20
+# Of any answer about a sandbox, whether its node can be reached or not.
+ANSWER_SECONDS = 10
 CLIENTS = 4
 MEBIBYTE = 1 << 20
 
@@ -66,7 +70,7 @@ class Asked:
         with self._through.api() as api:
             while not self._ended.wait(0.1):
                 try:
-                    response = api.get(self._box)
+                    response = api.http.get(f"/api/sandboxes/{self._box}", timeout=ANSWER_SECONDS)
                 except httpx.TransportError as error:
                     self.wrong.append(repr(error))
                     continue
@@ -190,35 +194,55 @@ def test_workers_go_on_without_their_controller_and_find_it_again(cluster):
 # -- one that is cut off ---------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def cut_off(node):
+    """A worker without a line, for the time of the block."""
+    node.host.cut()
+    try:
+        yield
+    finally:
+        node.host.heal()
+
+
 def test_sandboxes_of_a_worker_that_is_cut_off_live_on_and_are_reached_again(cluster):
     through, alone = cluster.controller, cluster.west
     with cluster.box(alone) as box, through.api() as api:
         process = counting(api, box)
         with Asked(through, box) as asked:
             asked.becomes(200, 5)
-            cut = time.monotonic()
-            alone.host.cut()
-            with alone.host.inside(), alone.api() as own:
-                while time.monotonic() < cut + CUT_SECONDS:
-                    assert own.output(box, "echo fine", timeout=10) == "fine\n"
-                assert state_of("controller", alone) in ("unreachable", "gone")
-            assert asked.statuses in ([200, 502, 404], [200, 404])
-            alone.host.heal()
+            with cut_off(alone):
+                cut = time.monotonic()
+                with alone.host.inside(), alone.api() as own:
+                    while time.monotonic() < cut + CUT_SECONDS:
+                        assert own.output(box, "echo fine", timeout=10) == "fine\n"
+                    assert state_of("controller", alone) in ("unreachable", "gone")
+                assert asked.statuses in ([200, 502, 404], [200, 404])
             asked.becomes(200, KNOWN_SECONDS)
         goes_on(api, box, process)
-        cluster.is_whole()
+
+
+def test_what_is_asked_of_a_worker_is_answered_when_the_worker_is_lost(cluster):
+    with cluster.box(cluster.west) as box, cluster.controller.api() as api, ThreadPoolExecutor() as pool:
+        asked = pool.submit(api.http.post, f"/api/sandboxes/{box}/exec", json={"command": "touch begun; sleep 100"})
+        with cluster.west.api() as own:
+            wait_until(lambda: own.read(box, "begun").status_code == 200, "the command runs")
+        with cut_off(cluster.west):
+            assert refusal(asked.result(LOST_SECONDS), 502).startswith("Upstream error")
+            assert state_of("west", cluster.controller) in ("unreachable", "gone")
 
 
 def test_creations_go_elsewhere_while_a_worker_is_cut_off(cluster):
-    cut = time.monotonic()
-    cluster.west.host.cut()
-    statuses, places = created_while(lambda: time.monotonic() < cut + LOST_SECONDS, cluster.controller)
-    assert set(statuses) <= {200, 503} and statuses[200] > 0
-    assert set(places) == {cluster.east.id}
-    cluster.west.host.heal()
-    cluster.is_whole()
-    with cluster.controller.api() as api:  # nobody was told of a sandbox there, so there is none
-        wait_until_empty(lambda: answer(api.http.get("/api/sandboxes"))["sandboxes"], "sandboxes of nobody")
+    with cluster.controller.api() as api:
+        listed = lambda: {each["id"] for each in answer(api.http.get("/api/sandboxes"))["sandboxes"]}
+        before = listed()
+        with cut_off(cluster.west):
+            cut = time.monotonic()
+            statuses, places = created_while(lambda: time.monotonic() < cut + LOST_SECONDS, cluster.controller)
+        assert set(statuses) <= {200, 503} and statuses[200] > 0
+        assert set(places) == {cluster.east.id}
+        cluster.is_whole()
+        # Nobody was told of a sandbox there, so there is none.
+        wait_until_empty(lambda: listed() - before, "sandboxes of nobody")
 
 
 def test_a_moment_without_a_line_is_only_a_delay(cluster):
