@@ -148,11 +148,29 @@ class Cluster:
             wait_until(lambda: told(node) == states, f"{node.name} tells of {states}", seconds)
 
     @contextlib.contextmanager
+    def connected(self, *nodes):
+        """None of these loses the connection to another of them, in the block or because of it."""
+        names = {node.name for node in nodes}
+        lost = lambda: [(node.name, each["node"]) for node in nodes for each in node.said("node_unreachable") if each["node"] in names]
+        before = lost()
+        yield
+        for _ in range(2):  # what is under way may have been sent before
+            self._hear_of_each_other(nodes)
+        assert lost() == before, lost()
+
+    @contextlib.contextmanager
     def box(self, node: Node, through: Optional[Node] = None, **body):
         """The id of a small sandbox on this worker that ends with the block."""
         with (through or node).api() as api, api.box(**{**SMALL, "upstream": node.labels[0], **body}) as box:
             assert node_of(box) == node.id, f"{box} is not on {node.name}, {node.id}"
             yield box
+
+    def _hear_of_each_other(self, nodes) -> None:
+        """Waits until each has heard from each of the others."""
+        seen = lambda node: {other.name: members(node)[other.name]["last_seen_at"] for other in nodes if other is not node}
+        for node in nodes:
+            before = seen(node)
+            wait_until(lambda: all(seen(node)[name] > at for name, at in before.items()), f"{node.name} hears from the others", KNOWN_SECONDS)
 
     def end(self) -> None:
         """Ends all servers with their sandboxes. Exactly nothing of them may be left."""

@@ -1,5 +1,6 @@
 """A cluster of a controller and two workers: who is in it, where sandboxes are made, and who may not join."""
 
+import contextlib
 import re
 import socket
 import ssl
@@ -231,10 +232,8 @@ REQUEST = b"GET /api/sandboxes HTTP/1.1\r\nHost: east\r\n\r\n"
 @pytest.mark.parametrize("port", [CONTROL_PORT, NODE_PORT])
 def test_without_tls_nobody_is_heard(cluster, port):
     before = refusals(cluster)
-    try:
+    with contextlib.suppress(ConnectionResetError):
         assert b"HTTP/1.1" not in answer_to(cluster.controller, port, REQUEST)
-    except ConnectionResetError:
-        pass
     wait_until(lambda: refusals(cluster) > before, "the controller says that it refused somebody")
     cluster.is_whole()
 
@@ -257,6 +256,13 @@ def test_who_shows_no_certificate_of_the_cluster_is_not_heard(cluster, tmp_path,
         # In TLS 1.3 the client hears of its refusal with the first thing that it reads.
         assert answer_to(cluster.controller, port, REQUEST, context) == b""
         raise ConnectionResetError("closed without an answer")
+
+
+@pytest.mark.parametrize("port", [CONTROL_PORT, NODE_PORT])
+@pytest.mark.parametrize("tls", [None, shown()], ids=["plain", "no certificate"])
+def test_who_fails_at_a_nodes_port_takes_no_connection_from_others(cluster, port, tls):
+    with cluster.connected(*cluster.nodes.values()), contextlib.suppress(OSError):
+        answer_to(cluster.controller, port, REQUEST, tls)
 
 
 def test_nothing_older_than_tls_1_3_is_spoken_between_nodes(cluster):

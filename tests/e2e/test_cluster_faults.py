@@ -167,6 +167,11 @@ def test_a_killed_worker_is_told_of_as_unreachable_or_no_more(cluster):
     cluster.is_whole()
 
 
+def test_the_others_keep_their_connection_when_a_worker_is_killed(cluster):
+    with cluster.connected(cluster.controller, cluster.east):
+        cluster.west.server.kill()
+
+
 def test_lists_go_on_without_a_worker_that_is_lost(cluster):
     with cluster.box(cluster.west) as lost, cluster.box(cluster.east) as kept, cluster.controller.api() as api:
         listed = lambda: {each["id"] for each in answer(api.http.get("/api/sandboxes"))["sandboxes"]}
