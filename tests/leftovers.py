@@ -110,14 +110,14 @@ def _held_namespaces(server: Server) -> list:
         except OSError:
             continue
         kind = target.partition(":")[0]
-        if target.endswith("]") and kind in ("net", "mnt", "pid", "user") and target != os.readlink(f"/proc/self/ns/{kind}"):
+        if target.endswith("]") and kind in ("net", "mnt", "pid", "user") and target != os.readlink(f"/proc/{server.pid}/ns/{kind}"):
             found.append(f"namespace {target} held by the server")
     return found
 
 
 def _foreign_sockets(server: Server) -> list:
     # So does one with a socket in it.
-    ours = os.stat("/proc/self/ns/net").st_ino
+    its_own = os.stat(f"/proc/{server.pid}/ns/net").st_ino
     found = []
     process = os.pidfd_open(server.pid)
     try:
@@ -136,7 +136,7 @@ def _foreign_sockets(server: Server) -> list:
                 continue
             finally:
                 os.close(socket)
-            if os.fstat(namespace).st_ino != ours:
+            if os.fstat(namespace).st_ino != its_own:
                 found.append(f"socket {descriptor.name} of the server in another network namespace")
             os.close(namespace)
     finally:

@@ -40,6 +40,9 @@ class Server:
     # A name nobody else has: servers of other people on this machine are none of our business.
     # None lets the server choose.
     cgroup_parent: Optional[str] = field(default_factory=lambda: "/sandy-test-" + secrets.token_hex(4))
+    listen: str = "127.0.0.1:0"
+    # A command that becomes the one behind it, such as nsenter.
+    within: tuple = ()
     base_url: str = ""
     process: Optional[subprocess.Popen] = None
 
@@ -56,7 +59,7 @@ class Server:
         """Starts it and waits until it listens; after an end, starts it again on the same data directory.
         Raises NotStarted."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        command = [self.program, "--listen", "127.0.0.1:0", "--data-dir", self.data_dir, "--image-dir", image_dir()]
+        command = [*self.within, self.program, "--listen", self.listen, "--data-dir", self.data_dir, "--image-dir", image_dir()]
         command += ["--api-key", self.api_key]
         command += ["--cgroup-parent", self.cgroup_parent] if self.cgroup_parent else []
         # Only what the arguments say: settings of the developer's own server must not leak in.
@@ -75,7 +78,7 @@ class Server:
         seen = []
         while (line := _next(lines)) is not None:
             seen.append(line)
-            if found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", line):
+            if found := re.search(r"listening on (http://[\d.]+:\d+)", line):
                 self.base_url = found[1]
                 return self
         self.process.kill()

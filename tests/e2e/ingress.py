@@ -10,6 +10,7 @@ from typing import Optional
 
 from raw_http import Reply, Wire
 from waiting import wait_until
+from websockets.sync.client import connect
 
 SUFFIX = ".sandy.localhost"
 RUNTIME_PORT = 5173
@@ -118,3 +119,11 @@ def app_of_its_own(api, port: int = RUNTIME_PORT, **body):
     """An application in a sandbox that ends with the block."""
     with api.box(**body) as box:
         yield start_app(api, box, port)
+
+
+def websocket(site, target: str = "/", **settings):
+    """A WebSocket of a real client library, with the site's headers."""
+    wire = Wire(site.base_url)
+    headers = {name: value for name, value in site.headers.items() if name != "Host"} | settings.pop("headers", {})
+    return connect(f"ws://{site.headers['Host']}{site.prefix}{target}", sock=wire.socket, additional_headers=headers, proxy=None,
+                   compression=None, max_size=None, ping_interval=None, open_timeout=30, close_timeout=10, **settings)

@@ -5,11 +5,9 @@ import hashlib
 import os
 
 import pytest
-from ingress import SUFFIX, app_of_its_own, host, start_app
+from ingress import SUFFIX, app_of_its_own, host, start_app, websocket
 from memory import forget_peak, resident_bytes
-from raw_http import Wire
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 MEGABYTE = 1 << 20
 TUNNELS = 100
@@ -21,14 +19,6 @@ def app(api):
     with app_of_its_own(api, expose_ports=[OTHER_PORT], resources={"memory": "1Gi", "pids": 1024}) as app:
         start_app(api, app.box, OTHER_PORT)
         yield app
-
-
-def websocket(site, target: str = "/", **settings):
-    """A WebSocket of a real client library, with the site's headers."""
-    wire = Wire(site.base_url)
-    headers = {name: value for name, value in site.headers.items() if name != "Host"} | settings.pop("headers", {})
-    return connect(f"ws://{site.headers['Host']}{site.prefix}{target}", sock=wire.socket, additional_headers=headers, proxy=None,
-                   compression=None, max_size=None, ping_interval=None, open_timeout=30, close_timeout=10, **settings)
 
 
 def echoes(socket) -> bool:

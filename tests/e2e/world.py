@@ -2,8 +2,6 @@
 that happens there leaves the machine."""
 
 import contextlib
-import ctypes
-import os
 import socket
 import ssl
 import struct
@@ -11,8 +9,8 @@ import subprocess
 import threading
 from pathlib import Path
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
+from namespaces import ip, new_network
+
 FREEBIND = 78  # IPV6_FREEBIND of linux/in6.h
 
 # Public addresses that are local there without being those of an interface, as if they were far away.
@@ -29,23 +27,14 @@ MACHINE = "8.8.4.4"
 
 @contextlib.contextmanager
 def network_namespace():
-    """A network namespace of its own for this thread, and for what it starts."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    if LIBC.unshare(NEW_NETWORK) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-    try:
-        run = lambda *words: subprocess.run(["ip", *words], check=True)
-        run("link", "set", "lo", "up")
-        run("address", "add", f"{MACHINE}/32", "dev", "lo")
+    """A network namespace of its own for this thread, and for what it starts, with the addresses above."""
+    with new_network():
+        ip("address", "add", f"{MACHINE}/32", "dev", "lo")
         for address in (PUBLIC, OTHER, FORBIDDEN, METADATA, PRIVATE, CARRIER, "192.168.7.7", "198.18.0.1"):
-            run("route", "add", "local", f"{address}/32", "dev", "lo", "src", "127.0.0.1")
+            ip("route", "add", "local", f"{address}/32", "dev", "lo", "src", "127.0.0.1")
         for address in (PUBLIC6, "2002:a01:203::1", "64:ff9b::a01:203", "fd00:ec2::254"):
-            run("-6", "route", "add", "local", f"{address}/128", "dev", "lo", "src", "::1")
+            ip("-6", "route", "add", "local", f"{address}/128", "dev", "lo", "src", "::1")
         yield
-    finally:
-        if LIBC.setns(home, NEW_NETWORK) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
-        os.close(home)
 
 
 def settings(world) -> tuple:
