@@ -50,8 +50,11 @@ public:
       return table_;
     auto counted = std::make_shared<node_table>(*table_);
     for (auto& each : counted->nodes)
-      if (auto found = sent_.find(each.card.id); found != sent_.end())
-        each.card.load.sandboxes += found->second;
+      if (auto found = sent_.find(each.card.id); found != sent_.end()) {
+        auto& load = each.card.load;
+        load.sandboxes += found->second;
+        load.cpu_ratio += cores_of_unseen * found->second / std::max(1u, load.cpu_count);
+      }
     return counted;
   }
   void sent(const std::string& node) {
@@ -65,6 +68,9 @@ public:
   }
 
 private:
+  /// What a sandbox is taken to use before its node has said.
+  static constexpr double cores_of_unseen = 0.1;
+
   mutable std::mutex mutex_;
   std::map<std::string, std::uint32_t> sent_; ///< by node
   std::shared_ptr<const node_table> table_ = std::make_shared<const node_table>();

@@ -94,6 +94,25 @@ TEST_CASE("sandboxes spread over nodes that look alike", "[nodes]") {
     CHECK(count > 700);
 }
 
+TEST_CASE("creations that follow each other go to more nodes than one", "[nodes]") {
+  node_directory directory;
+  auto busy = node("a", 0.5), busier = node("b", 0.5);
+  busy.card.load.cpu_ratio = 0.90;
+  busier.card.load.cpu_ratio = 0.91;
+  busy.card.load.cpu_count = busier.card.load.cpu_count = 4;
+  directory.publish({{busy, busier}});
+  std::map<std::string, int> chosen;
+  for (int i = 0; i < 10; ++i) {
+    auto name = placement(directory.with_sent(), {}, first).front()->card.name;
+    directory.sent(name);
+    ++chosen[name];
+  }
+  CHECK(chosen["a"] == 5);
+  CHECK(chosen["b"] == 5);
+  directory.forget_sent();
+  CHECK(placement(directory.with_sent(), {}, first).front()->card.name == "a");
+}
+
 TEST_CASE("what a node knows of a request is read as it was written", "[nodes]") {
   passed_on known;
   known.caller = {tenant_id{"al\"ice\n"}, sandbox_id{"0123456789abcdef01234567"}};
