@@ -66,7 +66,7 @@ public:
 
   /// Until a node that is not heard of counts as unreachable, and then as gone.
   static constexpr std::chrono::seconds silence{5};
-  static constexpr std::chrono::seconds absence{10};
+  static constexpr std::chrono::seconds absence{5};
 
 private:
   using time_point = std::chrono::steady_clock::time_point;

@@ -140,10 +140,10 @@ TEST_CASE_METHOD(town, "a node that dies is unreachable at once, and forgotten l
   end("b");
   CHECK(known_by("a") == "node-a:ready node-b:unreachable");
   CHECK(abandoned.empty()); // what it still says of itself is heard
-  pass(10s);
+  pass(7s);
   CHECK(abandoned == std::vector<std::string>{"node-b"});
   CHECK(known_by("a") == "node-a:ready node-b:unreachable");
-  pass(6s);
+  pass(4s);
   CHECK(known_by("a") == "node-a:ready");
   begin("b", {port_of_a});
   pass(2s);
