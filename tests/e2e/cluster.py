@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 import hosts
+import httpx
 from certificates import Authority, Certificate
 from leftovers import leftovers
 from running_server import Server
@@ -161,9 +162,14 @@ class Cluster:
     @contextlib.contextmanager
     def box(self, node: Node, through: Optional[Node] = None, **body):
         """The id of a small sandbox on this worker that ends with the block."""
-        with (through or node).api() as api, api.box(**{**SMALL, "upstream": node.labels[0], **body}) as box:
-            assert node_of(box) == node.id, f"{box} is not on {node.name}, {node.id}"
-            yield box
+        with (through or node).api() as api:
+            box = api.create(**{**SMALL, "upstream": node.labels[0], **body})["id"]
+            try:
+                assert node_of(box) == node.id, f"{box} is not on {node.name}, {node.id}"
+                yield box
+            finally:
+                with contextlib.suppress(httpx.TransportError):  # a test left its node dead; the cluster's end is the sandbox's
+                    api.terminate(box)
 
     def _hear_of_each_other(self, nodes) -> None:
         """Waits until each has heard from each of the others."""
