@@ -48,6 +48,7 @@ membership_actor::behavior_type membership_state::make_behavior() {
       [this](steer_node message) { return steer(std::move(message)); },
       [this](list_cluster_sandboxes message) { return gather<sandbox_info>(std::move(message.question)); },
       [this](get_cluster_stats message) { return gather<sandbox_stats>(std::move(message.question)); },
+      [this](get_cluster_resources) { return resources(); },
       [this](list_sandboxes question) -> caf::result<std::vector<sandbox_info>> {
         auto all = co_await coro::request(worker_, question_timeout, std::move(question));
         co_return std::move(all);
@@ -55,6 +56,10 @@ membership_actor::behavior_type membership_state::make_behavior() {
       [this](get_stats question) -> caf::result<std::vector<sandbox_stats>> {
         auto all = co_await coro::request(worker_, question_timeout, std::move(question));
         co_return std::move(all);
+      },
+      [this](get_resources question) -> caf::result<worker_resources> {
+        auto left = co_await coro::request(worker_, question_timeout, question);
+        co_return std::move(left);
       },
   };
 }
@@ -266,10 +271,10 @@ caf::result<node_view> membership_state::steer(steer_node message) {
   co_return node_view{own_, true, env_->wall_clock()};
 }
 
-std::vector<membership_actor> membership_state::reachable() const {
+std::vector<membership_actor> membership_state::reachable(bool with_controllers) const {
   std::vector<membership_actor> handles;
   for (const auto& [id, one] : peers_)
-    if (one.reachable)
+    if (one.reachable && (with_controllers || one.card.role != node_role::controller))
       handles.push_back(one.handle);
   return handles;
 }
@@ -291,26 +296,47 @@ std::vector<node_view> membership_state::views() const {
 
 void membership_state::publish() { env_->directory.publish({views()}); }
 
-/// Asks this node and every other the same; those that do not answer are left out.
-template <class Item, class Question>
-caf::result<std::vector<Item>> membership_state::gather(Question question) {
-  using answer = std::vector<Item>;
-  auto ask_one = [](auto whom, Question asked, coro::duration timeout) -> coro::task<answer> {
-    auto all = co_await coro::request(whom, timeout, std::move(asked));
-    co_return std::move(all);
+/// Asks this node's worker and others the same, side by side; those that do not answer are left out.
+template <class Answer, class Question>
+coro::task<std::vector<Answer>>
+membership_state::ask_all(Question question, std::vector<membership_actor> others, bool ourselves) {
+  auto ask_one = [](auto whom, Question asked, coro::duration timeout) -> coro::task<Answer> {
+    auto answer = co_await coro::request(whom, timeout, std::move(asked));
+    co_return std::move(answer);
   };
-  std::vector<coro::task<answer>> asked;
-  asked.push_back(ask_one(worker_, question, question_timeout));
-  for (auto& each : reachable())
+  std::vector<coro::task<Answer>> asked;
+  if (ourselves)
+    asked.push_back(ask_one(worker_, question, question_timeout));
+  for (auto& each : others)
     asked.push_back(ask_one(std::move(each), question, peer_timeout));
   auto answers = co_await coro::when_all(std::move(asked));
   if (!answers)
     co_return std::move(answers.error());
-  answer all;
+  std::vector<Answer> all;
   for (auto& each : *answers)
     if (each)
-      std::ranges::move(*each, std::back_inserter(all));
+      all.push_back(std::move(*each));
   co_return all;
+}
+
+/// The lists of all nodes as one.
+template <class Item, class Question>
+caf::result<std::vector<Item>> membership_state::gather(Question question) {
+  auto lists = co_await ask_all<std::vector<Item>>(std::move(question), reachable(), true);
+  if (!lists)
+    co_return std::move(lists.error());
+  std::vector<Item> all;
+  for (auto& each : *lists)
+    std::ranges::move(each, std::back_inserter(all));
+  co_return all;
+}
+
+caf::result<worker_resources> membership_state::resources() {
+  auto machines = co_await ask_all<worker_resources>(get_resources{}, reachable(false),
+                                                     own_.role != node_role::controller);
+  if (!machines)
+    co_return std::move(machines.error());
+  co_return in_all(*machines);
 }
 
 } // namespace sandy

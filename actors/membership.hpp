@@ -92,11 +92,15 @@ private:
   void publish();
   node_view view_of(const peer& one) const;
   std::vector<node_view> views() const;
-  std::vector<membership_actor> reachable() const;
+  std::vector<membership_actor> reachable(bool with_controllers = true) const;
 
   caf::result<node_greeting> greeted(greet_node message);
   void reported(report_node message);
   caf::result<node_view> steer(steer_node message);
+  caf::result<worker_resources> resources();
+  template <class Answer, class Question>
+  coro::task<std::vector<Answer>> ask_all(Question question, std::vector<membership_actor> others,
+                                          bool ourselves);
   template <class Item, class Question>
   caf::result<std::vector<Item>> gather(Question question);
 

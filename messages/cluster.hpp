@@ -3,7 +3,7 @@
 // Conversation: node <-> node, and edge -> its own node's membership. Who belongs to the cluster, how each
 // does, and what is asked of all of them.
 
-#include "messages/sandbox.hpp"
+#include "messages/worker.hpp"
 
 #include <caf/meta/type_name.hpp>
 #include <caf/typed_actor.hpp>
@@ -106,6 +106,13 @@ struct get_cluster_stats {
   get_stats question;
 };
 
+/// Asks what the nodes that hold sandboxes, and answer, have left in all; answered by worker_resources.
+struct get_cluster_resources {};
+
+/// What machines have in all: counts and amounts are sums, ratios and loads as of one machine, and a sandbox
+/// can be made when it can be made on one of them.
+worker_resources in_all(const std::vector<worker_resources>& machines);
+
 template <class Inspector>
 auto inspect(Inspector& f, node_load& x) {
   return f(caf::meta::type_name("node_load"), x.can_create, x.sandboxes, x.max_sandboxes, x.cpu_ratio,
@@ -145,6 +152,10 @@ auto inspect(Inspector& f, list_cluster_sandboxes& x) {
   return f(caf::meta::type_name("list_cluster_sandboxes"), x.question);
 }
 template <class Inspector>
+auto inspect(Inspector& f, get_cluster_resources&) {
+  return f(caf::meta::type_name("get_cluster_resources"));
+}
+template <class Inspector>
 auto inspect(Inspector& f, get_cluster_stats& x) {
   return f(caf::meta::type_name("get_cluster_stats"), x.question);
 }
@@ -156,8 +167,10 @@ using membership_actor =
                      caf::replies_to<steer_node>::with<node_view>,
                      caf::replies_to<list_cluster_sandboxes>::with<std::vector<sandbox_info>>,
                      caf::replies_to<get_cluster_stats>::with<std::vector<sandbox_stats>>,
+                     caf::replies_to<get_cluster_resources>::with<worker_resources>,
                      // For the other nodes: of this one alone.
                      caf::replies_to<list_sandboxes>::with<std::vector<sandbox_info>>,
-                     caf::replies_to<get_stats>::with<std::vector<sandbox_stats>>>;
+                     caf::replies_to<get_stats>::with<std::vector<sandbox_stats>>,
+                     caf::replies_to<get_resources>::with<worker_resources>>;
 
 } // namespace sandy

@@ -153,6 +153,7 @@ CAF_ADD_TYPE_ID(sandy, (sandy::list_nodes))
 CAF_ADD_TYPE_ID(sandy, (sandy::steer_node))
 CAF_ADD_TYPE_ID(sandy, (sandy::list_cluster_sandboxes))
 CAF_ADD_TYPE_ID(sandy, (sandy::get_cluster_stats))
+CAF_ADD_TYPE_ID(sandy, (sandy::get_cluster_resources))
 
 CAF_END_TYPE_ID_BLOCK(sandy)
 

@@ -67,7 +67,10 @@ io_task<result<void>> resources(exchange& ex) {
   if (asked_by_sandbox(ex))
     co_return not_for_sandboxes();
   auto& server = ex.server();
-  auto left = co_await ask(server.worker, get_resources{}, server.limits.control_timeout);
+  auto asked = server.nodes != nullptr
+                   ? ask(server.members, get_cluster_resources{}, server.limits.control_timeout)
+                   : ask(server.worker, get_resources{}, server.limits.control_timeout);
+  auto left = co_await std::move(asked);
   if (!left)
     co_return left.error();
   co_await ex.reply(200, codec::to_json(*left));

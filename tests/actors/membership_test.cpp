@@ -205,3 +205,28 @@ TEST_CASE_METHOD(town, "sandboxes of all nodes that answer are listed", "[cluste
   REQUIRE(all);
   CHECK(all->size() == 1);
 }
+
+TEST_CASE_METHOD(town, "what all nodes have left is told as of one machine, without controllers",
+                 "[cluster]") {
+  begin("a");
+  auto controller = card_of("b", 7000 + 'b');
+  controller.role = node_role::controller;
+  begin("b", controller, {port_of_a});
+  begin("c", {port_of_a});
+  pass(2s);
+  for (auto name : {"a", "b", "c"}) {
+    auto all = ask(nodes[name].members, get_cluster_resources{});
+    REQUIRE(all);
+    CHECK(all->can_create);
+    CHECK(all->max_sandboxes == 2 * env.settings.max_sandboxes);
+    CHECK(all->cpu_count == 2 * host.cpu_count);
+    CHECK(all->memory_total_bytes == 2 * host.memory_total_bytes);
+    CHECK(all->room.shares.size() == ask(worker, get_resources{})->room.shares.size());
+  }
+  end("a");
+  end("c");
+  auto nobody = ask(nodes["b"].members, get_cluster_resources{});
+  REQUIRE(nobody);
+  CHECK_FALSE(nobody->can_create);
+  CHECK_FALSE(nobody->reject_reason.empty());
+}

@@ -219,4 +219,5 @@ TEST_CASE_METHOD(registered, "every message crosses nodes unchanged", "[serializ
   same_after_round_trip(steer_node{"w1", node_state::cordoned});
   same_after_round_trip(list_cluster_sandboxes{{alice, id}});
   same_after_round_trip(get_cluster_stats{{alice, {id}}});
+  same_after_round_trip(get_cluster_resources{});
 }
