@@ -75,7 +75,8 @@ public:
       else
         told.waiting.insert_or_assign(id, std::move(call));
     };
-    auto end = co_await coro::blocking<process_exit>(later, [&told = told_, id] { return told.outcomes.at(id); });
+    auto end =
+        co_await coro::blocking<process_exit>(later, [&told = told_, id] { return told.outcomes.at(id); });
     co_return std::move(end);
   }
   coro::task<void> signal(std::uint32_t id, int number, bool tree) override {

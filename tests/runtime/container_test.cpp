@@ -136,7 +136,12 @@ TEST_CASE_METHOD(with_container, "a container that cannot be made leaves nothing
   what = wanted();
   make(what);
   CHECK(code_of(driver().create_container(what).error()) == errc::conflict);
-  CHECK(driver().attach_container(about.id, what.id)); // it is not harmed
+  auto unharmed = driver().attach_container(about.id, what.id);
+  // A guest that was too busy to answer is asked again, as the server does.
+  for (int more = 0; more < 3 && !unharmed && code_of(unharmed.error()) == errc::sandbox_failed; ++more)
+    unharmed = driver().attach_container(about.id, what.id);
+  INFO((unharmed ? std::string{} : text_of(unharmed.error())));
+  CHECK(unharmed.engaged());
   check_nothing_left();
   CHECK(code_of(driver().create_container(wanted()).error()) == errc::sandbox_ended);
   CHECK(driver().containers(about.id)->empty());
