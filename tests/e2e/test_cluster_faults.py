@@ -227,6 +227,13 @@ def test_sandboxes_of_a_worker_that_is_cut_off_live_on_and_are_reached_again(clu
         goes_on(api, box, process)
 
 
+def test_who_asks_first_hears_that_a_worker_that_is_cut_off_cannot_be_reached(cluster):
+    with cluster.box(cluster.west) as box, cut_off(cluster.west):
+        for through in (cluster.controller, cluster.east):
+            with through.api() as api:
+                assert refusal(api.get(box), 502).startswith("Upstream error")
+
+
 def test_what_is_asked_of_a_worker_is_answered_when_the_worker_is_lost(cluster):
     with cluster.box(cluster.west) as box, cluster.controller.api() as api, ThreadPoolExecutor() as pool:
         asked = pool.submit(api.http.post, f"/api/sandboxes/{box}/exec", json={"command": "touch begun; sleep 100"})
