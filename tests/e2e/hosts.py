@@ -16,7 +16,8 @@ SWITCH = "switch"
 def switch():
     """This thread, and what it starts, is at a switch, as hosts made meanwhile are."""
     with new_network():
-        ip("link", "add", SWITCH, "type", "bridge")
+        # By itself a bridge takes the lowest address of its ports: with a host that is cut off it would change, and nobody find this end.
+        ip("link", "add", SWITCH, "address", "02:00:00:00:00:01", "type", "bridge")
         ip("address", "add", f"{HERE}/24", "dev", SWITCH)
         ip("link", "set", SWITCH, "up")
         yield

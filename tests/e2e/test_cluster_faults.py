@@ -227,6 +227,18 @@ def test_sandboxes_of_a_worker_that_is_cut_off_live_on_and_are_reached_again(clu
         goes_on(api, box, process)
 
 
+@pytest.mark.parametrize("connected", [True, False], ids=["connected before", "not connected"])
+def test_who_asks_first_hears_that_a_worker_that_is_cut_off_cannot_be_reached(cluster, connected):
+    assert cluster.east.server.stop() == 0
+    cluster.east.server.start()
+    cluster.is_whole()
+    with cluster.box(cluster.west) as box, cluster.east.api() as api:
+        if connected:
+            answer(api.get(box))
+        with cut_off(cluster.west):
+            assert refusal(api.get(box), 502).startswith("Upstream error")
+
+
 def test_what_is_asked_of_a_worker_is_answered_when_the_worker_is_lost(cluster):
     with cluster.box(cluster.west) as box, cluster.controller.api() as api, ThreadPoolExecutor() as pool:
         asked = pool.submit(api.http.post, f"/api/sandboxes/{box}/exec", json={"command": "touch begun; sleep 100"})

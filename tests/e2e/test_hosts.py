@@ -75,6 +75,19 @@ def test_a_host_that_is_cut_off_reaches_itself_alone_until_it_is_healed(pair):
     wait_until(lambda: reaches(second, port), "it is reached again")
 
 
+def test_a_cut_disturbs_nobody_else(pair):
+    for cut, other in (pair, reversed(pair)):
+        with other.inside():
+            listener = socket.create_server((other.address, 0))
+        with listener, socket.create_connection(listener.getsockname(), timeout=2) as here:
+            there, _ = listener.accept()
+            with there:
+                cut.cut()
+                there.sendall(b"undisturbed")
+                assert here.recv(100) == b"undisturbed"
+        cut.heal()
+
+
 def test_a_connection_outlives_a_cut(pair):
     port = serve(pair[1])
     with socket.create_connection((pair[1].address, port), timeout=20) as connection:
