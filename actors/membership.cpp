@@ -18,6 +18,9 @@ using namespace std::chrono_literals;
 
 constexpr auto beat = 1s;
 constexpr auto greeting_timeout = 10s;
+constexpr std::uint64_t beats_between_greetings = 10;
+constexpr auto pause_after_refusal = 30s;
+constexpr auto pause_of_the_greater = 300ms;
 constexpr auto question_timeout = 5s;
 constexpr auto peer_timeout = 2s; // one that dies just now would be waited for
 constexpr auto steer_timeout = 10s;
@@ -69,7 +72,7 @@ coro::task<void> membership_state::live() {
     co_await look_at_worker();
     look_after_peers();
     publish();
-    env_->directory.forget_sent();
+    env_->directory.forget_sent(own_.id);
     report();
     seek();
     co_await coro::sleep_for(beat);
@@ -83,7 +86,7 @@ coro::task<void> membership_state::look_at_worker() {
   if (!left)
     co_return caf::unit;
   load.sandboxes = left->sandboxes;
-  load.max_sandboxes = left->max_sandboxes;
+  load.max_sandboxes = own_.role == node_role::controller ? 0 : left->max_sandboxes;
   load.cpu_ratio = left->cpu_ratio;
   load.cpu_count = left->cpu_count;
   load.memory_total_bytes = left->memory_total_bytes;
@@ -120,29 +123,47 @@ void membership_state::report() {
     self_->send(each, report_node{own_});
 }
 
-/// Goes to every node that it should know and is not connected to.
+bool membership_state::connected(const node_address& where) const {
+  if (auto known = known_ids_.find(where); known != known_ids_.end()) {
+    if (known->second == own_.id) // the way to ourselves
+      return true;
+    if (auto found = peers_.find(known->second); found != peers_.end() && found->second.reachable)
+      return true;
+  }
+  return std::ranges::any_of(peers_, [&](const auto& entry) {
+    const auto& card = entry.second.card;
+    return entry.second.reachable && card.host == where.host && card.port == where.port;
+  });
+}
+
+/// Goes to every node that it should know and is not connected to. What others have learned since is asked
+/// for now and then: two nodes that lost each other may both still know a third.
 void membership_state::seek() {
-  auto connected = [this](const node_address& where) {
-    return std::ranges::any_of(peers_, [&](const auto& entry) {
-      const auto& card = entry.second.card;
-      return entry.second.reachable && card.host == where.host && card.port == where.port;
-    });
-  };
+  const auto now = self_->clock().now();
   std::set<node_address> wanted{seeds_.begin(), seeds_.end()};
   for (const auto& [id, one] : peers_)
     wanted.insert({one.card.host, one.card.port});
-  for (const auto& each : wanted)
-    if (each != node_address{own_.host, own_.port} && !connected(each) && joining_.insert(each).second)
+  for (const auto& each : wanted) {
+    auto later = not_before_.find(each);
+    const auto due = later == not_before_.end() || now >= later->second;
+    if (due && each != node_address{own_.host, own_.port} && !connected(each) && joining_.insert(each).second)
       coro::spawn(join(each));
+  }
+  auto known = reachable();
+  if (++beats_ % beats_between_greetings == 0 && !known.empty())
+    coro::spawn(greet_again(known[beats_ / beats_between_greetings % known.size()]));
 }
 
 coro::task<void> membership_state::join(node_address where) {
-  auto done = co_await coro::with_timeout(greeting_timeout, greet(where));
+  auto done = co_await greet(where);
   joining_.erase(where);
+  not_before_.erase(where);
   if (done) {
     refusals_.erase(where);
     co_return caf::unit;
   }
+  if (code_of(done.error()) == errc::conflict)
+    not_before_[where] = self_->clock().now() + pause_after_refusal;
   // Said once, not every second.
   if (auto text = text_of(done.error()); std::exchange(refusals_[where], text) != text)
     log_event(log_level::warn, "cluster_join_failed",
@@ -154,10 +175,18 @@ coro::task<void> membership_state::greet(node_address where) {
   auto door = co_await env_->knock(where);
   if (!door)
     co_return std::move(door.error());
-  if (door->id == own_.id) // the way to ourselves has more names than one
+  known_ids_[where] = door->id;
+  if (door->self) // the way to ourselves has more names than one
+    co_return caf::unit;
+  if (door->id == own_.id)
+    co_return fail(errc::conflict, "the node has the id of this one: was its data directory copied?");
+  // Two that find each other at the same time would be in each other's way.
+  if (own_.id > door->id)
+    co_await coro::sleep_for(pause_of_the_greater);
+  if (connected(where))
     co_return caf::unit;
   auto handle = co_await coro::blocking<membership_actor>(
-      env_->calls, [connect = env_->connect, at = *door] { return connect(at.host, at.port); });
+      env_->connections, [connect = env_->connect, at = *door] { return connect(at.host, at.port); });
   if (!handle)
     co_return std::move(handle.error());
   auto greeting = co_await coro::request(*handle, greeting_timeout, greet_node{own_});
@@ -166,12 +195,24 @@ coro::task<void> membership_state::greet(node_address where) {
   if (auto known = check(greeting->card); !known)
     co_return std::move(known.error());
   welcome(std::move(greeting->card), std::move(*handle));
-  for (auto& other : greeting->others) {
+  meet(greeting->others);
+  co_return caf::unit;
+}
+
+coro::task<void> membership_state::greet_again(membership_actor whom) {
+  auto greeting = co_await coro::request(whom, greeting_timeout, greet_node{own_});
+  if (greeting)
+    meet(greeting->others);
+  co_return caf::unit;
+}
+
+/// Goes to nodes that another one knows.
+void membership_state::meet(const std::vector<node_card>& others) {
+  for (const auto& other : others) {
     node_address there{other.host, other.port};
     if (other.id != own_.id && !peers_.contains(other.id) && joining_.insert(there).second)
       coro::spawn(join(std::move(there)));
   }
-  co_return caf::unit;
 }
 
 /// Whether a node may be part of this cluster.
@@ -181,10 +222,15 @@ result<void> membership_state::check(const node_card& card) const {
                                     by.name + " (" + by.id + ")");
   };
   auto clash = [&](const node_card& other) { return (card.id == other.id) != (card.name == other.name); };
+  // One that was started anew elsewhere has left its old place.
+  auto is_twin = [&](const peer& one) {
+    return one.card.id == card.id && one.reachable && self_->clock().now() - one.heard < 2 * beat &&
+           (one.card.host != card.host || one.card.port != card.port);
+  };
   if (card.id == own_.id || card.name == own_.name)
     return taken(own_);
   for (const auto& [id, one] : peers_)
-    if (clash(one.card))
+    if (clash(one.card) || is_twin(one))
       return taken(one.card);
   return caf::unit;
 }
@@ -219,6 +265,8 @@ void membership_state::lost(const caf::actor_addr& whom) {
 
 caf::result<node_greeting> membership_state::greeted(greet_node message) {
   auto from = caf::actor_cast<membership_actor>(self_->current_sender());
+  if (!from) // CAF has lost the way back
+    return fail(errc::upstream_error, "the node cannot be answered");
   if (auto known = check(message.card); !known) {
     log_event(log_level::warn, "node_refused",
               {{"node", message.card.name}, {"reason", text_of(known.error())}});
@@ -239,10 +287,13 @@ void membership_state::reported(report_node message) {
   if (found == peers_.end() || !found->second.reachable)
     return; // it has to be greeted first
   auto& one = found->second;
+  if (self_->current_sender() != caf::actor_cast<caf::strong_actor_ptr>(one.handle))
+    return; // of another that says to be the same
   const auto steered = one.card.state != message.card.state;
   one.card = std::move(message.card);
   one.heard = self_->clock().now();
   one.seen_at = env_->wall_clock();
+  env_->directory.forget_sent(one.card.id);
   if (steered)
     publish(); // the rest is told with the next beat
 }
@@ -260,6 +311,7 @@ caf::result<node_view> membership_state::steer(steer_node message) {
       answer->self = false;
     co_return std::move(answer);
   }
+  auto turn = co_await steering_.acquire();
   auto kept = co_await coro::blocking<void>(
       env_->calls, [remember = env_->remember, wish = message.wish] { return remember(wish); });
   if (!kept)

@@ -2,6 +2,7 @@
 
 #include "coro/actor.hpp"
 #include "coro/io.hpp"
+#include "coro/sync.hpp"
 #include "coro/task.hpp"
 #include "messages/cluster.hpp"
 #include "messages/node_directory.hpp"
@@ -29,6 +30,7 @@ struct node_door {
   std::string id;
   std::string host; ///< where it speaks CAF's protocol
   std::uint16_t port = 0;
+  bool self = false; ///< it is this very node
 };
 
 /// What a membership works with. Outlives the actor system.
@@ -36,11 +38,13 @@ struct membership_services {
   /// Asks whoever listens there who it is. Fails with upstream_error (nobody that is trusted), conflict (it
   /// speaks another protocol).
   std::function<coro::task<node_door>(node_address where)> knock;
-  /// Connects to a node's membership. Blocking: called through `calls`. Fails with upstream_error.
+  /// Connects to a node's membership. Blocking, for long: called through `connections`. Fails with
+  /// upstream_error.
   std::function<result<membership_actor>(const std::string& host, std::uint16_t port)> connect;
   /// Keeps what was wished of this node. Blocking: called through `calls`.
   std::function<result<void>(node_state wish)> remember;
   coro::offload calls;
+  coro::offload connections;
   node_directory& directory;
   /// A node is silent: what is being asked of it is not waited for.
   std::function<void(const node_card& silent)> abandon = [](const node_card&) {};
@@ -82,6 +86,9 @@ private:
   coro::task<void> live();
   coro::task<void> join(node_address where);
   coro::task<void> greet(node_address where);
+  coro::task<void> greet_again(membership_actor whom);
+  void meet(const std::vector<node_card>& others);
+  bool connected(const node_address& where) const;
   void seek();
   void look_after_peers();
   void report();
@@ -111,6 +118,10 @@ private:
   worker_actor worker_;
   std::map<std::string, peer> peers_; ///< by id
   std::set<node_address> joining_;
+  std::map<node_address, std::string> known_ids_; ///< whose address it is, as that node said
+  std::map<node_address, time_point> not_before_; ///< those that refuse us are asked less often
+  coro::semaphore steering_{1};
+  std::uint64_t beats_ = 0;
   std::map<node_address, std::string> refusals_; ///< last logged, so that each is logged once
 };
 

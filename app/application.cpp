@@ -663,6 +663,7 @@ application::~application() {
   context_.members = nullptr;
   members_ = nullptr;
   system_.await_all_actors_done();
+  node_.stop();
   services_.publish = nullptr; // the last reference to the log
   threads_.stop_bridges();
   threads_.blocking().join();

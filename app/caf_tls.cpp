@@ -1,4 +1,4 @@
-#include "metrics/log.hpp"
+#include "http/nodes/refusals.hpp"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -36,14 +36,18 @@ std::string peer_of(SSL* side) {
   return ::inet_ntop(where.ss_family, address, text.data(), text.size()) != nullptr ? text.data() : "unknown";
 }
 
+/// Of CAF's connections alone: our own give OpenSSL no descriptor. One that only looked whether the port is
+/// open and went is nobody.
 void tell_refusal(SSL* side) {
-  auto verified = SSL_get_verify_result(side);
-  const auto* reason = ERR_reason_error_string(ERR_peek_error());
-  sandy::log_event(sandy::log_level::warn, "node_refused",
-                   {{"peer", peer_of(side)},
-                    {"what", verified != X509_V_OK ? X509_verify_cert_error_string(verified)
-                             : reason != nullptr   ? reason
-                                                   : "the connection broke"}});
+  const auto code = ERR_peek_error();
+  if (SSL_get_fd(side) < 0 || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+    return;
+  static sandy::http::nodes::refusals told;
+  const auto verified = SSL_get_verify_result(side);
+  const auto* reason = ERR_reason_error_string(code);
+  told.tell(peer_of(side), verified != X509_V_OK ? X509_verify_cert_error_string(verified)
+                           : reason != nullptr   ? reason
+                                                 : "the connection broke");
 }
 
 } // namespace

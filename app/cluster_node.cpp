@@ -6,6 +6,8 @@
 #include "http/nodes/knocking.hpp"
 #include "metrics/log.hpp"
 
+#include <boost/asio/ip/address.hpp>
+
 #include <caf/io/middleman.hpp>
 #include <caf/openssl/all.hpp>
 
@@ -45,7 +47,13 @@ std::string host_name() {
 /// Checked when the configuration was read.
 node_address address_of(const std::string& text) {
   auto colon = text.rfind(':');
-  node_address made{text.substr(0, colon), 0};
+  auto host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
+  boost::system::error_code is_name;
+  if (auto address = boost::asio::ip::make_address(host, is_name); !is_name)
+    host = address.to_string(); // one spelling
+  node_address made{std::move(host), 0};
   std::from_chars(text.data() + colon + 1, text.data() + text.size(), made.port);
   return made;
 }
@@ -97,6 +105,7 @@ cluster_node::cluster_node(const config& settings, node_identity identity, std::
                 .connect = {},
                 .remember = [dir = settings.data_dir](node_state wish) { return keep_wish(dir, wish); },
                 .calls = coro::on_pool(threads.blocking()),
+                .connections = coro::on_pool(connecting_),
                 .directory = directory_,
                 .abandon = [&server](const node_card& lost) { server.abandon_node(lost.host, lost.port); }} {
   const auto& cluster = settings.cluster;
@@ -152,7 +161,11 @@ result<http::nodes::door> cluster_node::listen(const membership_actor& members) 
 }
 
 http::nodes::door cluster_node::own_door() const {
-  return {own_.id, own_.name, own_.version, own_.host, control_port_};
+  // Another address than that for requests, where the configuration says so.
+  const auto& control = settings_.cluster.control;
+  const auto apart = control && settings_.cluster.listen && control->host != settings_.cluster.listen->host &&
+                     !boost::asio::ip::make_address(control->host).is_unspecified();
+  return {own_.id, own_.name, own_.version, apart ? control->host : own_.host, control_port_};
 }
 
 coro::task<node_door> cluster_node::knock(node_address where) {
@@ -163,7 +176,9 @@ coro::task<node_door> cluster_node::knock(node_address where) {
   auto found = co_await coro::io<http::nodes::door>(home->io_context, std::move(asked));
   if (!found)
     co_return std::move(found.error());
-  co_return node_door{std::move(found->id), std::move(found->host), found->port};
+  const auto ours = own_door();
+  const auto self = found->id == ours.id && found->host == ours.host && found->port == ours.port;
+  co_return node_door{std::move(found->id), std::move(found->host), found->port, self};
 }
 
 std::string cluster_node::token_secret_of(const sandbox_id& sandbox) const {

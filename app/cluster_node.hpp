@@ -7,9 +7,12 @@
 #include "messages/cluster.hpp"
 #include "messages/node_directory.hpp"
 
+#include <boost/asio/thread_pool.hpp>
+
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 
+#include <atomic>
 #include <string>
 #include <string_view>
 
@@ -43,6 +46,9 @@ public:
   /// Publishes the membership. @returns our door. Fails with conflict: the port is taken.
   result<http::nodes::door> listen(const membership_actor& members);
 
+  /// Waits for connections that are being made. Before the actor system is destroyed.
+  void stop() { connecting_.join(); }
+
   /// What the tokens of a sandbox's node are signed with; empty: no such node is known.
   std::string token_secret_of(const sandbox_id& sandbox) const;
 
@@ -54,7 +60,9 @@ private:
   coro::pool& threads_;
   const http::server& server_;
   node_card own_;
-  std::uint16_t control_port_ = 0;
+  std::atomic<std::uint16_t> control_port_{0};
+  boost::asio::thread_pool connecting_{
+      1}; ///< CAF waits there, with no limit, until a node takes a connection
   node_directory directory_;
   membership_services services_;
 };

@@ -119,6 +119,11 @@ result<void> check(const config& all) {
     return refuse("cluster_certificate, cluster_key and cluster_authority are needed with cluster_listen");
   if (!cluster.listen && (!cluster.join.empty() || cluster.role != node_role::all))
     return refuse("cluster_listen is needed for a node of a cluster");
+  if (cluster.role == node_role::controller &&
+      std::ranges::any_of(all.models,
+                          [](const model_settings& each) { return each.containers || each.agent; }))
+    return refuse(
+        "models of containers and of agents need a node that holds sandboxes, and this one is a controller");
   if (cluster.listen && cluster.advertise.empty() &&
       boost::asio::ip::make_address(cluster.listen->host).is_unspecified())
     return refuse("cluster_advertise is needed when cluster_listen is every address of the machine");
@@ -351,6 +356,11 @@ configured read_configuration(const std::vector<std::string>& arguments,
         return wrong(text_of(done.error()));
   apply_tenants(all, tenants);
   apply_prewarm(all);
+  if (all.cluster.role == node_role::controller) { // it holds no sandboxes, and none for later
+    for (auto& each : all.worker.flavors)
+      each.second.warm = each.second.warm_max = 0;
+    all.prewarm_agent_ready = 0;
+  }
   add_named_models(all, variable);
   if (!all.api_key.empty())
     all.api_keys.insert(all.api_keys.begin(), {{"default"}, all.api_key});

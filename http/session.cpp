@@ -14,6 +14,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/beast/core/string.hpp>
 
+#include <algorithm>
 #include <exception>
 
 namespace sandy::http {
@@ -177,14 +178,24 @@ io_task<void> session::dispatch_passed_on() {
   arrival_port_ = known->arrival_port;
   request_id_ = std::move(known->request_id);
   budget_ = known->budget;
+  // What it is addressed to was decided there: here, other fields may be left of the request.
+  passed_host_ = std::move(known->host);
+  addressed_.reset();
+  if (!passed_host_.empty()) {
+    auto host = ingress::parse_host(passed_host_, server().address.host_suffixes);
+    if (!host)
+      return reply_error(no_such_sandbox());
+    addressed_ = ingress::addressed_sandbox{std::move(*host), passed_host_};
+  }
   return dispatch_routed();
 }
 
 io_task<void> session::dispatch_routed() {
   // A sandbox's host name owns every path, and whatever the target is.
   const auto* own_routes = door_ ? door_->routes() : nullptr;
-  addressed_ =
-      own_routes == nullptr ? ingress::addressed(head_, server().address.host_suffixes) : std::nullopt;
+  if (!from_node_)
+    addressed_ =
+        own_routes == nullptr ? ingress::addressed(head_, server().address.host_suffixes) : std::nullopt;
   if (addressed_) {
     if (!from_node_)
       caller_ = {};
@@ -221,8 +232,14 @@ io_task<void> session::dispatch_routed() {
 
 /// Here, or at the node whose sandbox it is about.
 io_task<void> session::handle() {
-  if (auto node = nodes::elsewhere(*this, *match_.found))
+  if (auto node = nodes::elsewhere(*this, *match_.found)) {
+    // What a sandbox sends is bounded here: the other node knows it from no other.
+    const auto most = limits().json_body_bytes;
+    if (door_ && body_ != body_state::done && !hold_body(std::min(content_length().value_or(most), most)))
+      return reply_error(
+          fail_for_now(errc::capacity_exhausted, "This sandbox sends too many large requests at once", 1));
     return nodes::pass_on(*this, std::move(node));
+  }
   return match_.found->handle(*this);
 }
 
@@ -249,8 +266,8 @@ io_task<void> session::handle_within_budget() {
 
 /// Finds out whose request this is. False: nobody's that we know.
 bool session::admit(const route& matched) {
-  if (from_node_)
-    return true;
+  if (from_node_) // which has looked at the key, where one is needed
+    return matched.is_public || !caller_.tenant.value.empty();
   const auto& server = shard_->common->server;
   caller_ = {};
   auto token = bearer_token(head_.field("Authorization"));

@@ -147,6 +147,7 @@ private:
   std::optional<ingress::addressed_sandbox> addressed_; ///< whose host name the request bears
   router::match match_;
   principal caller_;
+  std::string passed_host_;  ///< the name that another node was asked for
   principal passed_inside_;  ///< of a request that another node passed on
   std::string peer_address_; ///< of the connection, once somebody asked
   std::string request_id_;

@@ -61,10 +61,10 @@ public:
     std::lock_guard lock{mutex_};
     ++sent_[node];
   }
-  /// A second has passed: what was sent before is in what nodes say.
-  void forget_sent() {
+  /// A node has said how it does: what was sent before is in that.
+  void forget_sent(const std::string& node) {
     std::lock_guard lock{mutex_};
-    sent_.clear();
+    sent_.erase(node);
   }
 
 private:

@@ -82,12 +82,15 @@ void append_forwarded(std::string& out, exchange& ex, const passed_request& requ
   append_with_earlier(out, "Forwarded", ex.head(), element);
 }
 
-/// What is about our own connection, and the end of the head.
-void append_last_fields(std::string& out, const request_head& head) {
-  if (wants_upgrade(head)) {
-    out.append("Connection: Upgrade\r\n");
+/// What is about our own connection, and the end of the head. @param options more of the Connection field
+void append_last_fields(std::string& out, const request_head& head, std::string options = {}) {
+  const auto upgrade = wants_upgrade(head);
+  if (upgrade)
+    options.insert(0, options.empty() ? "Upgrade" : "Upgrade, ");
+  if (!options.empty())
+    append_field(out, "Connection", options);
+  if (upgrade)
     append_field(out, "Upgrade", head.field("Upgrade"));
-  }
   if (head.chunked)
     out.append("Transfer-Encoding: chunked\r\n");
   else if (head.content_length)
@@ -95,12 +98,31 @@ void append_last_fields(std::string& out, const request_head& head) {
   out.append("\r\n");
 }
 
+/// Names of fields that the client wants to be dropped on the way to an application: for the node that passes
+/// the request on to one.
+std::string dropped_names(const request_head& head) {
+  constexpr std::array<std::string_view, 3> about_ours{"close", "keep-alive", "upgrade"};
+  std::string names;
+  for (std::size_t i = 0; i < head.field_count(); ++i) {
+    auto [name, list] = head.field_at(i);
+    while (same(name, "Connection") && !list.empty()) {
+      auto each = list.substr(0, list.find(','));
+      list.remove_prefix(std::min(each.size() + 1, list.size()));
+      each.remove_prefix(std::min(each.find_first_not_of(" \t"), each.size()));
+      each = each.substr(0, each.find_last_not_of(" \t") + 1);
+      if (!each.empty() && !any_of(about_ours, each) && !any_of(about_connection, each))
+        names.append(names.empty() ? "" : ", ").append(each);
+    }
+  }
+  return names;
+}
+
 /// The node serves it in our place, and so has to see what we saw.
 void append_head_for_node(std::string& out, const request_head& head, std::string_view known) {
   out.append(head.method()).append(" ").append(head.target()).append(" HTTP/1.1\r\n");
   append_field(out, "Host", head.field("Host"));
   append_fields_for_node(out, head, known);
-  append_last_fields(out, head);
+  append_last_fields(out, head, dropped_names(head));
 }
 
 } // namespace
@@ -129,11 +151,10 @@ void append_request_head(std::string& out, exchange& ex, const passed_request& r
 }
 
 void append_fields_for_node(std::string& out, const request_head& head, std::string_view known) {
-  const auto options = options_of(head).value_or(connection_options{});
   for (std::size_t i = 0; i < head.field_count(); ++i) {
     auto [name, value] = head.field_at(i);
-    if (!any_of(about_connection, name) && !options.name(name) && !same(name, "Host") &&
-        !same(name, "Expect") && !same(name, nodes::passed_on_field))
+    if (!any_of(about_connection, name) && !same(name, "Host") && !same(name, "Expect") &&
+        !same(name, nodes::passed_on_field))
       append_field(out, name, value);
   }
   append_field(out, nodes::passed_on_field, known);

@@ -4,9 +4,12 @@
 #include "http/context.hpp"
 #include "http/exchange.hpp"
 #include "http/request_head.hpp"
+#include "http/shard.hpp"
 #include "http/target.hpp"
+#include "http/timed.hpp"
 #include "messages/cluster.hpp"
-#include "metrics/log.hpp"
+
+#include <boost/asio/ip/address.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -16,6 +19,7 @@ using nlohmann::json;
 
 namespace {
 
+constexpr std::chrono::seconds look_timeout{3};
 constexpr std::uint64_t most_bytes = 64 * 1024;
 constexpr client::patience patience{.connect = std::chrono::seconds{5},
                                     .first_byte = std::chrono::seconds{5},
@@ -34,6 +38,25 @@ result<door> read_door(std::string_view body) {
   }
 }
 
+/// Whether the port for CAF's protocol can be reached: CAF itself would wait for minutes.
+io_task<result<void>> takes_connections(shard& home, const door& at) {
+  boost::system::error_code wrong;
+  const auto address = boost::asio::ip::make_address(at.host, wrong);
+  if (wrong)
+    co_return fail(errc::upstream_error, "the node's control address is none");
+  connection::socket socket{home.io_context.get_executor()};
+  io_timer timer{home.io_context.get_executor(), look_timeout};
+  auto looking = [](connection::socket& with, boost::asio::ip::tcp::endpoint there) -> io_task<bool> {
+    auto [refused] = co_await with.async_connect(there, as_values);
+    co_return !refused;
+  };
+  auto connected = co_await within(timer, looking(socket, {address, at.port}));
+  if (!connected || !*connected)
+    co_return fail(errc::upstream_error, "the node's control port " + at.host + ":" +
+                                             std::to_string(at.port) + " cannot be reached");
+  co_return caf::unit;
+}
+
 } // namespace
 
 io_task<void> answer_knock(exchange& ex) {
@@ -45,12 +68,10 @@ io_task<void> answer_knock(exchange& ex) {
   const auto& own = ex.server().door;
   auto theirs = target.query("protocol").value_or("");
   if (theirs != protocol_text()) {
-    auto sentence = "it speaks protocol " + theirs + " (version " + target.query("version").value_or("") +
-                    "), this node " + protocol_text() + " (version " + own.version + ")";
-    log_event(log_level::warn, "node_refused",
-              {{"node", target.query("name").value_or("")},
-               {"address", ex.origin().address},
-               {"reason", sentence}});
+    auto sentence = target.query("name").value_or("") + " speaks protocol " + theirs + " (version " +
+                    target.query("version").value_or("") + "), this node " + protocol_text() + " (version " +
+                    own.version + ")";
+    ex.home().common->refused_nodes.tell(ex.origin().address, sentence);
     co_await ex.reply(409, {{"detail", sentence}});
     co_return;
   }
@@ -80,7 +101,13 @@ io_task<result<door>> knock(shard& home, std::string host, std::uint16_t port, d
   }
   if (status != 200)
     co_return fail(errc::upstream_error, "who listens there is no node of a cluster");
-  co_return read_door(*body);
+  auto theirs = read_door(*body);
+  if (!theirs)
+    co_return theirs;
+  auto open = co_await takes_connections(home, *theirs);
+  if (!open)
+    co_return std::move(open.error());
+  co_return theirs;
 }
 
 } // namespace sandy::http::nodes

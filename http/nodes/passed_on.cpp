@@ -27,6 +27,7 @@ std::string to_field(const passed_on& known) {
            {"address", known.address},
            {"port", known.arrival_port},
            {"request", known.request_id},
+           {"host", known.host},
            {"budget", json::array({budget.limit, budget.remaining, budget.reset})}};
   return codec::base64_encode(all.dump(-1, ' ', false, json::error_handler_t::replace));
 }
@@ -43,6 +44,7 @@ std::optional<passed_on> read_field(std::string_view value) {
     known.address = all.at("address").get<std::string>();
     known.arrival_port = all.at("port").get<std::uint16_t>();
     known.request_id = all.at("request").get<std::string>();
+    known.host = all.at("host").get<std::string>();
     const auto& budget = all.at("budget");
     budget.at(0).get_to(known.budget.limit);
     budget.at(1).get_to(known.budget.remaining);

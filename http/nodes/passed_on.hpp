@@ -21,6 +21,7 @@ struct passed_on {
   std::string address;            ///< the client's
   std::uint16_t arrival_port = 0; ///< as `request_origin::arrival_port`
   std::string request_id;
+  std::string host; ///< the name of the sandbox that it is addressed to; empty: it is for the API
   admission budget; ///< what the client is told of its tenant's
 };
 

@@ -17,6 +17,9 @@ namespace {
 constexpr std::array<std::string_view, 4> sandbox_families{"/api/sandboxes/", "/sandboxes/", "/sandbox/",
                                                            "/vnc/"};
 
+/// What goes wrong between two nodes. What goes wrong at the other is an answer of it.
+bool is_of_the_hop(errc why) { return why == errc::upstream_error || why == errc::deadline_exceeded; }
+
 /// The id that a request is about; empty: of no sandbox.
 std::string_view sandbox_of(exchange& ex, const route& matched) {
   if (const auto* named = ex.addressed())
@@ -41,8 +44,10 @@ node_handle elsewhere(exchange& ex, const route& matched) {
 
 std::string known_of(exchange& ex) {
   const auto origin = ex.origin();
+  const auto* named = ex.addressed();
   return to_field({ex.caller(), ex.inside(), std::string{origin.address}, origin.arrival_port,
-                   std::string{ex.request_id()}, ex.budget()});
+                   std::string{ex.request_id()}, named != nullptr ? std::string{named->given} : std::string{},
+                   ex.budget()});
 }
 
 io_task<void> pass_on(exchange& ex, node_handle to) {
@@ -59,7 +64,7 @@ io_task<void> pass_on(exchange& ex, node_handle to) {
   ingress::destination where{{}, 0, std::move(request), client::address::of_node(card.host, card.port)};
   auto done = co_await ingress::forward(ex, std::move(where));
   if (!done)
-    co_await ex.reply_error(code_of(done.error()) == errc::upstream_error ? not_reached() : done.error());
+    co_await ex.reply_error(is_of_the_hop(code_of(done.error())) ? not_reached() : done.error());
 }
 
 } // namespace sandy::http::nodes

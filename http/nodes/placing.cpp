@@ -9,6 +9,9 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <nlohmann/json.hpp>
+
+#include <optional>
 #include <random>
 
 namespace sandy::http::nodes {
@@ -17,16 +20,40 @@ namespace {
 
 using boost::asio::experimental::awaitable_operators::operator||;
 
-/// Asked one after the other, each within its own time, before the client is told to come again.
-constexpr std::size_t most_asked = 4;
-/// More is no description of a sandbox.
-constexpr std::uint64_t most_bytes = 1024 * 1024;
-/// For the node's own time limit to come first.
-constexpr std::chrono::seconds margin{5};
+/// A description of a sandbox, with as many warnings as its request had mistakes.
+constexpr std::uint64_t most_bytes = 64 * 1024 * 1024;
+/// Until a node of the cluster, which is near, takes a connection.
+constexpr std::chrono::seconds connect_timeout{3};
+/// For the node's own time limit to come first, that of a desktop's start included.
+constexpr std::chrono::seconds margin{60};
 
 std::size_t random_below(std::size_t bound) {
   thread_local std::minstd_rand source{std::random_device{}()};
   return std::uniform_int_distribution<std::size_t>{0, bound - 1}(source);
+}
+
+caf::error not_reached() {
+  return fail(errc::upstream_error, "Upstream error: the node of the sandbox cannot be reached");
+}
+
+/// Nobody knows whether the node has made it. Where it has, it undoes that when it finds us gone; another one
+/// must not make it again.
+io_task<result<void>> give_up(exchange& ex) {
+  co_await ex.reply_error(fail(errc::upstream_error, "Upstream error: the node broke the creation off"));
+  co_return caf::unit;
+}
+
+/// What a node has refused for a reason that is worth another one.
+std::optional<caf::error> refusal_in(unsigned status, std::string_view body) {
+  if (status == 503)
+    return fail(errc::capacity_exhausted, "All upstreams failed to create sandbox: status 503");
+  if (status != 404)
+    return std::nullopt;
+  auto told = nlohmann::json::parse(body, nullptr, false);
+  const nlohmann::json::json_pointer code{"/error/code"};
+  if (!told.is_object() || !told.contains(code) || told[code] != to_string(errc::image_not_found))
+    return std::nullopt;
+  return fail(errc::image_not_found, told.value("detail", std::string{"There is no image of this name"}));
 }
 
 node_handle here_or(node_handle node) { return node->self ? nullptr : std::move(node); }
@@ -45,8 +72,7 @@ std::vector<node_handle> nodes_for(exchange& ex, const create_sandbox& wanted) {
   }
   std::vector<node_handle> all;
   for (auto& each : placement(table, {wanted.upstream, wanted.flavor}, random_below))
-    if (all.size() < most_asked)
-      all.push_back(here_or(std::move(each)));
+    all.push_back(here_or(std::move(each)));
   if (!all.empty()) { // the first takes nearly every one
     const auto* own = table->self();
     if (const auto* chosen = all.front() ? all.front().get() : own; chosen != nullptr)
@@ -60,16 +86,18 @@ bool is_worth_another(errc why) noexcept {
   case errc::capacity_exhausted:
   case errc::shutting_down:
   case errc::image_not_found: // one that was made from a sandbox is where that was
-  case errc::upstream_error:
     return true;
   default:
     return false;
   }
 }
 
-io_task<result<bool>> make_at(exchange& ex, node_handle to, std::string_view body, bool last) {
+io_task<result<void>> make_at(exchange& ex, node_handle to, std::string_view body) {
   const auto& card = to->card;
+  if (card.state == node_state::unreachable)
+    co_return not_reached();
   client::patience limits;
+  limits.connect = connect_timeout;
   limits.first_byte = ex.server().limits.create_timeout + margin;
   client::call asked{ex.home(), client::address::of_node(card.host, card.port), limits};
   std::string fields;
@@ -80,20 +108,22 @@ io_task<result<bool>> make_at(exchange& ex, node_handle to, std::string_view bod
   auto first = co_await (std::move(work) || ex.hang_up());
   if (first.index() == 1)
     co_return fail(errc::cancelled, "The client is gone");
-  if (auto& got = std::get<0>(first); !got)
-    co_return fail(errc::upstream_error, text_of(got.error()));
+  if (auto& got = std::get<0>(first); !got && !asked.connected())
+    co_return not_reached();
+  else if (!got)
+    co_return co_await give_up(ex);
   const auto status = asked.answer().status;
   auto text = co_await asked.read_all(most_bytes);
   if (!text)
-    co_return std::move(text.error());
-  if (!last && (status == 503 || status == 404))
-    co_return false;
+    co_return co_await give_up(ex);
+  if (auto refused = refusal_in(status, *text))
+    co_return std::move(*refused);
   std::string back;
   ingress::append_answer_fields(back, asked.answer(), ex.home().date(), false);
   ex.begin_passed({status, asked.answer().reason(), back, text->size()});
   co_await ex.write(*text);
   co_await ex.end_stream();
-  co_return true;
+  co_return caf::unit;
 }
 
 result<void> may_create(const context& server, const sandbox_id& beside) {
@@ -109,6 +139,8 @@ result<void> may_create(const context& server, const sandbox_id& beside) {
     return fail(errc::capacity_exhausted, "This node is a controller, and holds no sandboxes");
   if (self->card.state == node_state::draining)
     return fail_for_now(errc::capacity_exhausted, "This node is being drained", 30);
+  if (self->card.state == node_state::cordoned && beside.value.empty())
+    return fail_for_now(errc::capacity_exhausted, "This node is cordoned", 30);
   return caf::unit;
 }
 

@@ -13,14 +13,13 @@ namespace sandy::http::nodes {
 /// one. Alone, or when another node chose it, it is this one; a child is made where its parent is.
 std::vector<node_handle> nodes_for(exchange& ex, const create_sandbox& wanted);
 
-/// Whether the next node is to be asked, after one that could not make a sandbox.
+/// Whether another node may make what one has refused for this reason. Never for what may have been made.
 bool is_worth_another(errc why) noexcept;
 
-/// Has another node make it, and passes its answer back, unless another one is worth asking: then nothing was
-/// answered.
-/// @param body of the request, which was read. @returns whether it answered. Fails with upstream_error when
-/// the node did not answer.
-io_task<result<bool>> make_at(exchange& ex, node_handle to, std::string_view body, bool last);
+/// Has another node make it, and passes its answer back. Fails, and nothing was answered, as that node has,
+/// where that is worth another; with upstream_error when the node was not reached, so that it has made
+/// nothing; with cancelled when the client is gone. @param body of the request, which was read.
+io_task<result<void>> make_at(exchange& ex, node_handle to, std::string_view body);
 
 /// Why this node makes no sandboxes, whoever asks. @param beside the parent, or the one that is forked;
 /// empty: none.

@@ -13,11 +13,15 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <tuple>
 
 namespace sandy::http::routes {
 
 namespace {
+
+/// Nodes that have no room, or are not reached, before the client is told to come again.
+constexpr unsigned most_refusals = 4;
 
 io_task<result<void>> create_here(exchange& ex, codec::create_request request) {
   auto& message = request.message;
@@ -44,6 +48,36 @@ io_task<result<void>> create_here(exchange& ex, codec::create_request request) {
   co_return answered();
 }
 
+io_task<result<void>> create_at(exchange& ex, const nodes::node_handle& node,
+                                const codec::create_request& request, const std::string& text) {
+  return node ? nodes::make_at(ex, node, text) : create_here(ex, request);
+}
+
+/// On the first node that can. @param text of the request
+io_task<result<void>> create_somewhere(exchange& ex, codec::create_request request, std::string text) {
+  auto candidates = nodes::nodes_for(ex, request.message);
+  const auto alone = candidates.size() == 1;
+  std::optional<caf::error> failure;
+  unsigned refusals = 0;
+  for (auto& node : candidates) {
+    auto made = co_await create_at(ex, node, request, text);
+    if (made)
+      co_return made;
+    const auto why = code_of(made.error());
+    const auto unreached = node && why == errc::upstream_error;
+    if (alone || !(unreached || nodes::is_worth_another(why)))
+      co_return made;
+    // One that has no room says more than one that lacks an image.
+    if (why != errc::image_not_found || !failure)
+      failure = std::move(made.error());
+    if (why != errc::image_not_found && ++refusals == most_refusals)
+      break;
+  }
+  if (failure && code_of(*failure) == errc::image_not_found)
+    co_return std::move(*failure);
+  co_return fail_for_now(errc::capacity_exhausted, "All upstreams failed to create sandbox: status 503", 1);
+}
+
 io_task<result<void>> create(exchange& ex) {
   auto text = co_await ex.read_body(ex.server().limits.json_body_bytes);
   if (!text)
@@ -60,27 +94,8 @@ io_task<result<void>> create(exchange& ex) {
     message.parent.value = ex.header("X-Sandy-Parent");
   if (message.parent.value.empty())
     message.parent = parent_by_default(ex);
-  auto failure =
-      fail_for_now(errc::capacity_exhausted, "All upstreams failed to create sandbox: status 503", 1);
-  auto candidates = nodes::nodes_for(ex, message);
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    const auto last = i + 1 == candidates.size();
-    if (!candidates[i]) {
-      auto made = co_await create_here(ex, *request);
-      if (made || !nodes::is_worth_another(code_of(made.error())))
-        co_return made;
-      failure = std::move(made.error());
-      continue;
-    }
-    auto made = co_await nodes::make_at(ex, candidates[i], *text, last);
-    if (!made && !nodes::is_worth_another(code_of(made.error())))
-      co_return code_of(made.error()) == errc::cancelled ? answered() : std::move(made.error());
-    if (made && *made)
-      co_return answered();
-    if (!made)
-      failure = std::move(made.error());
-  }
-  co_return failure;
+  auto outcome = co_await create_somewhere(ex, std::move(*request), std::move(*text));
+  co_return outcome;
 }
 
 io_task<result<void>> reply_list(exchange& ex, list_sandboxes question) {

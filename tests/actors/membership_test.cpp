@@ -58,6 +58,7 @@ struct town : machine {
           return caf::unit;
         },
         .calls = [](std::function<void()> call) { call(); },
+        .connections = [](std::function<void()> call) { call(); },
         .directory = made.directory,
         .abandon = [this](const node_card& lost) { abandoned.push_back(lost.name); },
         .wall_clock = [this] { return wall(); }});
@@ -77,7 +78,7 @@ struct town : machine {
   coro::task<node_door> knock(std::string from, node_address where) {
     for (auto& [name, each] : nodes)
       if (each.card.port == where.port && each.members && !cut.contains({from, name}))
-        co_return node_door{each.card.id, each.card.host, each.card.port};
+        co_return node_door{each.card.id, each.card.host, each.card.port, name == from};
     co_return fail(errc::upstream_error, "nobody is there");
   }
   result<membership_actor> connect(std::uint16_t port) {
@@ -229,4 +230,34 @@ TEST_CASE_METHOD(town, "what all nodes have left is told as of one machine, with
   REQUIRE(nobody);
   CHECK_FALSE(nobody->can_create);
   CHECK_FALSE(nobody->reject_reason.empty());
+}
+
+TEST_CASE_METHOD(town, "nodes that lost each other meet again through one that both know", "[cluster]") {
+  begin("a");
+  begin("b", {port_of_a});
+  cut = {{"b", "c"}, {"c", "b"}};
+  begin("c", {port_of_a});
+  pass(5s);
+  CHECK(known_by("c") == "node-a:ready node-c:ready");
+  cut.clear();
+  pass(30s);
+  CHECK(known_by("b") == "node-a:ready node-b:ready node-c:ready");
+  CHECK(known_by("c") == "node-a:ready node-b:ready node-c:ready");
+}
+
+TEST_CASE_METHOD(town, "a copy of a node's data directory makes no second node", "[cluster]") {
+  auto& a = begin("a");
+  auto twin = a.card;
+  twin.port = 7999;
+  begin("t", twin, {port_of_a});
+  pass(3s);
+  CHECK(known_by("a") == "node-a:ready");
+  CHECK(known_by("t") == "node-a:ready"); // itself
+  begin("b", {port_of_a, 7999});
+  pass(5s);
+  auto table = nodes["b"].directory.now();
+  REQUIRE(table->find(a.card.id) != nullptr);
+  const auto first = table->find(a.card.id)->card.port;
+  pass(20s);
+  CHECK(nodes["b"].directory.now()->find(a.card.id)->card.port == first);
 }

@@ -89,6 +89,11 @@ def test_an_application_does_not_see_what_nodes_tell_each_other(node, way, name)
         assert values(way(node).report("/", headers=headers), name) == []
 
 
+def test_an_application_does_not_see_what_its_client_says_of_the_connection(node, way):
+    seen = way(node).report("/", headers={"Connection": "X-Mine, keep-alive", "X-Mine": "1", "X-Other": "2"})
+    assert values(seen, "X-Mine") == [] and values(seen, "X-Other") == ["2"]
+
+
 def test_large_bodies_are_exact_both_ways(node, way):
     sent = os.urandom(20 * MEBIBYTE)
     assert way(node).report("/", "POST", sent)["sha256"] == hashlib.sha256(sent).hexdigest()

@@ -299,7 +299,7 @@ def test_a_sandboxs_own_token_reaches_at_every_node_what_it_reaches_at_its_own(c
 
 
 # What a node would say of the tenant of these tests, and of an administrator.
-ALLEGED = {"caller": ["default", "", True], "inside": ["", "", False], "address": "10.77.0.3", "port": 7330, "request": "r", "budget": [9, 9, 9]}
+ALLEGED = {"caller": ["default", "", True], "inside": ["", "", False], "address": "10.77.0.3", "port": 7330, "request": "r", "host": "", "budget": [9, 9, 9]}
 FORGED = base64.b64encode(json.dumps(ALLEGED).encode()).decode()
 SPELLINGS = [
     [f"{INTERNAL}: {FORGED}"], [f"{INTERNAL.lower()}: {FORGED}"], [f"{INTERNAL.upper()}:{FORGED}"], [f"{INTERNAL.replace('-', '_')}: {FORGED}"],
@@ -332,3 +332,24 @@ def test_a_client_cannot_take_away_what_nodes_tell_each_other(node, box):
     for named in (INTERNAL, f"close, {INTERNAL}, Authorization", INTERNAL.lower()):
         assert status_of(node, f"/api/sandboxes/{box}", KEY, [f"Connection: {named}"]) == 200
         assert status_of(node, f"/api/sandboxes/{box}", STRANGER, [f"Connection: {named}"]) == 404
+
+
+@pytest.mark.parametrize("field", ["X-Sandy-Host", "X-Forwarded-Host"])
+@pytest.mark.parametrize("target", ["/api/sandboxes", "/api/resources", "/v1/models", "/"])
+def test_a_request_to_a_sandboxs_name_is_none_to_the_api_wherever_it_is_served(cluster, node, field, target):
+    """Two nodes must not disagree on what a request is: to a name nobody needs a key, to the API everybody does."""
+    for nobodys in (cluster.east.id + "0" * 18, cluster.west.id + "f" * 18):
+        named = f"{field}: {nobodys}.sandy.localhost"
+        assert status_of(node, target, None, [named, f"Connection: {field}"]) == 404
+        assert status_of(node, target, None, [named, f"Connection: close, {field.lower()}, Host"]) == 404
+
+
+def test_a_parent_that_a_header_names_cannot_be_taken_away(cluster, node, own, box):
+    lines = [f"X-Sandy-Parent: {box}", "Connection: X-Sandy-Parent", f"Authorization: Bearer {KEY}", "Content-Length: 2"]
+    with Wire(node.server.base_url) as wire:
+        wire.send("\r\n".join(["POST /api/sandboxes HTTP/1.1", "Host: x", *lines, "", "{}"]))
+        made = wire.reply().json()
+    try:
+        assert made["parent_sandbox_id"] == box
+    finally:
+        own.terminate(made["id"])

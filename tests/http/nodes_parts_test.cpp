@@ -109,7 +109,8 @@ TEST_CASE("creations that follow each other go to more nodes than one", "[nodes]
   }
   CHECK(chosen["a"] == 5);
   CHECK(chosen["b"] == 5);
-  directory.forget_sent();
+  directory.forget_sent("a");
+  directory.forget_sent("b");
   CHECK(placement(directory.with_sent(), {}, first).front()->card.name == "a");
 }
 
@@ -121,6 +122,7 @@ TEST_CASE("what a node knows of a request is read as it was written", "[nodes]")
   known.address = "2001:db8::1";
   known.arrival_port = 3000;
   known.request_id = "r-1";
+  known.host = "0123456789abcdef01234567.sandy.localhost";
   known.budget.limit = 10;
   known.budget.remaining = 9;
   known.budget.reset = 1;
@@ -133,6 +135,7 @@ TEST_CASE("what a node knows of a request is read as it was written", "[nodes]")
   CHECK(read->address == known.address);
   CHECK(read->arrival_port == known.arrival_port);
   CHECK(read->request_id == known.request_id);
+  CHECK(read->host == known.host);
   CHECK(read->budget.remaining == 9);
   CHECK_FALSE(read_field(""));
   CHECK_FALSE(read_field("AAAA"));

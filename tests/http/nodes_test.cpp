@@ -56,7 +56,7 @@ private:
 /// What a node says of a request that it passes on.
 std::string_view passed_on_line() {
   static const auto line = std::string{http::nodes::passed_on_field} + ": " +
-                           http::nodes::to_field({tenant_id{"alice"}, {}, "192.0.2.7", 0, "r-1", {}}) +
+                           http::nodes::to_field({tenant_id{"alice"}, {}, "192.0.2.7", 0, "r-1", {}, {}}) +
                            "\r\n";
   return line;
 }
