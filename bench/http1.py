@@ -39,6 +39,22 @@ class Connection:
             raise Refused(f"{method} {path}: {head[:500]}")
         yield from iter(self._chunk, b"")
 
+    def drain(self, path):
+        """GETs a body of known length and forgets it; its length."""
+        self._ask("GET", path, None)
+        head = self._until(b"\r\n\r\n").decode("latin-1").lower()
+        if not head.startswith("http/1.1 200") or "content-length:" not in head:
+            raise Refused(f"GET {path}: {head[:500]}")
+        length = int(head.partition("content-length:")[2].split()[0])
+        left, memory = length - len(self._held), bytearray(1 << 18)
+        self._held = b""
+        while left > 0:
+            count = self._socket.recv_into(memory, min(left, len(memory)))
+            if count == 0:
+                raise ConnectionError("the connection ended within a body")
+            left -= count
+        return length
+
     def _ask(self, method, path, body):
         content = b"" if body is None else json.dumps(body).encode()
         kind = "Content-Type: application/json\r\n" if body is not None else ""

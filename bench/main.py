@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import agent_bench
+import cluster_bench
 import concurrency_bench
 import container_bench
 import coro_bench
@@ -30,7 +31,7 @@ from timing import kibibytes
 
 PARTS = {"engine": engine_bench, "exec": exec_bench, "idle": idle_bench, "edge": edge_bench, "coro": coro_bench,
          "pool": pool_bench, "rest": rest_bench, "concurrency": concurrency_bench, "agent": agent_bench,
-         "ingress": ingress_bench, "gateway": gateway_bench, "container": container_bench}
+         "ingress": ingress_bench, "gateway": gateway_bench, "container": container_bench, "cluster": cluster_bench}
 RESULTS = Path(__file__).resolve().parents[1] / "build" / "bench"
 
 
