@@ -194,6 +194,7 @@ coro::task<image_info> worker_state::remove_imported(remove_image request) {
       env_.kernel_calls, [&d = env_.driver, name = request.name] { return d.remove_image(name); });
   if (!removed)
     co_return std::move(removed.error());
+  coro::spawn(sweep_images()); // trees of gigabytes: nobody waits for that
   co_return shown(std::move(*found));
 }
 

@@ -194,7 +194,8 @@ result<void> published_images::remove(const std::string& name) const {
     ::unlink((path(name) + "/image.json").c_str());
     ::rmdir(path(name).c_str());
   }
-  return sweep();
+  auto aside = take_unneeded();
+  return aside ? result<void>{caf::unit} : std::move(aside.error());
 }
 
 /// Versions that sandboxes and layers stand on; none when it cannot be told: then all are in use.
@@ -272,33 +273,39 @@ void published_images::take_old_versions() const {
       ::rename(path(std::string{removing_prefix} + name).c_str(), path(name).c_str());
 }
 
-result<void> published_images::sweep() const {
+/// Takes what nobody needs away from its place, which is quick. @returns all that was.
+result<std::vector<std::string>> published_images::take_unneeded() const {
+  auto held = lock();
+  if (!held)
+    return std::move(held.error());
+  for (const auto& name : directories_in(directory_))
+    if (name.starts_with(staging_prefix)) {
+      unique_fd file{::open((path(name) + "/lock").c_str(), O_RDWR | O_CLOEXEC)};
+      if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
+        set_aside(name); // whoever worked there was killed
+    }
+  for (const auto& name : names_in(directory_))
+    if (name.starts_with(naming_prefix))
+      ::unlink(path(name).c_str());
+  take_old_versions();
+  auto layers = directories_in(directory_);
+  std::erase_if(layers, [](const auto& name) { return !name.starts_with(layer_prefix); });
+  auto needed = layers.empty() ? std::set<std::string>{} : layers_needed();
+  for (const auto& name : layers)
+    if (!needed.contains(name))
+      set_aside(name);
   std::vector<std::string> gone;
-  {
-    auto held = lock();
-    if (!held)
-      return std::move(held.error());
-    for (const auto& name : directories_in(directory_))
-      if (name.starts_with(staging_prefix)) {
-        unique_fd file{::open((path(name) + "/lock").c_str(), O_RDWR | O_CLOEXEC)};
-        if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) == 0)
-          set_aside(name); // whoever worked there was killed
-      }
-    for (const auto& name : names_in(directory_))
-      if (name.starts_with(naming_prefix))
-        ::unlink(path(name).c_str());
-    take_old_versions();
-    auto layers = directories_in(directory_);
-    std::erase_if(layers, [](const auto& name) { return !name.starts_with(layer_prefix); });
-    auto needed = layers.empty() ? std::set<std::string>{} : layers_needed();
-    for (const auto& name : layers)
-      if (!needed.contains(name))
-        set_aside(name);
-    for (auto& name : directories_in(directory_))
-      if (name.starts_with(removing_prefix))
-        gone.push_back(path(name));
-  }
-  for (const auto& each : gone)
+  for (auto& name : directories_in(directory_))
+    if (name.starts_with(removing_prefix))
+      gone.push_back(path(name));
+  return gone;
+}
+
+result<void> published_images::sweep() const {
+  auto gone = take_unneeded();
+  if (!gone)
+    return std::move(gone.error());
+  for (const auto& each : *gone)
     remove_in_time(each);
   return caf::unit;
 }

@@ -53,7 +53,8 @@ public:
   /// Whether an image of this name was imported; false also for none.
   bool is_imported(const std::string& name) const;
 
-  /// Forgets an image. Fails with image_not_found, forbidden (it was built), internal.
+  /// Forgets an image; the next sweep removes what only it needed, which takes as long as that is large.
+  /// Fails with image_not_found, forbidden (it was built), internal.
   result<void> remove(const std::string& name) const;
 
   /// Removes versions that no sandbox and no layer of any server stands on, layers that no version has, and
@@ -61,6 +62,7 @@ public:
   result<void> sweep() const;
 
 private:
+  result<std::vector<std::string>> take_unneeded() const;
   result<unique_fd> lock() const;
   std::string path(const std::string& name) const { return directory_ + "/" + name; }
   nlohmann::json description(const std::string& of) const;

@@ -205,6 +205,7 @@ TEST_CASE_METHOD(imports, "layers stay while an image has them or a sandbox stan
   CHECK(names(".layer-").size() == 2);
   REQUIRE(published.remove("two"));
   CHECK(names(".layer-").empty());
+  REQUIRE(published.sweep());
   CHECK(names(".one").empty());
   CHECK(names(".removing").empty());
   CHECK(code_of(published.remove("two").error()) == errc::image_not_found);
