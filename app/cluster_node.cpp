@@ -137,6 +137,8 @@ membership_actor cluster_node::spawn(caf::actor_system& system, worker_actor wor
   services_.connect = [&system](const std::string& host, std::uint16_t at) {
     return connect(system, host, at);
   };
+  // Nobody who asks in the next moment finds no node at all.
+  directory_.publish({{node_view{own_, true, unix_now()}}});
   std::vector<node_address> seeds;
   for (const auto& each : settings_.cluster.join)
     seeds.push_back(address_of(each));
