@@ -46,9 +46,6 @@ json container_request(const container_options& options) {
     labels[name] = value;
   auto files = sandbox_open_files();
   const auto& limits = options.limits;
-  // As in the OCI configuration of crun_driver: a tmpfs is the sandbox's memory, and killing does not free
-  // it.
-  auto tmp_inodes = std::max<std::uint64_t>(1024, limits.memory_bytes / 16384);
   const auto nested = !options.within.empty();
   json host{
       {"NetworkMode", nested ? "container:" + options.within : "none"},
@@ -85,8 +82,7 @@ json container_request(const container_options& options) {
   if (!nested) { // else it has its /tmp on its disk, and the engine takes the rest from the sandbox
     request["Hostname"] = sandbox_hostname;
     host["Tmpfs"] = {
-        {"/tmp", "rw,exec,nosuid,nodev,mode=1777,size=" + std::to_string(limits.memory_bytes / 4) +
-                     ",nr_inodes=" + std::to_string(tmp_inodes)}};
+        {"/tmp", "rw,exec,nosuid,nodev,mode=1777,size=" + std::to_string(limits.memory_bytes / 4)}};
     // The engine switches IPv6 off in a network without addresses; programs expect ::1.
     host["Sysctls"] = {{"net.ipv6.conf.all.disable_ipv6", "0"}, {"net.ipv4.ip_unprivileged_port_start", "0"}};
   }

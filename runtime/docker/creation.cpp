@@ -4,6 +4,7 @@
 #include "runtime/docker/container_request.hpp"
 #include "runtime/docker/docker_driver.hpp"
 #include "runtime/docker/inner_files.hpp"
+#include "runtime/docker/podman.hpp"
 #include "runtime/files.hpp"
 #include "runtime/guest_listener.hpp"
 #include "runtime/ipc_limits.hpp"
@@ -141,7 +142,10 @@ result<instance> docker_driver::start(const sandbox_spec& spec, const box_files&
   if (within)
     if (auto moved = move_into(*within, spec, *state, init.get()); !moved)
       return std::move(moved.error());
-  if (auto settled = docker::settle_files_inside(init.get()); !settled)
+  // As in the OCI configuration of crun_driver: a tmpfs is the sandbox's memory, and killing does not free
+  // it.
+  const auto tmp_files = within ? 0 : std::max<std::uint64_t>(1024, spec.limits.memory_bytes / 16384);
+  if (auto settled = docker::settle_files_inside(init.get(), tmp_files); !settled)
     return std::move(settled.error());
   std::error_code error;
   if (std::filesystem::remove_all(files.hatch, error); error)
@@ -182,6 +186,11 @@ result<std::string> docker_driver::make_container(const sandbox_spec& spec, cons
   if (auto noted = write_new_file(files.asked, ""); !noted)
     return std::move(noted.error());
   auto request = docker::container_request(wanted);
+  auto podman = docker::is_podman(engine_, deadline);
+  if (!podman)
+    return std::move(podman.error());
+  if (*podman)
+    request = docker::in_words_of_podman(std::move(request), seccomp_file_in(home_));
   auto target = "/containers/create?name=" + container_name(spec.id.value);
   auto made = engine_.ask("POST", target, request, deadline);
   if (made && made->status == 404) { // somebody tidied the engine's images away

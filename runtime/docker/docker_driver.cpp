@@ -95,6 +95,8 @@ result<std::unique_ptr<docker_driver>> docker_driver::make(docker_options option
   if (!layout)
     return std::move(layout.error());
   auto seccomp = seccomp_profile();
+  if (auto written = write_new_file(seccomp_file_in(home), seccomp); !written)
+    return std::move(written.error());
   auto server = fingerprint(home);
   return std::unique_ptr<docker_driver>{
       new docker_driver{std::move(options), std::move(*layout), std::move(seccomp), std::move(server)}};

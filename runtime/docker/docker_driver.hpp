@@ -64,6 +64,9 @@ public:
 private:
   docker_driver(docker_options options, cgroup_layout layout, std::string seccomp, std::string server);
 
+  /// The profile of sandboxes as a file, for an engine that wants its path.
+  static std::string seccomp_file_in(const std::string& home) { return home + "/seccomp.json"; }
+
   using host_paths = std::vector<std::string>;
   result<bool> prepare_image(const std::string& image, const layer_id& layer);
   /// Bytes that it wrote, as far as that is known.

@@ -125,7 +125,8 @@ public:
         return fail(errc::internal, "What answers as Docker's engine does not speak as one");
     }
     auto message = parser.release();
-    return engine_answer{message.result_int(), nlohmann::json::parse(message.body(), nullptr, false)};
+    return engine_answer{message.result_int(), nlohmann::json::parse(message.body(), nullptr, false),
+                         std::string{message[http::field::server]}};
   }
 
 private:

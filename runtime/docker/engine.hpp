@@ -14,6 +14,7 @@ namespace sandy::runtime::docker {
 struct engine_answer {
   unsigned status = 0;
   nlohmann::json body; ///< discarded when it is not JSON
+  std::string server;  ///< what it calls itself, as it likes
 
   bool good() const noexcept { return status >= 200 && status < 300; }
   /// The engine's own words, in one printable line.

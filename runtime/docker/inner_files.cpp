@@ -36,8 +36,9 @@ int fill(const std::string& path, std::string_view content) {
 
 } // namespace
 
-result<void> settle_files_inside(int pidfd) {
+result<void> settle_files_inside(int pidfd, std::uint64_t tmp_files) {
   int error = 0;
+  const auto bound = "nr_inodes=" + std::to_string(tmp_files);
   auto entered = run_in_namespaces(pidfd, CLONE_NEWNS, [&] {
     error = unmount(hatch_inside);
     // With v1 engines leave a tmpfs without a bound there, which nobody is killed out of.
@@ -45,6 +46,14 @@ result<void> settle_files_inside(int pidfd) {
     if (error == 0 && ::mount(nullptr, "/sys/fs/cgroup", nullptr, fixed, nullptr) != 0 && errno != EINVAL &&
         errno != ENOENT)
       error = errno;
+    // Podman takes no such bound. What is not said stays.
+    if (error == 0 && tmp_files > 0 &&
+        ::mount(nullptr, "/tmp", nullptr, MS_REMOUNT | MS_NOSUID | MS_NODEV, bound.c_str()) != 0)
+      error = errno;
+    // Podman's sign that this is a container, a file of the host's.
+    if (constexpr auto sign = "/run/.containerenv";
+        error == 0 && ::umount2(sign, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+      ::unlink(sign);
     for (const auto& file : disk_files) {
       if (file.content == nullptr || error != 0)
         continue;

@@ -2,6 +2,7 @@
 
 #include "messages/error.hpp"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,9 @@ namespace sandy::runtime::docker {
 /// (see container_request.hpp), and /etc/hosts, /etc/hostname and /etc/resolv.conf, which could not be
 /// replaced as files are. In their place are those that every sandbox has, see disk_files. What it mounts
 /// control groups on becomes read-only.
+/// @param tmp_files how many files its /tmp, a tmpfs, may hold; 0 where it is a part of its disk.
 /// @param pidfd of process 1, which is the guest and nobody else yet. Fails with sandbox_failed.
-result<void> settle_files_inside(int pidfd);
+result<void> settle_files_inside(int pidfd, std::uint64_t tmp_files);
 
 /// A directory of the host that holds a control group's files, and where it is to be seen inside.
 struct visible_group {

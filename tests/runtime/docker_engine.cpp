@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,10 +28,6 @@ using namespace sandy::runtime;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// What an engine makes outside the directories that it is given, deepest first.
-constexpr const char* its_traces[] = {"/etc/docker/key.json", "/etc/docker", "/run/docker/plugins",
-                                      "/run/docker"};
 
 steady_time within(std::chrono::steady_clock::duration time) {
   return std::chrono::steady_clock::now() + time;
@@ -75,36 +72,21 @@ void docker_engine::end_shared() { shared_engine().reset(); }
 docker_engine::docker_engine() {
   if (::geteuid() != 0)
     FAIL("these tests start an engine and need root");
-  for (auto path : its_traces)
-    if (std::filesystem::exists(path))
-      foreign_.emplace_back(path);
   char name[] = "/var/tmp/sandy-test-XXXXXX"; // not a tmpfs, which overlayfs would not do on
   REQUIRE(::mkdtemp(name) != nullptr);
   directory_ = name;
   driver_data_ = directory_ + "/driver";
   std::filesystem::create_directory(driver_data_);
-  socket_ = directory_ + "/api";
-  cgroup_parent_ = "/sandy-test-docker-" + directory_.substr(directory_.size() - 6);
+  program_ = engine_in(directory_);
+  for (const auto& path : program_.traces)
+    if (std::filesystem::exists(path))
+      foreign_.push_back(path);
   start();
 }
 
 void docker_engine::start() {
-  REQUIRE(write_new_file(directory_ + "/config.json", "{}"));
-  std::vector<std::string> arguments{"/usr/sbin/dockerd",
-                                     "--config-file=" + directory_ + "/config.json",
-                                     "--data-root=" + directory_ + "/data",
-                                     "--exec-root=" + directory_ + "/exec",
-                                     "--pidfile=" + directory_ + "/pid",
-                                     "--host=unix://" + socket_,
-                                     "--cgroup-parent=" + cgroup_parent_,
-                                     "--bridge=none",
-                                     "--iptables=false",
-                                     "--ip6tables=false",
-                                     "--ip-forward=false",
-                                     "--ip-masq=false",
-                                     "--storage-driver=overlay2"};
   std::vector<char*> argv;
-  for (auto& argument : arguments)
+  for (auto& argument : program_.arguments)
     argv.push_back(argument.data());
   argv.push_back(nullptr);
   auto log = directory_ + "/log";
@@ -125,14 +107,14 @@ void docker_engine::start() {
 }
 
 void docker_engine::await_start() {
-  docker::engine engine{socket_};
+  docker::engine engine{socket()};
   for (auto deadline = within(60s); std::chrono::steady_clock::now() < deadline;) {
     if (auto answer = engine.get("/version", within(1s)); answer && answer->good())
       return;
     if (wait_for_exit(process_.get(), within(50ms)))
       break;
   }
-  FAIL("dockerd did not start: " + read_small_file(directory_ + "/log").value_or("no log"));
+  FAIL("the engine did not start: " + read_small_file(directory_ + "/log").value_or("no log"));
 }
 
 void docker_engine::stop() {
@@ -140,7 +122,7 @@ void docker_engine::stop() {
     return;
   ::kill(pid_, SIGTERM); // ends its containerd and its containers, too
   if (!wait_for_exit(process_.get(), within(60s))) {
-    std::cerr << "dockerd does not end\n";
+    std::cerr << "the engine does not end\n";
     std::abort();
   }
   process_.reset();
@@ -149,11 +131,16 @@ void docker_engine::stop() {
 docker_engine::~docker_engine() {
   stop();
   std::error_code ignored;
+  for (const auto& path : program_.mounts)
+    ::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   std::filesystem::remove_all(directory_, ignored);
   if (auto layout = cgroup_layout::detect())
-    for (const auto& tree : layout->trees())
-      ::rmdir((tree + cgroup_parent_).c_str());
-  for (std::string path : its_traces)
+    for (const auto& tree : layout->trees()) {
+      for (const auto& name : program_.other_groups)
+        ::rmdir((tree + cgroup_parent() + "/" + name).c_str());
+      ::rmdir((tree + cgroup_parent()).c_str());
+    }
+  for (const auto& path : program_.traces)
     if (std::find(foreign_.begin(), foreign_.end(), path) == foreign_.end())
       std::filesystem::remove(path, ignored);
   if (std::filesystem::exists(directory_)) {
@@ -162,8 +149,16 @@ docker_engine::~docker_engine() {
   }
 }
 
+std::vector<std::string> docker_engine::without_own_groups(std::vector<std::string> traces) const {
+  for (const auto& name : program_.other_groups)
+    std::erase_if(traces, [part = cgroup_parent() + "/" + name](const std::string& each) {
+      return each.find(part) != std::string::npos;
+    });
+  return traces;
+}
+
 nlohmann::json docker_engine::get(const std::string& target) const {
-  auto answer = docker::engine{socket_}.get(target, within(60s));
+  auto answer = docker::engine{socket()}.get(target, within(60s));
   REQUIRE(answer);
   INFO(answer->message());
   REQUIRE(answer->good());

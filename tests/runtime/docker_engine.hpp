@@ -8,9 +8,22 @@
 
 namespace sandy::test {
 
+/// How the engine is started that this program tests with, and what it makes outside the directory that it is
+/// given.
+struct engine_program {
+  std::vector<std::string> arguments; ///< of execv
+  std::string socket;
+  std::string cgroup_parent;             ///< of all its containers
+  std::vector<std::string> other_groups; ///< names in there that are the engine's own, not a container's
+  std::vector<std::string> traces;       ///< elsewhere, deepest first
+  std::vector<std::string> mounts;       ///< that its end leaves
+};
+/// @param directory an empty one. Dockerd, or Podman's service.
+engine_program engine_in(const std::string& directory);
+
 /// A Docker engine that shares nothing with one that may already run on the machine: data, sockets, control
 /// groups and configuration of its own, no bridge, no firewall rules. Fails the test without root or without
-/// dockerd. On destruction it is ended, and whatever it left is gone.
+/// its program. On destruction it is ended, and whatever it left is gone.
 class docker_engine {
 public:
   docker_engine();
@@ -23,8 +36,10 @@ public:
   static docker_engine& shared();
   static void end_shared();
 
-  const std::string& socket() const { return socket_; }
-  const std::string& cgroup_parent() const { return cgroup_parent_; }
+  const std::string& socket() const { return program_.socket; }
+  const std::string& cgroup_parent() const { return program_.cgroup_parent; }
+  /// Of what is seen on the machine, what is there for containers.
+  std::vector<std::string> without_own_groups(std::vector<std::string> traces) const;
   /// A directory for the data of a driver, whose images stay in the engine.
   const std::string& driver_data() const { return driver_data_; }
 
@@ -44,8 +59,7 @@ private:
 
   std::string directory_;
   std::string driver_data_;
-  std::string socket_;
-  std::string cgroup_parent_;
+  engine_program program_;
   std::vector<std::string> foreign_; ///< of what an engine makes elsewhere, what was there before
   pid_t pid_ = 0;
   runtime::unique_fd process_;

@@ -53,7 +53,7 @@ sandbox_spec docker_machine::spec() {
 }
 
 std::vector<std::string> docker_machine::traces() const {
-  auto all = traces_of(options_.data_dir + "/docker", engine_.cgroup_parent());
+  auto all = engine_.without_own_groups(traces_of(options_.data_dir + "/docker", engine_.cgroup_parent()));
   for (const auto& name : names_in(layers_directory(options_.data_dir)))
     all.push_back("layer: " + name);
   for (const auto& name : engine_.containers(label()))
