@@ -1,5 +1,6 @@
 #include "runtime/docker/podman.hpp"
 
+#include "runtime/disk_files.hpp"
 #include "runtime/docker/engine.hpp"
 #include "runtime/files.hpp"
 
@@ -53,6 +54,8 @@ json in_words_of_podman(json request, const std::string& seccomp) {
   if (auto tmpfs = host.find("Tmpfs"); tmpfs != host.end())
     for (auto& options : *tmpfs)
       options = options.get<std::string>() + ",notmpcopyup";
+  // With the network of another container Docker's engine gives it that one's name.
+  request["Hostname"] = sandbox_hostname;
   return request;
 }
 

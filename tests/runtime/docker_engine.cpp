@@ -135,11 +135,8 @@ docker_engine::~docker_engine() {
     ::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   std::filesystem::remove_all(directory_, ignored);
   if (auto layout = cgroup_layout::detect())
-    for (const auto& tree : layout->trees()) {
-      for (const auto& name : program_.other_groups)
-        ::rmdir((tree + cgroup_parent() + "/" + name).c_str());
+    for (const auto& tree : layout->trees())
       ::rmdir((tree + cgroup_parent()).c_str());
-    }
   for (const auto& path : program_.traces)
     if (std::find(foreign_.begin(), foreign_.end(), path) == foreign_.end())
       std::filesystem::remove(path, ignored);

@@ -21,6 +21,10 @@ sandy::test::engine_program sandy::test::engine_in(const std::string& directory)
                                       "/data\"\nrunroot = \"" + directory + "/run\"\n"));
   // The image that the engine is given is as large as a disk may be; /tmp may be memory.
   std::filesystem::create_directory(directory + "/tmp");
+  std::vector<std::string> groups;
+  for (const auto& tree : runtime::directories_in("/sys/fs/cgroup"))
+    for (auto name : {"/libpod_parent/conmon", "/libpod_parent"})
+      groups.push_back("/sys/fs/cgroup/" + tree + name);
   const auto socket = directory + "/api";
   return {{"/usr/bin/env", "CONTAINERS_CONF=" + directory + "/containers.conf",
            "CONTAINERS_STORAGE_CONF=" + directory + "/storage.conf", "TMPDIR=" + directory + "/tmp",
@@ -29,6 +33,6 @@ sandy::test::engine_program sandy::test::engine_in(const std::string& directory)
           socket,
           "/libpod_parent", // not to be chosen
           {"conmon"},       // a process for each container, which ends a moment after it
-          {},
+          std::move(groups),
           {directory + "/data/overlay"}};
 }
