@@ -25,14 +25,15 @@ function(sandy_room name)
   target_link_libraries(sandy_${name} PUBLIC ${ROOM_LINK})
 endfunction()
 
-# A Catch2 executable and its CTest entry. LABELS: unit (no rights needed) or privileged (root, real kernel objects).
+# A Catch2 executable and its CTest entry. LABEL: unit (no rights needed) or privileged (root, real kernel objects). CASES: which of its
+# cases are run, all unless told.
 function(sandy_test name)
-  cmake_parse_arguments(TEST "" "LABEL" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(TEST "" "LABEL;CASES" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LINK} sandy_catch_main)
   # What is tested is optimized; optimizing the tests takes the compiler two to four times as long as the rest of them.
   target_compile_options(${name} PRIVATE -O0)
-  add_test(NAME ${name} COMMAND ${name})
+  add_test(NAME ${name} COMMAND ${name} ${TEST_CASES})
   set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT 600)
 endfunction()
 

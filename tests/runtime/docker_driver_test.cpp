@@ -73,7 +73,8 @@ TEST_CASE_METHOD(docker_machine, "docker: what a sandbox wrote is kept as a laye
   CHECK(code_of(driver().copy_layer(above.id, make_layer_id()).error()) == errc::sandbox_failed);
 }
 
-TEST_CASE_METHOD(docker_machine, "docker: images in the engine go when nobody needs them", "[privileged]") {
+TEST_CASE_METHOD(docker_machine, "docker: images in the engine go when nobody needs them",
+                 "[privileged][image-copies]") {
   auto wanted = spec();
   create(wanted);
   auto layer = make_layer_id();

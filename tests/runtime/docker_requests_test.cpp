@@ -1,5 +1,6 @@
 #include "runtime/docker/container_request.hpp"
 #include "runtime/docker/engine.hpp"
+#include "runtime/docker/podman.hpp"
 #include "runtime/guest_listener.hpp"
 #include "runtime/seccomp_filter.hpp"
 #include "tests/runtime/temporary_directory.hpp"
@@ -207,6 +208,42 @@ TEST_CASE("a container in a sandbox is asked for with the sandbox's network", "[
   for (auto same : {"CapDrop", "CapAdd", "SecurityOpt", "IpcMode", "CgroupnsMode", "Memory", "PidsLimit",
                     "CpuQuota", "MaskedPaths", "ReadonlyPaths", "Ulimits"})
     CHECK(host.at(same) == alone.at("HostConfig").at(same));
+}
+
+TEST_CASE("Podman is asked in its own words", "[docker]") {
+  docker::container_options options;
+  options.limits = {1ull << 30, 1500, 64, 1ull << 30};
+  options.seccomp = "{}";
+  for (std::string within : {"", "0123abcd"}) {
+    options.within = within;
+    const auto plain = docker::container_request(options);
+    const auto request = docker::in_words_of_podman(plain, "/data/seccomp.json");
+    const auto& host = request.at("HostConfig");
+    const auto& security = host.at("SecurityOpt");
+    REQUIRE(security.size() == 3);
+    CHECK(security[0] == "no-new-privileges");
+    CHECK(security[1] == "seccomp=/data/seccomp.json");
+    CHECK(security[2].get<std::string>().starts_with("mask=/proc/acpi:"));
+    for (const auto& path : plain.at("HostConfig").at("MaskedPaths"))
+      CHECK((security[2].get<std::string>() + ":").find(path.get<std::string>() + ":") != std::string::npos);
+    CHECK(host.at("Ulimits").size() == 3);
+    CHECK(request.at("Hostname") == "sandbox");
+    CHECK(host.contains("Tmpfs") == within.empty());
+    for (auto same : {"NetworkMode", "CapDrop", "CapAdd", "Memory", "PidsLimit", "CpuQuota", "Mounts"})
+      CHECK(host.at(same) == plain.at("HostConfig").at(same));
+  }
+}
+
+TEST_CASE("Podman is known by its answers", "[docker]") {
+  stand_in server{{"HTTP/1.1 200 OK\r\nServer: Libpod/4.3.1 (linux)\r\nContent-Length: 2\r\n\r\nOK",
+                   "HTTP/1.1 200 OK\r\nServer: Docker/20.10.24 (linux)\r\nContent-Length: 2\r\n\r\nOK",
+                   answer("OK"), "SSH-2.0-x\r\n\r\n"}};
+  auto engine = server.engine();
+  auto asked = [&] { return docker::is_podman(engine, within(10s)); };
+  CHECK(*asked());
+  CHECK_FALSE(*asked());
+  CHECK_FALSE(*asked()); // of what says nothing, as Docker's words are
+  CHECK(code_of(asked().error()) == errc::internal);
 }
 
 TEST_CASE("an engine's profile has the rules of our filter", "[docker]") {
