@@ -26,7 +26,8 @@ sandy::test::engine_program sandy::test::engine_in(const std::string& directory)
     for (auto name : {"/libpod_parent/conmon", "/libpod_parent"})
       groups.push_back("/sys/fs/cgroup/" + tree + name);
   const auto socket = directory + "/api";
-  return {{"/usr/bin/env", "CONTAINERS_CONF=" + directory + "/containers.conf",
+  return {{"/usr/bin/env", "--chdir=" + directory, // conmon leaves a file there, "oom"
+           "CONTAINERS_CONF=" + directory + "/containers.conf",
            "CONTAINERS_STORAGE_CONF=" + directory + "/storage.conf", "TMPDIR=" + directory + "/tmp",
            "/usr/bin/podman", "--root=" + directory + "/data", "--runroot=" + directory + "/run",
            "--tmpdir=" + directory + "/state", "system", "service", "--time=0", "unix://" + socket},
